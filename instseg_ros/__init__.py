@@ -1,0 +1,1 @@
+"""Semantic and instance segmentation of camera images, live, on the robot's own computer."""

@@ -1,0 +1,245 @@
+"""What flows between the stages: frozen dataclasses whose shapes and dtypes are checked.
+
+Pixels are (y, x) unless a name says xyxy. H, W is the network's output grid, H0, W0 the camera
+image.
+"""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+import numpy as np
+
+UNLABELLED = 255
+"""Semantic id of a pixel without a class (`vision_msgs/LabelInfo`: the largest id of the type)."""
+
+NO_INSTANCE = 0
+"""Instance id of a pixel that belongs to no instance."""
+
+METADATA_KEY = 'instseg_ros'
+FORMAT_VERSION = 1
+
+
+def check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: Any) -> None:
+    """Check an array's dtype and shape; strings in `shape` stand for any length.
+
+    Raises
+    ------
+    TypeError
+        `array` is no NumPy array, or has another dtype.
+    ValueError
+        The shape differs.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f'{name}: expected a NumPy array, got {type(array).__name__}')
+    if array.dtype != np.dtype(dtype):
+        raise TypeError(f'{name}: expected dtype {np.dtype(dtype)}, got {array.dtype}')
+    if len(shape) != array.ndim or any(
+            isinstance(want, int) and want != got for want, got in zip(shape, array.shape)):
+        want = '(' + ', '.join(str(length) for length in shape) + ')'
+        raise ValueError(f'{name}: expected shape {want}, got {array.shape}')
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model knows about itself; it travels inside the ONNX file.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        One name a semantic id, in the order of the ids.
+    thing_ids : tuple of int
+        Semantic ids whose pixels are grouped into instances; the others are stuff.
+    palette : tuple of (int, int, int)
+        One RGB colour a semantic id.
+    output_stride : int
+        Pixels of the network's input per pixel of its output.
+    size_multiple : int
+        The network's input height and width must be multiples of this.
+    embedding_size : int
+        Length of a pixel's embedding.
+    input_size : int
+        Long side in pixels to which an image is scaled by default.
+    training : dict
+        Facts of the training (data, duration, figures), for people.
+    """
+
+    class_names: tuple[str, ...]
+    thing_ids: tuple[int, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    output_stride: int
+    size_multiple: int
+    embedding_size: int
+    input_size: int
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.class_names)
+        if not 1 <= count <= UNLABELLED:
+            raise ValueError(f'class_names: expected 1 to {UNLABELLED} names, got {count}')
+        if len(set(self.class_names)) != count:
+            raise ValueError(f'class_names: expected distinct names, got {self.class_names}')
+        if len(self.palette) != count:
+            raise ValueError(f'palette: expected {count} colours, got {len(self.palette)}')
+        for color in self.palette:
+            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+                raise ValueError(f'palette: expected RGB colours of 0 to 255, got {color}')
+        if any(not 0 <= thing < count for thing in self.thing_ids):
+            raise ValueError(f'thing_ids: expected ids below {count}, got {self.thing_ids}')
+        for name in ('output_stride', 'size_multiple', 'embedding_size', 'input_size'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name}: expected at least 1, got {getattr(self, name)}')
+        if self.size_multiple % self.output_stride:
+            raise ValueError(f'size_multiple: expected a multiple of output_stride '
+                             f'{self.output_stride}, got {self.size_multiple}')
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the entry for an ONNX file's metadata."""
+        return {METADATA_KEY: json.dumps({
+            'format_version': FORMAT_VERSION, 'class_names': self.class_names,
+            'thing_ids': self.thing_ids, 'palette': self.palette,
+            'output_stride': self.output_stride, 'size_multiple': self.size_multiple,
+            'embedding_size': self.embedding_size, 'input_size': self.input_size,
+            'training': dict(self.training)})}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ModelInfo:
+        """Read the entry of an ONNX file's metadata.
+
+        Raises
+        ------
+        ValueError
+            The entry is missing, damaged or of another format version.
+        """
+        if METADATA_KEY not in metadata:
+            raise ValueError(f'no "{METADATA_KEY}" entry in the metadata of the model: it was not '
+                             'exported by "instseg export" (classes and palette are unknown)')
+        try:
+            values = json.loads(metadata[METADATA_KEY])
+            version = values.pop('format_version')
+            if version != FORMAT_VERSION:
+                raise ValueError(f'model format {version}: this version reads format '
+                                 f'{FORMAT_VERSION}; export the model again')
+            return cls(**{**values,
+                          'class_names': tuple(values['class_names']),
+                          'thing_ids': tuple(int(thing) for thing in values['thing_ids']),
+                          'palette': tuple(tuple(color) for color in values['palette'])})
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f'the "{METADATA_KEY}" entry in the metadata of the model is '
+                             f'damaged: {error}') from error
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What the exported network says about one image.
+
+    Attributes
+    ----------
+    semantic_ids : (H, W) uint8
+    semantic_confidence : (H, W) float32, in [0, 1]
+        Probability of the class in `semantic_ids`.
+    center_heatmap : (H, W) float32, in [0, 1]
+        Calibrated confidence to be the center of an instance; 0 where a neighbour is stronger.
+    embedding : (H, W, E) float32
+    """
+
+    semantic_ids: np.ndarray
+    semantic_confidence: np.ndarray
+    center_heatmap: np.ndarray
+    embedding: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array('semantic_ids', self.semantic_ids, ('H', 'W'), np.uint8)
+        shape = self.semantic_ids.shape
+        check_array('semantic_confidence', self.semantic_confidence, shape, np.float32)
+        check_array('center_heatmap', self.center_heatmap, shape, np.float32)
+        check_array('embedding', self.embedding, (*shape, 'E'), np.float32)
+
+
+@dataclass(frozen=True)
+class Centers:
+    """Instance centers on the network's output grid, strongest first.
+
+    Attributes
+    ----------
+    points : (K, 2) float32
+        (y, x) in output pixels.
+    scores : (K,) float32
+        Confidence, descending.
+    class_ids : (K,) uint8
+    embeddings : (K, E) float32
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    embeddings: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array('points', self.points, ('K', 2), np.float32)
+        count = len(self.points)
+        check_array('scores', self.scores, (count,), np.float32)
+        check_array('class_ids', self.class_ids, (count,), np.uint8)
+        check_array('embeddings', self.embeddings, (count, 'E'), np.float32)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object in the camera image.
+
+    Attributes
+    ----------
+    instance_id : int
+        Its pixel value in `Segmentation.instance_ids`, from 1.
+    class_id : int
+    class_name : str
+    score : float
+        In [0, 1]: confidence of the center times the mean semantic confidence of its pixels.
+    center_yx : (float, float)
+        Predicted center, in pixels of the camera image.
+    box_xyxy : (int, int, int, int)
+        Left, top, right, bottom; right and bottom are exclusive.
+    area : int
+        Number of pixels.
+    """
+
+    instance_id: int
+    class_id: int
+    class_name: str
+    score: float
+    center_yx: tuple[float, float]
+    box_xyxy: tuple[int, int, int, int]
+    area: int
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Class and object of every pixel of one camera image.
+
+    Attributes
+    ----------
+    semantic_ids : (H0, W0) uint8
+        255: unlabelled.
+    instance_ids : (H0, W0) uint16
+        0: no instance. Every pixel of an instance has the instance's class in `semantic_ids`.
+    instances : tuple of Instance
+        Strongest first; each has at least one pixel.
+    instances_cut : int
+        Number of centers beyond `max_instances` that were dropped.
+    timings : dict of str to float
+        Seconds spent in each stage, in order.
+    """
+
+    semantic_ids: np.ndarray
+    instance_ids: np.ndarray
+    instances: tuple[Instance, ...] = ()
+    instances_cut: int = 0
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_array('semantic_ids', self.semantic_ids, ('H0', 'W0'), np.uint8)
+        check_array('instance_ids', self.instance_ids, self.semantic_ids.shape, np.uint16)
