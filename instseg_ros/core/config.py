@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Iterator
 
 PROVIDERS = ('auto', 'cpu', 'cuda', 'tensorrt')
+REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
+REFINEMENT_BACKENDS = ('compiled', 'skimage')
 
 
 def option(default: Any, help: str, *, unit: str = '', minimum: float | None = None,
@@ -99,3 +101,26 @@ class GroupingConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'grouping')
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """How the label maps of the output grid become label maps of the image."""
+
+    method: str = option('slic', 'slic: vote in superpixels; bilateral: vote among output pixels '
+                         'of similar colour; nearest: no use of the image',
+                         choices=REFINEMENT_METHODS)
+    backend: str = option('compiled', 'What computes superpixels; skimage is the slow reference',
+                          choices=REFINEMENT_BACKENDS)
+    superpixel_size: float = option(2.0, 'Side of a superpixel', unit='output pixels',
+                                    minimum=1.0, maximum=16.0)
+    compactness: float = option(10.0, 'Weight of distance against Lab colour in a superpixel; '
+                                'higher means squarer', minimum=0.1, maximum=1000.0)
+    iterations: int = option(5, 'Updates of the superpixels', minimum=1, maximum=100)
+    purity: float = option(0.75, 'A superpixel changes its pixels only if more than this share '
+                           'of them votes for one label', minimum=0.5, maximum=1.0)
+    threads: int = option(0, 'Threads of the refinement; 0 takes one for each core',
+                          minimum=0, maximum=1024)
+
+    def __post_init__(self) -> None:
+        check_options(self, 'refinement')
