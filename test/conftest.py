@@ -1,0 +1,27 @@
+"""Fixtures that several rooms share."""
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[1] / 'shared'
+if str(HERE) not in sys.path:
+    sys.path.insert(0, str(HERE))  # so that `import tiny_models` works in every import mode
+
+
+@pytest.fixture(scope='session')
+def shared() -> Path:
+    """Return the folder of photographs and weights beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip(f'needs the shared data and weights, which are not at {SHARED}')
+    return SHARED
+
+
+@pytest.fixture(scope='session')
+def tiny_model(tmp_path_factory) -> Path:
+    """Return a sound tiny model (see tiny_models.py); its description is `tiny_info()`."""
+    path = tmp_path_factory.mktemp('models') / 'tiny.onnx'
+    importlib.import_module('tiny_models').write_tiny_model(path)
+    return path
