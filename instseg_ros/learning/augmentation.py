@@ -1,0 +1,156 @@
+"""Random crops of labelled images: scale, flip, colour, and copy-paste of instances."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import cv2
+import numpy as np
+
+from instseg_ros.core.config import check_options, option
+from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+
+PADDING_VALUE = 128
+"""Colour of what lies outside the image: the value with which inference pads, too."""
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How training crops are made."""
+
+    crop_size: int = option(384, 'Side of the square crop', unit='px', minimum=64, maximum=4096)
+    long_side_min: int = option(448, "Smallest long side of the scaled image", unit='px',
+                                minimum=32, maximum=8192)
+    long_side_max: int = option(1152, "Largest long side of the scaled image", unit='px',
+                                minimum=32, maximum=8192)
+    thing_probability: float = option(0.8, 'Share of crops that are centered near a thing',
+                                      minimum=0.0, maximum=1.0)
+    paste_probability: float = option(0.5, 'Share of crops into which instances of another image '
+                                      'are pasted', minimum=0.0, maximum=1.0)
+    paste_max: int = option(3, 'At most this many pasted instances in a crop', minimum=0,
+                            maximum=100)
+    color: float = option(0.3, 'Strength of the colour changes', minimum=0.0, maximum=1.0)
+
+    def __post_init__(self) -> None:
+        check_options(self, 'augmentation')
+        if self.long_side_min > self.long_side_max:
+            raise ValueError(f'augmentation.long_side_min: expected at most long_side_max '
+                             f'({self.long_side_max}), got {self.long_side_min}')
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labelled image: image (H, W, 3) uint8 RGB, semantic_ids uint8, instance_ids uint16."""
+
+    image: np.ndarray
+    semantic_ids: np.ndarray
+    instance_ids: np.ndarray
+
+
+def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Generator) -> Sample:
+    """Cut a randomly scaled, perhaps mirrored square out of a labelled image.
+
+    What lies outside the image is grey and ignored.
+    """
+    height, width = sample.semantic_ids.shape
+    size = config.crop_size
+    long_side = np.exp(rng.uniform(np.log(config.long_side_min), np.log(config.long_side_max)))
+    scale = long_side / max(height, width)
+    focus_y, focus_x = _focus(sample, config, rng)
+    shift_y, shift_x = rng.uniform(-0.35, 0.35, 2) * size
+    left = _place(focus_x * scale - size / 2 + shift_x, width * scale, size, rng)
+    top = _place(focus_y * scale - size / 2 + shift_y, height * scale, size, rng)
+    # Pixel centers: crop pixel c shows image coordinate (c + 0.5 + left) / scale - 0.5.
+    to_image = np.array([[1 / scale, 0, (0.5 + left) / scale - 0.5],
+                         [0, 1 / scale, (0.5 + top) / scale - 0.5]], np.float64)
+    if rng.random() < 0.5:
+        to_image = to_image @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]], np.float64)
+    image = sample.image
+    if scale < 0.75:
+        # warpAffine does not smooth: shrink by averaging first, or the crop would be aliased.
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        ratio_x, ratio_y = image.shape[1] / width, image.shape[0] / height
+        to_small = np.array([[ratio_x, 0, 0.5 * ratio_x - 0.5],
+                             [0, ratio_y, 0.5 * ratio_y - 0.5], [0, 0, 1]], np.float64)
+        image_matrix = (to_small @ np.vstack([to_image, [0, 0, 1]]))[:2]
+    else:
+        image_matrix = to_image
+
+    def warp(array: np.ndarray, matrix: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
+        return cv2.warpAffine(array, matrix, (size, size), flags=interpolation
+                              | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
+                              borderValue=(fill,) * 3)
+
+    return Sample(
+        warp(image, image_matrix, cv2.INTER_LINEAR, PADDING_VALUE),
+        warp(sample.semantic_ids, to_image, cv2.INTER_NEAREST, UNLABELLED),
+        warp(sample.instance_ids, to_image, cv2.INTER_NEAREST, NO_INSTANCE))
+
+
+def _focus(sample: Sample, config: AugmentationConfig,
+           rng: np.random.Generator) -> tuple[float, float]:
+    height, width = sample.semantic_ids.shape
+    ids = np.unique(sample.instance_ids)
+    ids = ids[ids != NO_INSTANCE]
+    if len(ids) and rng.random() < config.thing_probability:
+        ys, xs = np.nonzero(sample.instance_ids == rng.choice(ids))
+        k = rng.integers(len(ys))
+        return float(ys[k]), float(xs[k])
+    return rng.uniform(0, height), rng.uniform(0, width)
+
+
+def _place(start: float, length: float, size: int, rng: np.random.Generator) -> float:
+    """Keep a crop inside the image where the image is large enough."""
+    if length <= size:
+        return rng.uniform(length - size, 0)
+    return float(np.clip(start, 0, length - size))
+
+
+def paste_instances(onto: Sample, source: Sample, config: AugmentationConfig,
+                    rng: np.random.Generator) -> Sample:
+    """Paste some instances of one crop in front of another crop.
+
+    After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance
+    Segmentation", CVPR 2021.
+    """
+    ids = np.unique(source.instance_ids)
+    ids = ids[ids != NO_INSTANCE]
+    if not len(ids) or config.paste_max == 0:
+        return onto
+    count = rng.integers(1, min(config.paste_max, len(ids)) + 1)
+    mask = np.isin(source.instance_ids, rng.choice(ids, count, replace=False))
+    offset = int(onto.instance_ids.max())
+    # A soft edge one pixel wide, so that the network doesn't learn the cut.
+    alpha = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
+    image = source.image * alpha + onto.image * (1 - alpha)
+    instance_ids = np.where(mask, source.instance_ids + offset, onto.instance_ids)
+    return Sample(np.rint(image).astype(np.uint8),
+                  np.where(mask, source.semantic_ids, onto.semantic_ids),
+                  instance_ids.astype(np.uint16))
+
+
+def jitter_color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Change brightness, contrast, saturation and white balance; sometimes to grey."""
+    if strength == 0:
+        return image
+    x = image.astype(np.float32)
+    grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
+    if rng.random() < 0.05:
+        x = np.repeat(grey[..., None], 3, axis=2)
+    saturation, contrast, brightness = 1 + strength * rng.uniform(-1, 1, 3)
+    x = grey[..., None] + (x - grey[..., None]) * saturation
+    mean = grey.mean()
+    x = (x - mean) * contrast + mean * brightness
+    x *= 1 + 0.25 * strength * rng.uniform(-1, 1, 3).astype(np.float32)
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def augment(load: Callable[[int], Sample], index: int, count: int, config: AugmentationConfig,
+            rng: np.random.Generator) -> Sample:
+    """Make one training crop of sample `index`; `load` gives any of the `count` samples."""
+    crop = random_crop(load(index), config, rng)
+    if rng.random() < config.paste_probability:
+        other = random_crop(load(int(rng.integers(count))), config, rng)
+        crop = paste_instances(crop, other, config, rng)
+    return Sample(jitter_color(crop.image, config.color, rng), crop.semantic_ids,
+                  crop.instance_ids)

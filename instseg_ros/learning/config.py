@@ -1,0 +1,148 @@
+"""Everything a training is told, read from one YAML file."""
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Mapping
+
+import yaml
+
+from instseg_ros.core.config import check_options, option
+from instseg_ros.learning.augmentation import AugmentationConfig
+from instseg_ros.learning.losses import LossConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data is trained on. Relative paths are relative to the configuration file."""
+
+    images: str = option('', 'Folder of the training images')
+    annotations: str = option('', 'COCO instances file of the training images')
+    classes: tuple[str, ...] = option(('background',), 'Class names; the first is the background, '
+                                      'the others are things, matched with COCO categories')
+    calibration_images: int = option(32, 'Images that are held out of training to calibrate the '
+                                     'center confidences', minimum=0)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.classes, (list, tuple)) or len(self.classes) < 2:
+            raise ValueError('data.classes: expected the background and at least one thing, got '
+                             f'{self.classes!r}')
+        object.__setattr__(self, 'classes', tuple(str(name) for name in self.classes))
+        for name in ('images', 'annotations'):
+            if not getattr(self, name):
+                raise ValueError(f'data.{name}: expected a path, got nothing')
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What network is trained."""
+
+    encoder: str = option('mobilenet_v2', 'Name of the encoder')
+    weights: str = option('', 'Initial weights (safetensors); empty: random')
+    frozen_stages: int = option(0, 'The first stages of the encoder that are not trained',
+                                minimum=0, maximum=16)
+    embedding_size: int = option(32, "Length of a pixel's embedding", minimum=2, maximum=256)
+    width_16: int = option(96, 'Channels of the decoders at stride 16', minimum=8, maximum=1024)
+    width_8: int = option(64, 'Channels of the decoders at stride 8', minimum=8, maximum=1024)
+    width_4: int = option(48, 'Channels of the decoders at stride 4', minimum=8, maximum=1024)
+    input_size: int = option(768, 'Long side of the images at inference', unit='px', minimum=64,
+                             maximum=8192)
+
+    def __post_init__(self) -> None:
+        check_options(self, 'model')
+
+    @property
+    def widths(self) -> dict[int, int]:
+        """Stride and channels of the decoders' levels."""
+        return {16: self.width_16, 8: self.width_8, 4: self.width_4}
+
+
+@dataclass(frozen=True)
+class OptimizationConfig:
+    """How it is trained."""
+
+    epochs: int = option(100, 'Passes over the training images', minimum=1)
+    batch_size: int = option(8, 'Crops in a step', minimum=2, maximum=4096)
+    learning_rate: float = option(0.002, 'Peak of the one-cycle schedule, for the decoders',
+                                  minimum=0.0, maximum=1.0)
+    encoder_factor: float = option(0.1, "The encoder's learning rate, relative to the decoders'",
+                                   minimum=0.0, maximum=1.0)
+    weight_decay: float = option(0.01, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
+    clip_norm: float = option(5.0, 'Gradients are clipped to this norm', minimum=0.0)
+    ema_decay: float = option(0.998, 'Decay of the moving average of the weights, for a step',
+                              minimum=0.0, maximum=1.0)
+    precision: str = option('bf16-mixed', 'Arithmetic', choices=('32-true', 'bf16-mixed',
+                                                                 '16-mixed'))
+    seed: int = option(1, 'Seed of everything random', minimum=0)
+    workers: int = option(1, 'Processes that prepare crops', minimum=0, maximum=256)
+
+    def __post_init__(self) -> None:
+        check_options(self, 'optimization')
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole training: the sections of the YAML file."""
+
+    data: DataConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """Build from nested mappings; unknown sections and keys are refused.
+
+        Raises
+        ------
+        ValueError
+            Naming the key, what was expected and what came.
+        """
+        sections = {'data': DataConfig, 'model': ModelConfig, 'augmentation': AugmentationConfig,
+                    'loss': LossConfig, 'optimization': OptimizationConfig}
+        _refuse_unknown('', values, sections)
+        if 'data' not in values:
+            raise ValueError('section "data" is missing: it says where images and annotations are')
+        built = {}
+        for name, section in values.items():
+            if not isinstance(section, Mapping):
+                raise ValueError(f'{name}: expected a section with keys, got {section!r}')
+            known = [item.name for item in dataclasses.fields(sections[name])]
+            _refuse_unknown(f'{name}.', section, known)
+            built[name] = sections[name](**section)
+        return cls(**built)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> TrainingConfig:
+        """Read a YAML file; relative paths in it are taken relative to its folder."""
+        path = Path(path)
+        try:
+            values = yaml.safe_load(path.read_text())
+        except OSError as error:
+            raise ValueError(f'{path}: {error.strerror}') from error
+        except yaml.YAMLError as error:
+            raise ValueError(f'{path}: not valid YAML ({error})') from error
+        if not isinstance(values, Mapping):
+            raise ValueError(f'{path}: expected sections such as "data" and "model"')
+        try:
+            config = cls.from_dict(values)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+        here = path.resolve().parent
+        data = dataclasses.replace(config.data, images=str(here / config.data.images),
+                                   annotations=str(here / config.data.annotations))
+        weights = str(here / config.model.weights) if config.model.weights else ''
+        return dataclasses.replace(config, data=data, model=dataclasses.replace(
+            config.model, weights=weights))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain nested dictionaries, as `from_dict` takes them."""
+        return dataclasses.asdict(self)
+
+
+def _refuse_unknown(prefix: str, values: Mapping[str, Any], known: Any) -> None:
+    for key in values:
+        if key not in known:
+            raise ValueError(f'unknown key "{prefix}{key}"; known are: {", ".join(known)}')

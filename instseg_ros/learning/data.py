@@ -1,0 +1,118 @@
+"""Training data: labelled images held in memory, cropped anew in every epoch."""
+from __future__ import annotations
+
+from typing import Callable, Iterable, Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.learning.augmentation import (
+    AugmentationConfig, PADDING_VALUE, Sample, augment)
+from instseg_ros.learning.targets import build_targets
+
+
+class CachedSamples:
+    """Images and label maps of a part of a data set, decoded once."""
+
+    def __init__(self, dataset: CocoDataset, indices: Iterable[int],
+                 progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> None:
+        self.samples = []
+        for index in progress(indices):
+            truth = dataset.load_ground_truth(index)
+            self.samples.append(Sample(dataset.load_image(index), truth.semantic_ids,
+                                       truth.instance_ids))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def class_frequencies(self, classes: int) -> Tensor:
+        """Share of each class in the labelled pixels, (C,) float32."""
+        counts = sum(np.bincount(sample.semantic_ids.ravel(), minlength=256)[:classes]
+                     for sample in self.samples)
+        return torch.from_numpy(counts / max(counts.sum(), 1)).float()
+
+
+class TrainingCrops(Dataset):
+    """Augmented crops with their targets.
+
+    A crop depends on `seed` and its number alone, and the numbers go on from epoch to epoch (see
+    `EpochSampler`): a resumed training sees the crops that an uninterrupted one would have seen.
+    """
+
+    def __init__(self, samples: CachedSamples, config: AugmentationConfig, stride: int,
+                 seed: int) -> None:
+        self.samples = samples
+        self.config = config
+        self.stride = stride
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, number))
+        count = len(self.samples)
+        crop = augment(self.samples.__getitem__, number % count, count, self.config, rng)
+        return to_tensors(crop, self.stride)
+
+
+class EpochSampler(Sampler):
+    """Every image once an epoch, in random order, under numbers that never repeat."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; called by the trainer before each one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        return iter((self.epoch * self.count + order).tolist())
+
+
+class WholeImages(Dataset):
+    """Images scaled to one long side and padded to a square, with their targets."""
+
+    def __init__(self, samples: CachedSamples, long_side: int, stride: int) -> None:
+        self.samples = samples
+        self.long_side = long_side
+        self.stride = stride
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        sample = self.samples[index]
+        scale = self.long_side / max(sample.semantic_ids.shape)
+        height, width = (max(1, round(side * scale)) for side in sample.semantic_ids.shape)
+        square = Sample(np.full((self.long_side, self.long_side, 3), PADDING_VALUE, np.uint8),
+                        np.full((self.long_side, self.long_side), UNLABELLED, np.uint8),
+                        np.full((self.long_side, self.long_side), NO_INSTANCE, np.uint16))
+        for target, source, how in ((square.image, sample.image, cv2.INTER_LINEAR),
+                                    (square.semantic_ids, sample.semantic_ids, cv2.INTER_NEAREST),
+                                    (square.instance_ids, sample.instance_ids, cv2.INTER_NEAREST)):
+            target[:height, :width] = cv2.resize(source, (width, height), interpolation=how)
+        return to_tensors(square, self.stride)
+
+
+def to_tensors(sample: Sample, stride: int) -> dict[str, Tensor]:
+    """Return image (3, H, W) uint8 and the targets on the output grid."""
+    targets = build_targets(sample.semantic_ids, sample.instance_ids, stride)
+    return {'image': torch.from_numpy(sample.image.transpose(2, 0, 1).copy()),
+            'semantic_ids': torch.from_numpy(targets.semantic_ids.astype(np.int64)),
+            'instance_ids': torch.from_numpy(targets.instance_ids.astype(np.int64)),
+            'center_mask': torch.from_numpy(targets.center_mask)}

@@ -1,0 +1,117 @@
+"""Decoders: from the encoder's feature maps to maps at the output stride."""
+from __future__ import annotations
+
+from typing import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """Scale `x` bilinearly to the height and width of `like`."""
+    return F.interpolate(x, size=like.shape[2:], mode='bilinear', align_corners=False)
+
+
+class ConvBlock(nn.Sequential):
+    """3x3 or 1x1 convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+                         nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class Decoder(nn.Module):
+    """U-Net-like decoder: coarse to fine, joined with the encoder's map at every stride.
+
+    Parameters
+    ----------
+    channels : dict of int to int
+        The encoder's strides and channels.
+    widths : dict of int to int
+        Stride of each level, coarse to fine, and the decoder's channels there. The last one is
+        the output stride.
+    outputs : int
+        Channels of the result.
+    """
+
+    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
+                 outputs: int) -> None:
+        super().__init__()
+        self.strides = tuple(sorted(widths, reverse=True))
+        first, *finer = self.strides
+        self.enter = ConvBlock(channels[first], widths[first], 1)
+        self.skips = nn.ModuleDict()
+        self.joins = nn.ModuleDict()
+        above = widths[first]
+        for stride in finer:
+            skip = min(channels[stride], widths[stride] // 2)
+            self.skips[str(stride)] = ConvBlock(channels[stride], skip, 1)
+            self.joins[str(stride)] = ConvBlock(above + skip, widths[stride], 3)
+            above = widths[stride]
+        self.head = nn.Sequential(ConvBlock(above, above, 3), nn.Conv2d(above, outputs, 1))
+
+    def forward(self, features: Mapping[int, Tensor]) -> Tensor:
+        x = self.enter(features[self.strides[0]])
+        for stride in self.strides[1:]:
+            skip = self.skips[str(stride)](features[stride])
+            x = self.joins[str(stride)](torch.cat([upsample(x, skip), skip], 1))
+        return self.head(x)
+
+
+class SemanticDecoder(nn.Module):
+    """Class logits: a coarse guess from the deepest features, and what the decoder adds to it.
+
+    The coarse guess is a plain 1x1 classifier, which can start from the classifier of a trained
+    segmentation network; the decoder learns the residual.
+    """
+
+    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
+                 classes: int) -> None:
+        super().__init__()
+        self.deepest = max(channels)
+        self.coarse = nn.Conv2d(channels[self.deepest], classes, 1)
+        self.residual = Decoder(channels=channels, widths=widths, outputs=classes)
+        # Training starts from the coarse guess alone.
+        nn.init.zeros_(self.residual.head[-1].weight)
+        nn.init.zeros_(self.residual.head[-1].bias)
+
+    def forward(self, features: Mapping[int, Tensor]) -> Tensor:
+        residual = self.residual(features)
+        return residual + upsample(self.coarse(features[self.deepest]), residual)
+
+
+class CenterDecoder(Decoder):
+    """One logit a pixel: the confidence to be the center of an instance."""
+
+    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int]) -> None:
+        super().__init__(channels=channels, widths=widths, outputs=1)
+        # Centers are rare: start from a low prior, as in Lin et al., "Focal Loss for Dense Object
+        # Detection", ICCV 2017, section 4.1, so that the background doesn't swamp the first steps.
+        nn.init.constant_(self.head[-1].bias, -4.0)
+
+
+class EmbeddingDecoder(Decoder):
+    """Embedding of every pixel: learned features, plus the pixel's position.
+
+    The first two channels get s * (x, y) / `position_unit`, with s learned and x, y in output
+    pixels. A convolutional network can't tell two equal objects at different places apart by
+    itself; the position does, and the learned features move the pixels of one object together.
+    (Ours; as an input of the decoder, positions had no effect.)
+    """
+
+    position_unit = 8.0
+
+    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
+                 size: int) -> None:
+        super().__init__(channels=channels, widths=widths, outputs=size)
+        self.position_scale = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, features: Mapping[int, Tensor]) -> Tensor:
+        learned = super().forward(features)
+        height, width = learned.shape[2:]
+        step = (self.position_scale / self.position_unit).to(learned.dtype)
+        x = torch.arange(width, device=learned.device, dtype=learned.dtype) * step
+        y = torch.arange(height, device=learned.device, dtype=learned.dtype) * step
+        position = torch.stack([x[None, :].expand(height, width), y[:, None].expand(height, width)])
+        return torch.cat([learned[:, :2] + position, learned[:, 2:]], 1)

@@ -1,0 +1,179 @@
+"""Encoders: networks that turn an image into feature maps at several strides.
+
+Every encoder is an `Encoder`, chosen by name with `build_encoder`. The decoders only know its
+`channels`, so another backbone needs no change anywhere else.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Mapping
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Encoder(nn.Module):
+    """Interface of all encoders.
+
+    Attributes
+    ----------
+    channels : dict of int to int
+        Stride of each feature map that `forward` returns, and its number of channels.
+    mean, std : tuple of 3 floats
+        Normalisation of RGB values in [0, 255]: (x - mean) / std.
+    """
+
+    channels: dict[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
+        """Return the feature maps of normalised images (N, 3, H, W), by stride."""
+        raise TypeError(f'{type(self).__name__} has to define forward')
+
+    def load_weights(self, path: str | Path) -> dict[str, Tensor]:
+        """Load initial weights and return the tensors of the file that are no part of it."""
+        raise TypeError(f'{type(self).__name__} has to define load_weights')
+
+    def freeze(self, stages: int) -> None:
+        """Exclude the first `stages` stages from training."""
+        raise TypeError(f'{type(self).__name__} has to define freeze')
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding for even input sizes.
+
+    At stride 2 it pads one row at the bottom and one column at the right only; symmetric padding
+    would shift the features of weights that were trained with SAME.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1,
+                 dilation: int = 1, groups: int = 1) -> None:
+        padding = 0 if stride == 2 else dilation * (kernel - 1) // 2
+        super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == (2, 2):
+            return super().forward(F.pad(x, (0, 1, 0, 1)))
+        if self.training and self.dilation != (1, 1) and not torch.onnx.is_in_onnx_export():
+            return self._forward_space_to_batch(x)
+        return super().forward(x)
+
+    def _forward_space_to_batch(self, x: Tensor) -> Tensor:
+        # The backward pass of a dilated depthwise convolution is very slow on CPUs. The pixels of
+        # equal phase form images on which the same convolution is not dilated.
+        d = self.dilation[0]
+        n, _, height, width = x.shape
+        x = F.pad(x, (0, -width % d, 0, -height % d))
+        h, w = x.shape[2] // d, x.shape[3] // d
+        x = x.view(n, -1, h, d, w, d).permute(0, 3, 5, 1, 2, 4).reshape(n * d * d, -1, h, w)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = F.conv2d(x, self.weight, self.bias, padding=1, groups=self.groups)
+        x = x.view(n, d, d, -1, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, -1, h * d, w * d)
+        return x[:, :, :height, :width]
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter depthwise, project; with a shortcut where the shapes allow it."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int,
+                 dilation: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        if expansion != 1:
+            self.expand = SameConv2d(inputs, hidden, 1)
+        self.depthwise = SameConv2d(hidden, hidden, 3, stride, dilation, groups=hidden)
+        self.project = SameConv2d(hidden, outputs, 1)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu6(self.expand(x)) if hasattr(self, 'expand') else x
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.shortcut else y
+
+
+class MobileNetV2(Encoder):
+    """MobileNetV2 1.0 at output stride 16, with the context head of DeepLabV3.
+
+    Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018; a residual
+    network whose blocks are thin at the ends and filter depthwise in between. Batch normalisation
+    is folded into the convolutions. Its last feature map is the concatenation of the last block's
+    (320 channels) and of the context head's (256).
+    """
+
+    channels = {4: 24, 8: 32, 16: 576}
+    mean = (128.0, 128.0, 128.0)
+    std = (128.0, 128.0, 128.0)
+
+    # (expansion, outputs, number of blocks, stride of the first, dilation of the others)
+    _stages = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 2, 1),
+               (6, 96, 3, 1, 1), (6, 160, 3, 1, 2), (6, 320, 1, 1, 2))
+    _tap_after_block = {2: 4, 5: 8}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv2d(3, 32, 3, stride=2)
+        blocks, inputs = [], 32
+        for expansion, outputs, count, stride, dilation in self._stages:
+            for index in range(count):
+                # The first of the dilated stages stands where the stride of 2 was: not dilated.
+                first = index == 0 and outputs != 320
+                blocks.append(InvertedResidual(inputs, outputs, stride if index == 0 else 1,
+                                               expansion, 1 if first else dilation))
+                inputs = outputs
+        self.blocks = nn.ModuleList(blocks)
+        self.aspp = nn.ModuleDict({'conv': SameConv2d(320, 256, 1), 'pool': SameConv2d(320, 256, 1),
+                                   'project': SameConv2d(512, 256, 1)})
+
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
+        features = {}
+        x = F.relu6(self.stem(image))
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self._tap_after_block:
+                features[self._tap_after_block[index]] = x
+        pooled = F.relu(self.aspp['pool'](x.mean((2, 3), keepdim=True)))
+        local = F.relu(self.aspp['conv'](x))
+        context = F.relu(self.aspp['project'](torch.cat([pooled.expand_as(local), local], 1)))
+        features[16] = torch.cat([x, context], 1)
+        return features
+
+    def load_weights(self, path: str | Path) -> dict[str, Tensor]:
+        tensors = _load_safetensors(path)
+        mine = {name: tensors.pop(name) for name in list(tensors) if name in self.state_dict()}
+        missing = [name for name in self.state_dict()
+                   if name not in mine and not name.startswith('aspp.')]
+        if missing:
+            raise ValueError(f'{path}: no weights of MobileNetV2, {len(missing)} tensors are '
+                             f'missing, the first is {missing[0]}')
+        self.load_state_dict(mine, strict=False)
+        return tensors
+
+    def freeze(self, stages: int) -> None:
+        ends = [1 + sum(stage[2] for stage in self._stages[:count])
+                for count in range(len(self._stages) + 1)]
+        if stages > 0:
+            parts = [self.stem, *self.blocks[:ends[min(stages, len(self._stages))] - 1]]
+            for part in parts:
+                part.requires_grad_(False)
+
+
+ENCODERS: Mapping[str, type[Encoder]] = {'mobilenet_v2': MobileNetV2}
+
+
+def build_encoder(name: str) -> Encoder:
+    """Return the encoder of that name, with random weights."""
+    if name not in ENCODERS:
+        raise ValueError(f'encoder: expected one of {", ".join(ENCODERS)}, got {name!r}')
+    return ENCODERS[name]()
+
+
+def _load_safetensors(path: str | Path) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise ValueError(f'{path}: no such file of initial weights')
+    try:
+        return load_file(str(path))
+    except Exception as error:  # safetensors raises its own exception, which is no public class
+        raise ValueError(f'{path}: not a safetensors file ({error})') from error

@@ -1,0 +1,156 @@
+"""The three losses of the method and their weighted sum.
+
+The method is that of Milioto, Mandtler and Stachniss, "Fast Instance and Semantic Segmentation
+Exploiting Local Connectivity, Metric Learning, and One-Shot Detection for Robotics", ICRA 2019. Its
+values of the hyper-parameters are not known to us: the defaults here are ours.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from instseg_ros.core.config import GroupingConfig, check_options, option
+from instseg_ros.core.types import UNLABELLED
+from instseg_ros.learning.model import Prediction
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Hyper-parameters of the losses."""
+
+    semantic_weight: float = option(1.0, 'Weight of the semantic loss', minimum=0.0)
+    center_weight: float = option(1.0, 'Weight of the center loss', minimum=0.0)
+    embedding_weight: float = option(0.5, 'Weight of the embedding loss', minimum=0.0)
+    class_weight_power: float = option(0.5, 'Class weights are 1 / ln(1.1 + frequency) to this '
+                                       'power', minimum=0.0, maximum=2.0)
+    gamma: float = option(2.0, 'Exponent that modulates the center loss', minimum=0.0)
+    center_positive_weight: float = option(4.0, 'Weight of center pixels against the others',
+                                           minimum=0.0)
+    delta_a: float = option(0.5, 'Attraction ends below this distance', minimum=0.0)
+    delta_b: float = option(GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
+                            'distance; grouping takes nearer centers for duplicates', minimum=0.0)
+    regularization: float = option(0.001, 'Weight of the L2 norm of the embeddings', minimum=0.0)
+
+    def __post_init__(self) -> None:
+        check_options(self, 'loss')
+
+
+def class_weights(frequencies: Tensor, power: float) -> Tensor:
+    """Weights of the classes, (1 / ln(1.1 + p)) ** power, scaled to a mean of 1.
+
+    The form 1 / ln(c + p) is that of Paszke et al., "ENet", 2016; the constant 1.1 and the power
+    are ours.
+    """
+    weights = (1.0 / torch.log(1.1 + frequencies)) ** power
+    return weights / weights.mean()
+
+
+def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Weighted cross-entropy, averaged over the weights of the pixels that are not ignored.
+
+    Parameters
+    ----------
+    logits : (N, C, H, W)
+    target : (N, H, W) int64
+        255: ignore.
+    weights : (C,)
+    """
+    total = F.cross_entropy(logits, target, weights, ignore_index=UNLABELLED, reduction='sum')
+    valid = target != UNLABELLED
+    mass = weights[target.where(valid, torch.zeros_like(target))].mul(valid).sum()
+    return total / mass.clamp(min=1.0)
+
+
+def center_loss(logits: Tensor, target: Tensor, gamma: float, positive_weight: float) -> Tensor:
+    """Binary cross-entropy modulated by an exponent, against the flood of background.
+
+    -w (1 - p_t) ** gamma ln(p_t), where p_t is the probability of the right answer and w is
+    `positive_weight` for centers and 1 elsewhere; summed over the pixels and divided by the number
+    of center pixels. The modulation is that of Lin et al., "Focal Loss for Dense Object
+    Detection", ICCV 2017, equation 4.
+
+    Parameters
+    ----------
+    logits : (N, H, W)
+    target : (N, H, W) uint8
+        1: center, 0: none, 255: ignore.
+    """
+    positive = target == 1
+    signed = torch.where(positive, logits, -logits)
+    log_right = F.logsigmoid(signed)
+    loss = -((1.0 - log_right.exp()) ** gamma) * log_right
+    weight = torch.where(positive, positive_weight, 1.0) * (target != UNLABELLED)
+    return (loss * weight).sum() / positive.sum().clamp(min=1)
+
+
+def embedding_loss(embedding: Tensor, instance_ids: Tensor, config: LossConfig) -> Tensor:
+    """Attraction within an instance, repulsion between instances of an image, L2 regularisation.
+
+    With m_k the mean embedding of instance k and [x]+ = max(x, 0):
+
+    - attraction: mean over instances of the mean over their pixels of [|e_i - m_k| - delta_a]+^2
+    - repulsion: sum over pairs of instances of one image of [delta_b - |m_j - m_k|]+^2, divided
+      by the number of instances. (A mean over the pairs would drown the few near ones, which
+      matter, in a crowd.)
+    - regularisation: mean over instances of |m_k|, without the position (see below)
+
+    The hinges are those of De Brabandere, Neven and Van Gool, "Semantic Instance Segmentation with
+    a Discriminative Loss Function", 2017, with the distances measured as the method describes:
+    nothing to pull closer than delta_a, nothing to push beyond delta_b. The norm is taken of the
+    channels that carry no position (all but the first two): how far an object is from the image's
+    corner is nothing to be punished.
+
+    Parameters
+    ----------
+    embedding : (N, E, H, W) float
+    instance_ids : (N, H, W) int64
+        0: none.
+    """
+    n, size = embedding.shape[:2]
+    limit = int(instance_ids.max()) + 1
+    image = torch.arange(n, device=embedding.device).view(n, 1, 1)
+    labelled = instance_ids > 0
+    keys, pixel_instance, counts = torch.unique(
+        (image * limit + instance_ids)[labelled], return_inverse=True, return_counts=True)
+    if len(keys) == 0:
+        return embedding.sum() * 0.0
+    pixels = embedding.permute(0, 2, 3, 1)[labelled].float()
+    counts = counts.to(pixels.dtype)
+    sums = pixels.new_zeros(len(keys), size).index_add_(0, pixel_instance, pixels)
+    means = sums / counts[:, None]
+
+    gap = _norm(pixels - means[pixel_instance])
+    excess = F.relu(gap - config.delta_a) ** 2
+    attraction = (excess / counts[pixel_instance]).sum() / len(keys)
+
+    owner = torch.div(keys, limit, rounding_mode='floor')
+    first, second = torch.triu_indices(len(keys), len(keys), 1, device=keys.device)
+    same_image = owner[first] == owner[second]
+    first, second = first[same_image], second[same_image]
+    lack = F.relu(config.delta_b - _norm(means[first] - means[second])) ** 2
+    repulsion = lack.sum() / len(keys)
+
+    norm = _norm(means[:, 2:]).mean()
+    return attraction + repulsion + config.regularization * norm
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    # The gradient of a norm is not a number at 0, where an instance of one pixel sits exactly.
+    return (vectors.square().sum(-1) + 1e-12).sqrt()
+
+
+def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tensor,
+               center_mask: Tensor, weights: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """Return the three losses and, as 'total', their weighted sum."""
+    losses = {
+        'semantic': semantic_loss(prediction.semantic.float(), semantic_ids, weights),
+        'center': center_loss(prediction.center.float(), center_mask, config.gamma,
+                              config.center_positive_weight),
+        'embedding': embedding_loss(prediction.embedding, instance_ids, config)}
+    losses['total'] = (config.semantic_weight * losses['semantic']
+                       + config.center_weight * losses['center']
+                       + config.embedding_weight * losses['embedding'])
+    return losses

@@ -1,0 +1,65 @@
+"""What the network should say: targets on the output grid, from label maps of the image."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+
+CENTER_RADIUS = 0.18
+"""Radius of a center's disc, relative to the square root of the instance's area. Ours."""
+CENTER_RADIUS_MIN, CENTER_RADIUS_MAX = 0.8, 6.0
+"""Bounds of that radius in output pixels. Ours."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets of one image on the output grid.
+
+    Attributes
+    ----------
+    semantic_ids : (H, W) uint8
+        255: ignore.
+    instance_ids : (H, W) uint16
+        0: none.
+    center_mask : (H, W) uint8
+        1 in the disc around a center, 0 elsewhere, 255 where it is ignored.
+    """
+
+    semantic_ids: np.ndarray
+    instance_ids: np.ndarray
+    center_mask: np.ndarray
+
+
+def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: int) -> Targets:
+    """Reduce label maps to the output grid and mark the centers.
+
+    Parameters
+    ----------
+    semantic_ids : (H0, W0) uint8
+        255: ignore. H0 and W0 are multiples of `stride`.
+    instance_ids : (H0, W0) uint16
+    stride : int
+        Output stride.
+
+    Notes
+    -----
+    An instance's center is the pixel of its visible mask that is nearest to the mask's centroid,
+    so that it lies on the object, whose embedding grouping reads there.
+    """
+    half = stride // 2
+    semantic = np.ascontiguousarray(semantic_ids[half::stride, half::stride])
+    instances = np.ascontiguousarray(instance_ids[half::stride, half::stride])
+    centers = np.where(semantic == UNLABELLED, UNLABELLED, 0).astype(np.uint8)
+    for instance_id in np.unique(instances):
+        if instance_id == NO_INSTANCE:
+            continue
+        ys, xs = np.nonzero(instances == instance_id)
+        k = np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2)
+        radius = np.clip(CENTER_RADIUS * np.sqrt(len(ys)), CENTER_RADIUS_MIN, CENTER_RADIUS_MAX)
+        disc = (ys - ys[k]) ** 2 + (xs - xs[k]) ** 2 <= radius ** 2
+        centers[ys[disc], xs[disc]] = 1
+    return Targets(semantic, instances, centers)
+
+

@@ -1,0 +1,153 @@
+"""Joint training of the three decoders and the encoder."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops, WholeImages
+from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.losses import class_weights, total_loss
+from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
+
+
+def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork:
+    """Return the network of a configuration, with random weights."""
+    return InstanceSegmentationNetwork(
+        encoder=build_encoder(config.model.encoder), classes=len(config.data.classes),
+        embedding_size=config.model.embedding_size, widths=config.model.widths)
+
+
+class TrainingModule(lightning.LightningModule):
+    """What Lightning has to know: losses, optimizer and schedule."""
+
+    def __init__(self, config: TrainingConfig, frequencies: Tensor | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.network = build_network(config)
+        self.network.encoder.freeze(config.model.frozen_stages)
+        classes = len(config.data.classes)
+        weights = torch.ones(classes) if frequencies is None else class_weights(
+            frequencies, config.loss.class_weight_power)
+        self.register_buffer('class_weights', weights)
+        # A plain dictionary, so that a checkpoint opens without unpickling classes of ours.
+        self.save_hyperparameters({'config': config.to_dict()})
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        return self._step(batch, 'train')
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        self._step(batch, 'calibration')
+
+    def _step(self, batch: dict[str, Tensor], name: str) -> Tensor:
+        image = batch['image'].float().contiguous(memory_format=torch.channels_last)
+        losses = total_loss(self.network(image), batch['semantic_ids'], batch['instance_ids'],
+                            batch['center_mask'], self.class_weights, self.config.loss)
+        self.log_dict({f'{name}/{key}': value.detach() for key, value in losses.items()},
+                      on_step=False, on_epoch=True, batch_size=len(image))
+        if name == 'train':
+            self.log('loss', losses['total'].detach(), prog_bar=True, logger=False)
+        return losses['total']
+
+    def configure_optimizers(self) -> dict:
+        options = self.config.optimization
+        encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
+        inside = {id(p) for p in self.network.encoder.parameters()}
+        decoders = [p for p in self.network.parameters() if id(p) not in inside]
+        rates = [options.learning_rate * options.encoder_factor, options.learning_rate]
+        optimizer = torch.optim.AdamW([{'params': encoder}, {'params': decoders}],
+                                      lr=options.learning_rate, weight_decay=options.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=rates, total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.1)
+        return {'optimizer': optimizer,
+                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+
+
+def split_images(count: int, calibration_images: int, seed: int) -> tuple[list[int], list[int]]:
+    """Split image indices into those trained on and those held out for calibration."""
+    held_out = min(calibration_images, count // 4)
+    order = np.random.default_rng(seed).permutation(count)
+    return sorted(order[held_out:].tolist()), sorted(order[:held_out].tolist())
+
+
+def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> Path:
+    """Train and return the path of the last checkpoint, below `output`.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    output : path
+        Folder for checkpoints, `metrics.csv` and TensorBoard's files.
+    resume : bool
+        Go on from the last checkpoint in `output`.
+    """
+    output, options = Path(output), config.optimization
+    last = output / 'last.ckpt'
+    if resume and not last.is_file():
+        raise ValueError(f'{last}: no checkpoint to resume from')
+    if not resume and last.exists():
+        raise ValueError(f'{last} exists: go on with it (--resume) or choose another folder')
+    lightning.seed_everything(options.seed, verbose=False)
+    dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
+    training, calibration = split_images(len(dataset), config.data.calibration_images,
+                                         options.seed)
+
+    def read(indices: list[int], what: str) -> CachedSamples:
+        return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img'))
+
+    samples = read(training, 'training')
+    module = TrainingModule(config, samples.class_frequencies(len(config.data.classes)))
+    if config.model.weights and not resume:
+        known = load_initial_weights(module.network, config.model.weights, config.data.classes)
+        print(f'initial weights: {config.model.weights}; classifier taken over for: '
+              f'{", ".join(known) or "no class"}')
+    module.to(memory_format=torch.channels_last)
+    stride = module.network.output_stride
+    crops = TrainingCrops(samples, config.augmentation, stride, options.seed)
+    loader = DataLoader(crops, options.batch_size, sampler=EpochSampler(len(crops), options.seed),
+                        num_workers=options.workers, drop_last=len(crops) > options.batch_size,
+                        persistent_workers=options.workers > 0)
+    held_out = WholeImages(read(calibration, 'calibration'), config.model.input_size, stride)
+    callbacks = [EMAWeightAveraging(decay=options.ema_decay),
+                 ModelCheckpoint(output, filename='best', monitor='calibration/total',
+                                 save_last=True, enable_version_counter=False),
+                 LearningRateMonitor(), TQDMProgressBar()]
+    trainer = lightning.Trainer(
+        max_epochs=options.epochs, precision=options.precision, callbacks=callbacks,
+        gradient_clip_val=options.clip_norm, default_root_dir=output, log_every_n_steps=10,
+        check_val_every_n_epoch=min(5, options.epochs), num_sanity_val_steps=0,
+        logger=[CSVLogger(output, name='', version=''),
+                TensorBoardLogger(output, name='', version='')])
+    trainer.fit(module, loader, DataLoader(held_out, 1), ckpt_path=last if resume else None)
+    return last
+
+
+def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, TrainingConfig]:
+    """Return the trained network, ready for inference, and its configuration.
+
+    Raises
+    ------
+    ValueError
+        The file is missing or no checkpoint of `instseg train`.
+    """
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        config = TrainingConfig.from_dict(checkpoint['hyper_parameters']['config'])
+        module = TrainingModule(config)
+        module.load_state_dict(checkpoint['state_dict'])
+    except FileNotFoundError as error:
+        raise ValueError(f'{path}: no such checkpoint') from error
+    except Exception as error:  # whatever torch finds in a file that is no checkpoint
+        raise ValueError(f'{path}: not a checkpoint of "instseg train" ({error})') from error
+    return module.network.eval(), config
