@@ -1,0 +1,83 @@
+"""The node's messages in a bag as `Segmentation`, and the other way round."""
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+
+from instseg_ros.bags.bag import BagReader
+from instseg_ros.bags.images import read_array
+from instseg_ros.bags.messages import DETECTIONS, IMAGE, LABEL_INFO, stamp_of
+from instseg_ros.core.types import Instance, Segmentation
+
+RESULT_TYPES = {'semantic_image': IMAGE, 'instance_image': IMAGE, 'instances': DETECTIONS}
+"""Last part of the name of each topic that makes up the result for a frame, and its type."""
+
+LABEL_INFO_NAME = 'label_info'
+
+
+def read_class_names(bag: BagReader) -> dict[int, str]:
+    """Return the names of the classes by id, from the first LabelInfo message.
+
+    Raises
+    ------
+    BagError
+        There is no topic of that type.
+    """
+    topic = bag.topic_of_type(LABEL_INFO)
+    for _, _, data in bag.read([topic]):
+        return {entry.class_id: entry.class_name for entry in bag.parse(topic, data).class_map}
+    return {}
+
+
+def read_results(bag: BagReader, prefix: str) -> Iterator[tuple[int, Segmentation]]:
+    """Yield stamp (nanoseconds) and result of each frame whose messages are all there.
+
+    Parameters
+    ----------
+    bag : BagReader
+    prefix : str
+        What the topics of the node begin with, for example `/segmenter/`.
+    """
+    class_names = read_class_names(bag)
+    names = {prefix + name: name for name in RESULT_TYPES}
+    pending: dict[int, dict[str, Any]] = {}
+    for topic, _, data in bag.read(list(names)):
+        stamp = stamp_of(data)
+        messages = pending.setdefault(stamp, {})
+        messages[names[topic]] = bag.parse(topic, data)
+        if len(messages) == len(RESULT_TYPES):
+            del pending[stamp]
+            yield stamp, make_segmentation(messages, class_names)
+
+
+def make_segmentation(messages: Mapping[str, Any], class_names: Mapping[int, str]) -> Segmentation:
+    """Return the result for one frame from its messages, named as in `RESULT_TYPES`."""
+    instance_ids = read_array(messages['instance_image'], 'mono16')
+    areas = np.bincount(instance_ids.reshape(-1), minlength=1)
+    return Segmentation(
+        semantic_ids=read_array(messages['semantic_image'], 'mono8'), instance_ids=instance_ids,
+        instances=tuple(make_instance(detection, areas, class_names)
+                        for detection in messages['instances'].detections))
+
+
+def make_instance(detection: Any, areas: np.ndarray, class_names: Mapping[int, str]) -> Instance:
+    """Return the instance of a `vision_msgs/Detection2D`.
+
+    Parameters
+    ----------
+    detection : vision_msgs/Detection2D
+    areas : (N,) int
+        Number of pixels of each instance id.
+    class_names : dict of int to str
+    """
+    best, box = detection.results[0], detection.bbox
+    instance_id, class_id = int(detection.id), int(best.hypothesis.class_id)
+    middle, half_width, half_height = box.center.position, box.size_x / 2, box.size_y / 2
+    center = best.pose.pose.position
+    return Instance(
+        instance_id=instance_id, class_id=class_id, class_name=class_names[class_id],
+        score=best.hypothesis.score, center_yx=(center.y, center.x),
+        box_xyxy=(round(middle.x - half_width), round(middle.y - half_height),
+                  round(middle.x + half_width), round(middle.y + half_height)),
+        area=int(areas[instance_id]) if instance_id < len(areas) else 0)

@@ -1,0 +1,57 @@
+"""Command-line options made from the declarations in `instseg_ros.core.config`."""
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from instseg_ros.core.config import (
+    GroupingConfig,
+    NetworkConfig,
+    Option,
+    RefinementConfig,
+    options_of,
+)
+
+CONFIGS = {'network': NetworkConfig, 'grouping': GroupingConfig, 'refinement': RefinementConfig}
+"""Config class of each part of the pipeline, under its name in ROS parameters."""
+
+
+def flag_of(part: str, option: Option) -> str:
+    """Return the flag of an option: its own name, but all of refinement's say so.
+
+    Examples: `--input-size`, `--center-threshold`, `--refinement` (the method),
+    `--refinement-iterations`.
+    """
+    if part != 'refinement':
+        return '--' + option.name.replace('_', '-')
+    return '--refinement' + ('' if option.name == 'method' else '-' + option.name.replace('_', '-'))
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare a flag for every option of the pipeline, with its default, unit and bounds."""
+    for part, config in CONFIGS.items():
+        group = parser.add_argument_group(f'{part} options')
+        for option in options_of(config):
+            details = [f'default {option.default}']
+            if option.choices is None and option.minimum is not None:
+                details.append(f'{option.minimum:g} to {option.maximum:g}')
+            unit = f' in {option.unit}' if option.unit else ''
+            group.add_argument(
+                flag_of(part, option), dest=f'{part}.{option.name}', default=option.default,
+                type=option.type, choices=option.choices,
+                metavar=None if option.choices else option.type.__name__.upper(),
+                help=f'{option.help}{unit} ({", ".join(details)})'.replace('%', '%%'))
+
+
+def configs_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the config of every part: `{'network': NetworkConfig(...), ...}`.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its bounds.
+    """
+    values = vars(args)
+    return {part: config(**{option.name: values[f'{part}.{option.name}']
+                            for option in options_of(config)})
+            for part, config in CONFIGS.items()}
