@@ -13,13 +13,38 @@ from typing import Any, Mapping, Sequence
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.evaluation.masks import decode_segmentation, encode_mask
+
+RECORD_FIELDS = {
+    'images': {'id': int, 'file_name': str, 'width': int, 'height': int},
+    'categories': {'id': int, 'name': str},
+    'annotations': {'id': int, 'image_id': int, 'category_id': int},
+}
+"""What every record of a list must have; a file with less can't be understood."""
 
 
 class DatasetError(ValueError):
     """A data set that can't be used; the message names the file and the annotation."""
+
+
+@dataclass(frozen=True)
+class LabelledObject:
+    """One object of the ground truth, or a crowd of them.
+
+    Attributes
+    ----------
+    class_id : int
+    mask : dict
+        COCO's compressed run lengths of its whole extent, also where another object is in front.
+    crowd : bool
+        A group that was not labelled one by one.
+    """
+
+    class_id: int
+    mask: Mapping[str, Any]
+    crowd: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,11 +60,14 @@ class GroundTruth:
         smaller one is in front.
     annotations : tuple of dict
         COCO annotations of the instances whose category is a class, without crowds.
+    objects : tuple of LabelledObject
+        One for each of `annotations`, in their order, then the crowds of a class.
     """
 
     semantic_ids: np.ndarray
     instance_ids: np.ndarray
     annotations: tuple[Mapping[str, Any], ...]
+    objects: tuple[LabelledObject, ...] = ()
 
 
 class CocoDataset:
@@ -59,6 +87,7 @@ class CocoDataset:
     ----------
     images : list of dict
         COCO's image records, in the order of the file.
+    class_names : tuple of str
     category_to_class : dict of int to int
         COCO category id to semantic id, of the categories that are classes.
 
@@ -72,37 +101,53 @@ class CocoDataset:
                  class_names: Sequence[str]) -> None:
         self.folder = Path(images)
         self.path = Path(annotations)
+        self.class_names = tuple(class_names)
         if not self.folder.is_dir():
             raise DatasetError(f'{self.folder}: no such folder of images')
-        document = _read_json(self.path)
-        for key in ('images', 'annotations', 'categories'):
-            if not isinstance(document.get(key), list):
-                raise DatasetError(f'{self.path}: not a COCO instances file, the list "{key}" '
-                                   'is missing')
-        self.images: list[dict[str, Any]] = document['images']
-        self.categories: list[dict[str, Any]] = document['categories']
-        ids = {name: index for index, name in enumerate(class_names)}
+        document = read_json(self.path)
+        if not isinstance(document, dict):
+            raise DatasetError(f'{self.path}: expected a JSON object, got a '
+                               f'{type(document).__name__}')
+        self.images = _records(self.path, document, 'images')
+        self.categories = _records(self.path, document, 'categories')
+        ids = {name: index for index, name in enumerate(self.class_names) if index > 0}
         self.category_to_class = {category['id']: ids[category['name']]
                                   for category in self.categories if category['name'] in ids}
         if not self.category_to_class:
             names = ', '.join(category['name'] for category in self.categories)
             raise DatasetError(f'{self.path}: none of its categories ({names}) is one of the '
-                               f'classes ({", ".join(class_names)})')
+                               f'classes ({", ".join(self.class_names[1:])})')
         known_categories = {category['id'] for category in self.categories}
         self._annotations: dict[int, list[dict[str, Any]]] = {
             record['id']: [] for record in self.images}
-        for annotation in document['annotations']:
-            where = f'{self.path}: annotation {annotation.get("id")}'
-            if annotation.get('image_id') not in self._annotations:
-                raise DatasetError(f'{where}: image {annotation.get("image_id")} is not in the '
-                                   'list of images')
-            if annotation.get('category_id') not in known_categories:
-                raise DatasetError(f'{where}: category {annotation.get("category_id")} is not in '
-                                   'the list of categories')
+        for annotation in _records(self.path, document, 'annotations'):
+            where = f'{self.path}: annotation {annotation["id"]}'
+            if annotation['image_id'] not in self._annotations:
+                raise DatasetError(f'{where}: image {annotation["image_id"]} is not in the list '
+                                   'of images')
+            if annotation['category_id'] not in known_categories:
+                raise DatasetError(f'{where}: category {annotation["category_id"]} is not in the '
+                                   'list of categories')
             self._annotations[annotation['image_id']].append(annotation)
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def image_name(self, index: int) -> str:
+        """Return the file name of image `index`, relative to the folder of images."""
+        return self.images[index]['file_name']
+
+    def check_images(self) -> None:
+        """Check that every image file is there, before long work is begun.
+
+        Raises
+        ------
+        DatasetError
+            Naming the first one that is missing.
+        """
+        for record in self.images:
+            if not (self.folder / record['file_name']).is_file():
+                raise self._missing(record)
 
     def load_image(self, index: int) -> np.ndarray:
         """Return image `index` as (H0, W0, 3) uint8, RGB.
@@ -114,10 +159,12 @@ class CocoDataset:
         """
         record = self.images[index]
         path = self.folder / record['file_name']
+        if not path.is_file():
+            raise self._missing(record)
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            state = 'can not be decoded' if path.exists() else 'does not exist'
-            raise DatasetError(f'{path}: image {record["id"]} of {self.path.name} {state}')
+            raise DatasetError(f'{path}: image {record["id"]} of {self.path.name} can not be '
+                               'decoded')
         if image.shape[:2] != (record['height'], record['width']):
             raise DatasetError(f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but '
                                f'{self.path.name} says {record["width"]}x{record["height"]}')
@@ -135,51 +182,70 @@ class CocoDataset:
         height, width = record['height'], record['width']
         semantic_ids = np.zeros((height, width), np.uint8)
         instance_ids = np.full((height, width), NO_INSTANCE, np.uint16)
-        objects, ignored = [], []
+        instances, crowds = [], []
         for annotation in self._annotations[record['id']]:
-            mask = self._mask(annotation, height, width)
-            if annotation.get('iscrowd') or annotation['category_id'] not in self.category_to_class:
-                ignored.append(mask)
-            else:
-                objects.append((annotation, mask))
-        for mask in ignored:
+            try:
+                mask = decode_segmentation(annotation.get('segmentation'), height, width)
+            except ValueError as error:
+                raise DatasetError(f'{self.path}: annotation {annotation["id"]} of '
+                                   f'{record["file_name"]}: {error}') from error
+            class_id = self.category_to_class.get(annotation['category_id'])
+            if class_id is not None and not annotation.get('iscrowd'):
+                instances.append((annotation, class_id, mask))
+                continue
             semantic_ids[mask] = UNLABELLED
-        order = sorted(range(len(objects)), key=lambda k: -np.count_nonzero(objects[k][1]))
-        for k in order:
-            annotation, mask = objects[k]
-            semantic_ids[mask] = self.category_to_class[annotation['category_id']]
+            if class_id is not None:
+                crowds.append(LabelledObject(class_id, encode_mask(mask), crowd=True))
+        front_last = sorted(range(len(instances)), key=lambda k: -np.count_nonzero(
+            instances[k][2]))
+        for k in front_last:
+            _, class_id, mask = instances[k]
+            semantic_ids[mask] = class_id
             instance_ids[mask] = k + 1
         return GroundTruth(semantic_ids, instance_ids,
-                           tuple(annotation for annotation, _ in objects))
+                           tuple(annotation for annotation, _, _ in instances),
+                           (*(LabelledObject(class_id, encode_mask(mask))
+                              for _, class_id, mask in instances), *crowds))
 
-    def _mask(self, annotation: Mapping[str, Any], height: int, width: int) -> np.ndarray:
-        where = f'{self.path}: annotation {annotation.get("id")}'
-        segmentation = annotation.get('segmentation')
-        try:
-            if isinstance(segmentation, list):
-                parts = coco_mask.frPyObjects(segmentation, height, width)
-                encoded = coco_mask.merge(parts)
-            elif isinstance(segmentation['counts'], list):
-                encoded = coco_mask.frPyObjects(segmentation, height, width)
-            else:
-                encoded = segmentation
-            mask = coco_mask.decode(encoded).astype(bool)
-        except (TypeError, KeyError, ValueError, IndexError) as error:
-            raise DatasetError(f'{where}: its segmentation is neither a list of polygons nor a '
-                               f'run-length mask ({error})') from error
-        if mask.shape != (height, width):
-            raise DatasetError(f'{where}: its mask has {mask.shape[1]}x{mask.shape[0]} pixels, '
-                               f'the image {width}x{height}')
-        return mask
+    def _missing(self, record: Mapping[str, Any]) -> DatasetError:
+        return DatasetError(f'{self.folder / record["file_name"]}: image {record["id"]} of '
+                            f'{self.path.name} does not exist')
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Any:
+    """Return what a JSON file says.
+
+    Raises
+    ------
+    DatasetError
+        It can't be read or isn't JSON.
+    """
     try:
-        document = json.loads(path.read_text())
+        return json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise DatasetError(f'{path}: {error.strerror or error}') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f'{path}: not valid JSON ({error})') from error
-    if not isinstance(document, dict):
-        raise DatasetError(f'{path}: expected a JSON object, got a {type(document).__name__}')
-    return document
+
+
+def _records(path: Path, document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return one of the file's lists, its records checked one by one."""
+    records = document.get(name)
+    if not isinstance(records, list):
+        raise DatasetError(f'{path}: not a COCO instances file, the list "{name}" is missing')
+    seen = set()
+    for position, record in enumerate(records):
+        where = f'{path}: "{name}", record {position}'
+        if not isinstance(record, dict):
+            raise DatasetError(f'{where}: expected a JSON object, got a {type(record).__name__}')
+        for field, kind in RECORD_FIELDS[name].items():
+            if type(record.get(field)) is not kind:
+                raise DatasetError(f'{where} (id {record.get("id")}): expected a field "{field}" '
+                                   f'of type {kind.__name__}, got {record.get(field)!r}')
+        if name != 'annotations' and record['id'] in seen:  # nothing refers to annotations
+            raise DatasetError(f'{where}: id {record["id"]} appears twice')
+        seen.add(record['id'])
+        if name == 'images' and (record['width'] < 1 or record['height'] < 1):
+            raise DatasetError(f'{where} ({record["file_name"]}): expected at least 1x1 pixels, '
+                               f'got {record["width"]}x{record["height"]}')
+    return records

@@ -1,0 +1,44 @@
+"""The report of an evaluation as a table to read on a screen."""
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+HEADER = ('class', 'IoU', 'AP', 'AP50', 'PQ', 'SQ', 'RQ', 'found', 'missed', 'false')
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """Return the figures of `Evaluation.report` as lines of text.
+
+    Found, missed and false segments are those of the panoptic quality: an instance, or all
+    pixels of an image that have one stuff class, matched at IoU 1/2.
+    """
+    semantic, instance, panoptic = (report[key] for key in ('semantic', 'instance', 'panoptic'))
+    rows = [HEADER]
+    for name, segments in panoptic['per_class'].items():
+        precision = instance['per_class'].get(name, {'ap': None, 'ap50': None})
+        rows.append((name, semantic['iou'][name], precision['ap'], precision['ap50'],
+                     segments['pq'], segments['sq'], segments['rq'],
+                     segments['true_positives'], segments['false_negatives'],
+                     segments['false_positives']))
+    rows.append(('mean', semantic['miou'], instance['ap'], instance['ap50'], panoptic['pq'],
+                 panoptic['sq'], panoptic['rq'], '', '', ''))
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ['  '.join([row[0].ljust(widths[0])] + [
+        cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip() for row in cells]
+    rule = '-' * max(map(len, lines))
+    boundary = report['boundary']
+    return '\n'.join([
+        *lines[:1], rule, *lines[1:-1], rule, lines[-1], '',
+        f'{report["images"]} images. PQ of things {_cell(panoptic["pq_things"])}, of stuff '
+        f'{_cell(panoptic["pq_stuff"])}.',
+        f'AP50 of small, medium, large objects: {_cell(instance["ap50_small"])}, '
+        f'{_cell(instance["ap50_medium"])}, {_cell(instance["ap50_large"])}.',
+        f'Boundary F at {boundary["tolerance_px"]} px: classes '
+        f'{_cell(boundary["semantic"]["f"])}, objects {_cell(boundary["panoptic"]["f"])}.'])
+
+
+def _cell(value: float | int | str | None) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.3f}' if isinstance(value, float) else str(value)
