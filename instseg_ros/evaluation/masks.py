@@ -62,7 +62,7 @@ def _draw_polygons(polygons: list[Any], height: int, width: int) -> np.ndarray:
                 raise ValueError(f'its segmentation has a polygon outside the image: {axis} from '
                                  f'{low:g} to {high:g}, the image is {width}x{height}')
     parts = coco_mask.frPyObjects(polygons, height, width)
-    return coco_mask.decode(coco_mask.merge(parts)).astype(bool)
+    return _expand_runs(coco_mask.merge(parts), height, width)
 
 
 def _expand_runs(segmentation: Mapping[str, Any], height: int, width: int) -> np.ndarray:
