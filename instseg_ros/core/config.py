@@ -119,6 +119,8 @@ class RefinementConfig:
     iterations: int = option(5, 'Updates of the superpixels', minimum=1, maximum=100)
     purity: float = option(0.75, 'A superpixel changes its pixels only if more than this share '
                            'of them votes for one label', minimum=0.5, maximum=1.0)
+    color_sigma: float = option(20.0, 'Width of the bilateral weight over colour, about in units '
+                                'of Lab', minimum=0.1, maximum=1000.0)
     threads: int = option(0, 'Threads of the refinement; 0 takes one for each core',
                           minimum=0, maximum=1024)
 

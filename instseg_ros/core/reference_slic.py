@@ -9,6 +9,8 @@ import inspect
 import numpy as np
 from skimage.segmentation import slic
 
+from instseg_ros.core.slic import SUPPORT
+
 _ITERATIONS = ('max_num_iter' if 'max_num_iter' in inspect.signature(slic).parameters
                else 'n_iter')  # renamed in scikit-image 0.19
 
@@ -33,6 +35,21 @@ def superpixels(image: np.ndarray, size: float, compactness: float,
     count = max(1, round(image.shape[0] * image.shape[1] / size**2))
     return slic(image, n_segments=count, compactness=compactness, start_label=0,
                 enforce_connectivity=False, **{_ITERATIONS: iterations})
+
+
+def vote_in_superpixels(image: np.ndarray, codes: np.ndarray, rows: np.ndarray,
+                        columns: np.ndarray, size: float, compactness: float, iterations: int,
+                        purity: float, semantic_ids: np.ndarray,
+                        instance_ids: np.ndarray) -> None:
+    """Do what `slic.vote_in_superpixels` does, with superpixels everywhere."""
+    nearest = codes[rows[:, None], columns]
+    voted = vote(nearest, superpixels(image, size, compactness, iterations), purity)
+    padded = np.pad(codes.astype(np.int64), 1, constant_values=-1)
+    support = sum((padded[rows[:, None] + a, columns + b] == voted).astype(int)
+                  for a in range(3) for b in range(3))
+    result = np.where(support >= SUPPORT, voted, nearest)
+    semantic_ids[:] = result >> 16
+    instance_ids[:] = result & 0xffff
 
 
 def vote(codes: np.ndarray, superpixel_ids: np.ndarray, purity: float) -> np.ndarray:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from instseg_ros.core import reference_slic
+from instseg_ros.core.bands import run_in_bands, thread_count
+from instseg_ros.core.bilateral import vote_among_neighbors
 from instseg_ros.core.config import RefinementConfig
+from instseg_ros.core.pixels import compiled, nearest_index
+from instseg_ros.core.slic import cell_side, vote_in_superpixels
 from instseg_ros.core.types import check_array
 
 
@@ -48,20 +52,33 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
         raise ValueError(f'scale: expected two positive numbers, got {scale}')
     rows = nearest_index(image.shape[0], semantic_ids.shape[0], scale[0])
     columns = nearest_index(image.shape[1], semantic_ids.shape[1], scale[1])
-    codes = (semantic_ids.astype(np.uint32) << 16 | instance_ids)[rows[:, None], columns]
-    if config.method == 'slic':
-        size = max(2.0, config.superpixel_size / max(scale))
-        ids = reference_slic.superpixels(image, size, config.compactness, config.iterations)
-        codes = reference_slic.vote(codes, ids, config.purity)
-    return (codes >> 16).astype(np.uint8), (codes & 0xffff).astype(np.uint16)
+    threads = thread_count(config.threads)
+    codes = semantic_ids.astype(np.uint32) << 16 | instance_ids
+    result = (np.empty(image.shape[:2], np.uint8), np.empty(image.shape[:2], np.uint16))
+    run_in_bands(_nearest, len(rows), threads, semantic_ids, instance_ids, rows, columns, *result)
+    if config.method == 'nearest' or min(scale) >= 1:
+        return result
+    nearest = codes, rows, columns
+    if config.method == 'bilateral':
+        vote_among_neighbors(image, *nearest, scale, config.color_sigma, threads, *result)
+    elif config.backend == 'skimage':
+        reference_slic.vote_in_superpixels(image, *nearest, config.superpixel_size / max(scale),
+                                           config.compactness, config.iterations, config.purity,
+                                           *result)
+    else:
+        vote_in_superpixels(image, *nearest, cell_side(config.superpixel_size, scale),
+                            config.compactness, config.iterations, config.purity, threads,
+                            *result)
+    return result
 
 
-def nearest_index(length: int, output_length: int, scale: float) -> np.ndarray:
-    """Return the nearest output row (or column) of every image row (or column).
-
-    Returns
-    -------
-    (length,) int64
-    """
-    index = np.floor((np.arange(length) + 0.5) * scale).astype(np.int64)
-    return np.minimum(index, output_length - 1)
+@compiled
+def _nearest(start, stop, semantic_ids, instance_ids, rows, columns, semantic_out, instance_out):
+    for y in range(start, stop):
+        if y > start and rows[y] == rows[y - 1]:
+            semantic_out[y] = semantic_out[y - 1]
+            instance_out[y] = instance_out[y - 1]
+            continue
+        for x in range(len(columns)):
+            semantic_out[y, x] = semantic_ids[rows[y], columns[x]]
+            instance_out[y, x] = instance_ids[rows[y], columns[x]]
