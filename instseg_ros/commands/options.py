@@ -34,13 +34,12 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         for option in options_of(config):
             details = [f'default {option.default}']
             if option.choices is None and option.minimum is not None:
-                details.append(f'{option.minimum:g} to {option.maximum:g}')
-            unit = f' in {option.unit}' if option.unit else ''
+                details.append(f'{option.minimum:g} to {option.maximum:g} {option.unit}'.strip())
             group.add_argument(
                 flag_of(part, option), dest=f'{part}.{option.name}', default=option.default,
                 type=option.type, choices=option.choices,
                 metavar=None if option.choices else option.type.__name__.upper(),
-                help=f'{option.help}{unit} ({", ".join(details)})'.replace('%', '%%'))
+                help=f'{option.help} ({", ".join(details)})'.replace('%', '%%'))
 
 
 def configs_of(args: argparse.Namespace) -> dict[str, Any]:

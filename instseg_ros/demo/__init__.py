@@ -1,0 +1,1 @@
+"""The real node on a video, live over DDS: replay, record, picture and report."""

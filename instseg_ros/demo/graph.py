@@ -1,0 +1,138 @@
+"""The demo's side of the ROS graph: publishes images, hears results, drives the life cycle.
+
+Messages stay serialized: what the bag holds is what goes out, and what comes in is what the next
+bag gets.
+"""
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Callable
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from instseg_ros.bags.results import LABEL_INFO_NAME
+from instseg_ros.demo.node_process import NodeProcess
+
+NODE = '/segmenter'
+QUEUE = 50
+"""Depth of the demo's own queues, far above what is ever in flight."""
+
+POLL = 0.05
+"""Seconds between looks at whether the node still lives while nothing happens."""
+
+ACTIVATION_TIMEOUT = 120.0
+"""Seconds to start the node or to change its state; loading and compiling take a while."""
+
+RESULTS = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
+
+
+class Graph:
+    """A ROS node with all that the demo needs; use it as a context manager.
+
+    Parameters
+    ----------
+    domain : int
+        ROS_DOMAIN_ID.
+    image_topic : str
+    on_message : callable
+        Called with the topic and the serialized message for each message of the node.
+    """
+
+    def __init__(self, domain: int, image_topic: str,
+                 on_message: Callable[[str, bytes], None]) -> None:
+        # Ctrl-C stays a KeyboardInterrupt, which unwinds the whole demo.
+        rclpy.init(args=[], domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('instseg_demo')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self.diagnostics: dict[str, str] = {}
+        reliable = QoSProfile(depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE)
+        latched = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                             durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+        def subscribe(name: str, message_type: Any, qos: QoSProfile) -> None:
+            topic = f'{NODE}/{name}'
+            self._node.create_subscription(
+                message_type, topic, lambda data: on_message(topic, data), qos, raw=True)
+
+        # All readers exist before the node starts, so that it knows them before it answers the
+        # first service call and its first messages cannot miss them.
+        for name, message_type in RESULTS.items():
+            subscribe(name, message_type, reliable)
+        subscribe(LABEL_INFO_NAME, LabelInfo, latched)
+        self._node.create_subscription(
+            DiagnosticArray, '/diagnostics', self._read_diagnostics, reliable)
+        self._publisher = self._node.create_publisher(Image, image_topic, reliable)
+        self._change_state = self._node.create_client(ChangeState, f'{NODE}/change_state')
+
+    def _read_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == NODE:
+                self.diagnostics = {entry.key: entry.value for entry in status.values}
+
+    def spin(self, seconds: float) -> None:
+        """Handle what arrives; return after the first message or when the time is over."""
+        self._executor.spin_once(timeout_sec=max(0.0, seconds))
+
+    def wait(self, condition: Callable[[], bool], process: NodeProcess, what: str,
+             timeout: float) -> None:
+        """Handle what arrives until the condition holds.
+
+        Raises
+        ------
+        UserError
+            The node ended, or the time is over: "`what` ...".
+        """
+        end = time.monotonic() + timeout
+        while not condition():
+            process.check()
+            if time.monotonic() > end:
+                raise process.failure(f'{what} took longer than {timeout:g} s')
+            self.spin(POLL)
+
+    def wait_for_node(self, process: NodeProcess) -> None:
+        """Wait until the node answers service calls."""
+        self.wait(self._change_state.service_is_ready, process, 'starting the node',
+                  ACTIVATION_TIMEOUT)
+
+    def wait_for_listener(self, process: NodeProcess) -> None:
+        """Wait until the node is subscribed to the images."""
+        self.wait(lambda: self._publisher.get_subscription_count() > 0, process,
+                  "the node's subscription to the images", ACTIVATION_TIMEOUT)
+
+    def change_state(self, transition: str, process: NodeProcess) -> None:
+        """Make the node take a transition, for example `configure`.
+
+        Raises
+        ------
+        UserError
+            The node refuses; its log says why.
+        """
+        request = ChangeState.Request(transition=Transition(
+            id=getattr(Transition, f'TRANSITION_{transition.upper()}')))
+        answer = self._change_state.call_async(request)
+        self.wait(answer.done, process, f'to {transition} the node', ACTIVATION_TIMEOUT)
+        if not answer.result().success:
+            raise process.failure(f'the node refused to {transition}')
+
+    def publish(self, data: bytes) -> None:
+        """Send a serialized image."""
+        self._publisher.publish(data)
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()

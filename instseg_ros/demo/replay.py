@@ -1,0 +1,162 @@
+"""Replays a bag of images through the live node and records what the node says."""
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Callable, Mapping
+
+from instseg_ros.bags.bag import BagError, BagReader, BagWriter
+from instseg_ros.bags.messages import LABEL_INFO, NANOSECONDS, stamp_of
+from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
+from instseg_ros.demo.graph import NODE, POLL, Graph
+from instseg_ros.demo.ledger import Ledger
+from instseg_ros.demo.node_process import NodeProcess
+
+PREFIX = f'{NODE}/'
+DIAGNOSTICS_TIMEOUT = 10.0
+"""Seconds for the node's last diagnostics to arrive."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What is replayed, and how.
+
+    Attributes
+    ----------
+    images : Path
+        Bag of the images.
+    topic : str
+        Topic of the images in the bag and in the graph.
+    results : Path
+        Bag to write.
+    parameters : dict
+        Parameters of the node by their dotted names.
+    environment : dict of str to str
+        Added to the node's environment.
+    domain : int
+        ROS_DOMAIN_ID of both sides.
+    rate : float
+        Speed as a multiple of the recorded one, whatever the node manages; 0: a frame goes out
+        whenever fewer than `in_flight` are under way.
+    in_flight : int
+        Frames that are sent before the first of them has come back.
+    timeout : float
+        Seconds without any result after which the node counts as stalled.
+    """
+
+    images: Path
+    topic: str
+    results: Path
+    parameters: Mapping[str, Any]
+    domain: int
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    rate: float = 0.0
+    in_flight: int = 2
+    timeout: float = 30.0
+
+    def run(self, folder: Path, on_frame: Callable[[], object]) -> tuple[Ledger, dict[str, str]]:
+        """Start the node, send every frame, wait for the results and stop the node.
+
+        Parameters
+        ----------
+        folder : Path
+            For the node's log and parameter file.
+        on_frame : callable
+            Called for each frame that came back or is known to be dropped.
+
+        Returns
+        -------
+        ledger : Ledger
+        diagnostics : dict of str to str
+            The last ones of the node.
+
+        Raises
+        ------
+        UserError
+            The node failed, refused a transition or stalled.
+        BagError
+            The bag of the images is damaged, or empty.
+        """
+        ledger = Ledger([PREFIX + name for name in RESULT_TYPES])
+        times: dict[int, int] = {}
+        with ExitStack() as stack:
+            images = stack.enter_context(BagReader(self.images))
+            recorder = stack.enter_context(BagWriter(self.results))
+            for name, message_type in RESULT_TYPES.items():
+                recorder.add_topic(PREFIX + name, message_type)
+            recorder.add_topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO, latched=True)
+            frames = images.read([self.topic])
+            first = next(frames, None)
+            if first is None:
+                raise BagError(f'{self.images}: no image on {self.topic}')
+
+            def record(topic: str, data: bytes) -> None:
+                # Times of the image bag, so that both bags can be played side by side.
+                if topic == PREFIX + LABEL_INFO_NAME:
+                    recorder.write(topic, first[1], data)
+                elif ledger.receive(topic, stamp_of(data), time.monotonic()):
+                    recorder.write(topic, times[stamp_of(data)], data)
+
+            graph = stack.enter_context(Graph(self.domain, self.topic, record))
+            process = stack.enter_context(NodeProcess(
+                self.parameters, {'image': self.topic}, self.environment, folder))
+            graph.wait_for_node(process)
+            graph.change_state('configure', process)
+            graph.change_state('activate', process)
+            graph.wait_for_listener(process)
+            settled = 0
+            start = time.monotonic()
+            frame: tuple[str, int, bytes] | None = first
+            while frame is not None:
+                _, bag_time, data = frame
+                if self.rate:
+                    due = start + (bag_time - first[1]) / NANOSECONDS / self.rate
+                    self._spin_until(due, graph, process)
+                else:
+                    self._drain(self.in_flight - 1, graph, process, ledger)
+                times[stamp_of(data)] = bag_time
+                ledger.send(stamp_of(data), time.monotonic())
+                graph.publish(data)
+                settled = report_progress(ledger, settled, on_frame)
+                frame = next(frames, None)
+            self._drain(0, graph, process, ledger)
+            report_progress(ledger, settled, on_frame)
+            graph.change_state('deactivate', process)
+            graph.wait(lambda: int(graph.diagnostics.get('frames_out', -1)) >= ledger.frames_out,
+                       process, "the node's last diagnostics", DIAGNOSTICS_TIMEOUT)
+            graph.change_state('cleanup', process)
+            process.stop()
+            return ledger, graph.diagnostics
+
+    def _spin_until(self, due: float, graph: Graph, process: NodeProcess) -> None:
+        process.check()
+        while time.monotonic() < due:
+            graph.spin(min(POLL, due - time.monotonic()))
+            process.check()
+
+    def _drain(self, most: int, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
+        """Wait until at most `most` frames are in flight."""
+        while ledger.in_flight > most:
+            graph.spin(POLL)
+            process.check()
+            ledger.settle(dropped_frames(graph.diagnostics), time.monotonic())
+            if ledger.in_flight and time.monotonic() - ledger.last_event > self.timeout:
+                raise process.failure(
+                    f'the node stalled: no result for {self.timeout:g} s after '
+                    f'{ledger.frames_out} of {ledger.frames_in} frames')
+
+
+def dropped_frames(diagnostics: Mapping[str, str]) -> int:
+    """Return how many frames the node says it left out, bad ones and outdated ones."""
+    return sum(int(diagnostics.get(key, 0)) for key in ('frames_dropped', 'frames_superseded'))
+
+
+def report_progress(ledger: Ledger, before: int, on_frame: Callable[[], object]) -> int:
+    """Call `on_frame` for each frame settled since `before`; return how many are settled."""
+    settled = ledger.frames_out + ledger.frames_dropped
+    for _ in range(settled - before):
+        on_frame()
+    return settled

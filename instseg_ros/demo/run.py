@@ -1,0 +1,121 @@
+"""The whole demo: video to bag, bag through the live node, results to pictures and a report."""
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping
+
+from tqdm import tqdm
+
+from instseg_ros.bags.bag import BagReader
+from instseg_ros.bags.images import video_to_bag
+from instseg_ros.bags.messages import IMAGE, NANOSECONDS
+from instseg_ros.core.network import read_model_info
+from instseg_ros.demo.ledger import Ledger
+from instseg_ros.demo.pictures import make_pictures
+from instseg_ros.demo.replay import PREFIX, Replay
+from instseg_ros.files import unfinished_folder
+from instseg_ros.media import VideoReader
+
+VIDEO_TOPIC = '/camera/image_raw'
+FRAME_ID = 'camera'
+STAGE_PREFIX = 'stage_ms.'
+
+
+@dataclass(frozen=True)
+class ImageBag:
+    """Where the images are, and how fast they were recorded."""
+
+    path: Path
+    topic: str
+    count: int
+    rate: float
+
+
+def make_progress(description: str, total: int) -> tqdm:
+    """Return a progress bar over frames with rate and remaining time."""
+    return tqdm(total=total or None, desc=f'{description:<20}', unit='frame', dynamic_ncols=True)
+
+
+def convert_video(path: Path, folder: Path) -> tuple[ImageBag, str]:
+    """Write a video as a bag into a folder; return it and what was wrong with the video."""
+    bag = folder / 'camera.mcap'
+    # Stamps of 0 mean "not set"; the file's own time is the nearest to when it was recorded.
+    start = max(1, int(path.stat().st_mtime)) * NANOSECONDS
+    with VideoReader(path) as video, make_progress('video to bag', video.frame_count) as progress:
+        video_to_bag(video, bag, topic=VIDEO_TOPIC, frame_id=FRAME_ID, start=start,
+                     on_frame=progress.update)
+        return ImageBag(bag, VIDEO_TOPIC, video.frames_read, video.rate), video.damage
+
+
+def inspect_bag(path: Path, topic: str) -> ImageBag:
+    """Look at a bag that holds images already.
+
+    Raises
+    ------
+    BagError
+        It is no bag, or has no such topic.
+    """
+    with BagReader(path) as bag:
+        topic = bag.topic_of_type(IMAGE, topic)
+        times = [stamp for _, stamp, _ in bag.read([topic])]
+    seconds = (times[-1] - times[0]) / NANOSECONDS if times else 0.0
+    return ImageBag(path, topic, len(times), (len(times) - 1) / seconds if seconds else 1.0)
+
+
+def make_report(ledger: Ledger, diagnostics: Mapping[str, str], instances: int) -> dict[str, Any]:
+    """Return what `report.json` says."""
+    return {**ledger.report(),
+            'stage_ms': {key[len(STAGE_PREFIX):]: float(value)
+                         for key, value in diagnostics.items() if key.startswith(STAGE_PREFIX)},
+            'instances_total': instances, 'provider': diagnostics['provider'],
+            'model': diagnostics['model']}
+
+
+def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mapping[str, Any]
+             ) -> tuple[dict[str, Any], str]:
+    """Run the demo and leave its results in `out`.
+
+    Parameters
+    ----------
+    source : Path
+        The video, or the bag of images.
+    out : Path
+        Made if missing. Results of an earlier run are replaced when all new ones are whole.
+    is_bag : bool
+        Whether `source` is a bag.
+    topic : str
+        Of the images in the bag; empty for the only one.
+    replay : dict
+        Further arguments of `Replay`.
+
+    Returns
+    -------
+    report : dict
+    damage : str
+        What is wrong with the video although frames could be read; else empty.
+    """
+    damage = ''
+    with unfinished_folder(out) as folder:
+        if is_bag:
+            images = inspect_bag(source, topic)
+        else:
+            images, damage = convert_video(source, folder)
+        results = folder / 'result.mcap'
+        with make_progress('node, live over DDS', images.count) as progress:
+            ledger, diagnostics = Replay(
+                images=images.path, topic=images.topic, results=results,
+                **replay).run(folder, progress.update)
+        info = read_model_info(diagnostics['model'])
+        with make_progress('pictures', ledger.frames_out) as progress:
+            instances = make_pictures(
+                images.path, images.topic, results, PREFIX, info, folder=folder,
+                rate=images.rate, source=str(source), count=ledger.frames_out,
+                on_frame=progress.update)
+        report = make_report(ledger, diagnostics, instances)
+        (folder / 'report.json').write_text(json.dumps(report, indent=2) + '\n', 'utf-8')
+        for file in sorted(folder.iterdir()):
+            os.replace(file, out / file.name)
+    return report, damage
