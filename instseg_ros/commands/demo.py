@@ -72,18 +72,13 @@ def run(args: argparse.Namespace) -> int:
         if not getattr(args, name) >= low:
             raise ValueError(f'--{name.replace("_", "-")}: expected at least {low}, got '
                              f'{getattr(args, name)}')
-    domain = 1 + os.getpid() % DOMAINS
-    environment = {'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-    os.environ.update(environment)  # before rclpy reads them
-
     from instseg_ros.demo.run import run_demo
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop the node on SIGTERM too
     report, damage = run_demo(
         args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
-        replay={'parameters': node_parameters(args), 'domain': domain,
-                'environment': environment, 'rate': args.rate, 'in_flight': args.in_flight,
-                'timeout': args.timeout})
+        replay={'parameters': node_parameters(args), 'domain': 1 + os.getpid() % DOMAINS,
+                'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
     latency = report['latency_ms']
     print(f'{report["frames_out"]} of {report["frames_in"]} frames came back, '
           f'{report["frames_dropped"]} were dropped; {report["fps"]} frames/s, latency '

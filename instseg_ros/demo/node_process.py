@@ -25,8 +25,6 @@ class NodeProcess:
     parameters : dict
         ROS parameters by their dotted names.
     remappings : dict of str to str
-    environment : dict of str to str
-        Added to this process's environment.
     folder : Path
         For the parameter file and the log.
 
@@ -37,21 +35,20 @@ class NodeProcess:
     """
 
     def __init__(self, parameters: Mapping[str, Any], remappings: Mapping[str, str],
-                 environment: Mapping[str, str], folder: Path) -> None:
+                 folder: Path) -> None:
         self.log = folder / 'node.log'
         file = folder / 'node_parameters.yaml'
         file.write_text(json.dumps({'/**': {'ros__parameters': dict(parameters)}}), 'utf-8')
         self._command = [sys.executable, '-m', MODULE, '--ros-args', '--params-file', str(file)]
         for source, target in remappings.items():
             self._command += ['-r', f'{source}:={target}']
-        self._environment = {**os.environ, **environment, 'PYTHONUNBUFFERED': '1'}
 
     def __enter__(self) -> NodeProcess:
         with self.log.open('wb') as log:
             # A session of its own: Ctrl-C reaches the demo only, which then ends the node.
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env=self._environment, start_new_session=True)
+                env={**os.environ, 'PYTHONUNBUFFERED': '1'}, start_new_session=True)
         return self
 
     def check(self) -> None:

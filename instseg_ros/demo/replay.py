@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Callable, Mapping
 
 from instseg_ros.bags.bag import BagError, BagReader, BagWriter
@@ -14,6 +13,7 @@ from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
 from instseg_ros.demo.graph import NODE, POLL, Graph
 from instseg_ros.demo.ledger import Ledger
 from instseg_ros.demo.node_process import NodeProcess
+from instseg_ros.demo.transport import isolated
 
 PREFIX = f'{NODE}/'
 DIAGNOSTICS_TIMEOUT = 10.0
@@ -34,8 +34,6 @@ class Replay:
         Bag to write.
     parameters : dict
         Parameters of the node by their dotted names.
-    environment : dict of str to str
-        Added to the node's environment.
     domain : int
         ROS_DOMAIN_ID of both sides.
     rate : float
@@ -52,7 +50,6 @@ class Replay:
     results: Path
     parameters: Mapping[str, Any]
     domain: int
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     rate: float = 0.0
     in_flight: int = 2
     timeout: float = 30.0
@@ -63,7 +60,7 @@ class Replay:
         Parameters
         ----------
         folder : Path
-            For the node's log and parameter file.
+            For the node's log and what else the two processes need.
         on_frame : callable
             Called for each frame that came back or is known to be dropped.
 
@@ -100,9 +97,10 @@ class Replay:
                 elif ledger.receive(topic, stamp_of(data), time.monotonic()):
                     recorder.write(topic, times[stamp_of(data)], data)
 
+            stack.enter_context(isolated(self.domain, folder))
             graph = stack.enter_context(Graph(self.domain, self.topic, record))
             process = stack.enter_context(NodeProcess(
-                self.parameters, {'image': self.topic}, self.environment, folder))
+                self.parameters, {'image': self.topic}, folder))
             graph.wait_for_node(process)
             graph.change_state('configure', process)
             graph.change_state('activate', process)

@@ -21,6 +21,10 @@ from instseg_ros.media import VideoReader
 
 VIDEO_TOPIC = '/camera/image_raw'
 FRAME_ID = 'camera'
+RESULTS = ('camera.mcap', 'result.mcap', 'overlay.mp4', 'overlay.png', 'instances.jsonl',
+           'node.log', 'report.json')
+"""Files that a demo leaves; there is no camera.mcap of a bag that was there before."""
+
 STAGE_PREFIX = 'stage_ms.'
 
 
@@ -116,6 +120,7 @@ def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mappi
                 on_frame=progress.update)
         report = make_report(ledger, diagnostics, instances)
         (folder / 'report.json').write_text(json.dumps(report, indent=2) + '\n', 'utf-8')
-        for file in sorted(folder.iterdir()):
-            os.replace(file, out / file.name)
+        for name in RESULTS:
+            if (folder / name).exists():
+                os.replace(folder / name, out / name)
     return report, damage
