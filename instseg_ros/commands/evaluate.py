@@ -1,12 +1,18 @@
-"""`instseg evaluate`: the figures of a model on labelled images."""
+"""`instseg evaluate`: the figures of a model, or of anybody's predictions, on labelled images."""
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from instseg_ros.commands.options import add_config_arguments, configs_of
+from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_of
+
+if TYPE_CHECKING:
+    from instseg_ros.evaluation.coco import CocoDataset
+    from instseg_ros.evaluation.predictions import Predictions
 
 EPILOG = """\
 classes are matched with COCO categories by name; what else is labelled, and crowds, is ignored:
@@ -15,27 +21,47 @@ finding it, or not, changes no figure. Pixels without a label are background.
 figures:
   IoU         intersection over union of the pixels of a class in all images
   AP, AP50    average precision of the objects' masks, by COCO's evaluator (IoU .50 to .95, .50)
-  PQ, SQ, RQ  panoptic quality = quality of segments x quality of recognition
+  PQ, SQ, RQ  panoptic quality = quality of segments x quality of recognition; a segment is one
+              object, or all background of an image
   boundary F  how many boundary pixels are met within 2 pixels
+
+predictions of another system are scored in the same way:
+  --predictions FILE.json  a COCO results file: [{"image_id", "category_id", "segmentation",
+                           "score"}, ...]. AP takes all detections, the other figures take those
+                           of at least --score-threshold, the strongest in front.
+  --predictions DIR        label images as "instseg segment" writes them: semantic/NAME.png,
+                           instance/NAME.png and, for the scores, instances.jsonl
 
 examples:
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json \\
       --json figures.json --refinement nearest --center-threshold 0.5
+  instseg evaluate --predictions theirs.json --images val/ --annotations instances_val.json \\
+      --classes person bicycle car motorcycle
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EPILOG
-    parser.add_argument('--model', required=True, type=Path, metavar='FILE',
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--model', type=Path, metavar='FILE',
                         help='the ONNX model, for example models/street.onnx')
+    source.add_argument('--predictions', type=Path, metavar='PATH',
+                        help='a COCO results file or a folder of label images (see below)')
     parser.add_argument('--images', required=True, type=Path, metavar='DIR',
                         help='folder of the images')
     parser.add_argument('--annotations', required=True, type=Path, metavar='FILE',
                         help='COCO instances file (JSON)')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this file too')
+    group = parser.add_argument_group('options for --predictions')
+    group.add_argument('--classes', nargs='+', metavar='NAME',
+                       help='classes to score; in label images they have the ids 1, 2, ... '
+                       '(default: all categories of the annotations, in their order)')
+    group.add_argument('--score-threshold', type=float, metavar='FLOAT',
+                       help='detections of a COCO results file with a lower score are in AP only '
+                       '(default 0.5)')
     add_config_arguments(parser)
 
 
@@ -43,20 +69,64 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write the file and return the exit code."""
     from tqdm import tqdm
 
-    from instseg_ros import Segmenter
-    from instseg_ros.evaluation.coco import CocoDataset
-    from instseg_ros.evaluation.run import evaluate
+    from instseg_ros.evaluation.run import evaluate_predictions
     from instseg_ros.evaluation.table import format_report
     from instseg_ros.files import replacing
 
-    segmenter = Segmenter.from_onnx(args.model, **configs_of(args))
-    dataset = CocoDataset(args.images, args.annotations, segmenter.model_info.class_names)
+    prepare = prepare_model if args.model is not None else prepare_predictions
+    predictions, dataset, thing_ids, settings = prepare(args)
     dataset.check_images()
-    report = evaluate(segmenter, dataset, functools.partial(tqdm, unit='image',
-                                                            dynamic_ncols=True))
+    evaluation = evaluate_predictions(
+        predictions, dataset, thing_ids,
+        functools.partial(tqdm, unit='image', dynamic_ncols=True))
+    report = {**evaluation.report(),
+              'settings': {**settings, 'annotations': args.annotations.name}}
     print(format_report(report))
     if args.json is not None:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
         print(f'figures written to {args.json}')
     return 0
+
+
+def prepare_model(args: argparse.Namespace
+                  ) -> tuple[Predictions, CocoDataset, tuple[int, ...], dict[str, Any]]:
+    """Return the model's predictions, the data set, its things and the settings to report."""
+    from instseg_ros import Segmenter
+    from instseg_ros.evaluation.coco import CocoDataset
+    from instseg_ros.evaluation.run import ModelPredictions
+
+    for name in ('classes', 'score_threshold'):
+        if getattr(args, name) is not None:
+            raise ValueError(f'--{name.replace("_", "-")} is for --predictions: a model brings '
+                             'its own classes and --center-threshold')
+    configs = configs_of(args)
+    segmenter = Segmenter.from_onnx(args.model, **configs)
+    info = segmenter.model_info
+    dataset = CocoDataset(args.images, args.annotations, info.class_names)
+    settings = {'model': args.model.name, **{
+        part: dataclasses.asdict(config) for part, config in configs.items()}}
+    return ModelPredictions(segmenter, dataset), dataset, info.thing_ids, settings
+
+
+def prepare_predictions(args: argparse.Namespace
+                        ) -> tuple[Predictions, CocoDataset, tuple[int, ...], dict[str, Any]]:
+    """Return the predictions in files, the data set, its things and the settings to report."""
+    from instseg_ros.evaluation.coco import CocoDataset, read_category_names
+    from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
+
+    if configs_of(args) != {part: config() for part, config in CONFIGS.items()}:
+        raise ValueError('options of network, grouping and refinement are for --model: they '
+                         'change nothing in predictions that are already made')
+    names = args.classes or read_category_names(args.annotations)
+    dataset = CocoDataset(args.images, args.annotations, ('background', *names))
+    settings: dict[str, Any] = {'predictions': args.predictions.name}
+    thing_ids = tuple(range(1, len(dataset.class_names)))
+    if args.predictions.is_dir():
+        if args.score_threshold is not None:
+            raise ValueError('--score-threshold is for a COCO results file: label images already '
+                             'hold what was kept')
+        return LabelFolder(args.predictions, dataset), dataset, thing_ids, settings
+    threshold = SCORE_THRESHOLD if args.score_threshold is None else args.score_threshold
+    predictions = ResultsFile(args.predictions, dataset, threshold)
+    return predictions, dataset, thing_ids, {**settings, 'score_threshold': threshold}

@@ -104,10 +104,7 @@ class CocoDataset:
         self.class_names = tuple(class_names)
         if not self.folder.is_dir():
             raise DatasetError(f'{self.folder}: no such folder of images')
-        document = read_json(self.path)
-        if not isinstance(document, dict):
-            raise DatasetError(f'{self.path}: expected a JSON object, got a '
-                               f'{type(document).__name__}')
+        document = _read_document(self.path)
         self.images = _records(self.path, document, 'images')
         self.categories = _records(self.path, document, 'categories')
         ids = {name: index for index, name in enumerate(self.class_names) if index > 0}
@@ -212,6 +209,18 @@ class CocoDataset:
                             f'{self.path.name} does not exist')
 
 
+def read_category_names(path: str | Path) -> list[str]:
+    """Return the names of the categories of a COCO file, in its order.
+
+    Raises
+    ------
+    DatasetError
+        The file can't be read or has no COCO structure.
+    """
+    return [category['name']
+            for category in _records(Path(path), _read_document(Path(path)), 'categories')]
+
+
 def read_json(path: Path) -> Any:
     """Return what a JSON file says.
 
@@ -226,6 +235,13 @@ def read_json(path: Path) -> Any:
         raise DatasetError(f'{path}: {error.strerror or error}') from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f'{path}: not valid JSON ({error})') from error
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise DatasetError(f'{path}: expected a JSON object, got a {type(document).__name__}')
+    return document
 
 
 def _records(path: Path, document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -24,11 +24,8 @@ from pycocotools.cocoeval import COCOeval
 from instseg_ros.core.types import UNLABELLED, Segmentation
 from instseg_ros.evaluation.coco import GroundTruth
 from instseg_ros.evaluation.masks import encode_mask
-from instseg_ros.evaluation.panoptic import VOID_SHARE
+from instseg_ros.evaluation.panoptic import SIZES, VOID_SHARE
 from instseg_ros.evaluation.semantic import mean_of_known
-
-SIZES = ('all', 'small', 'medium', 'large')
-"""COCO's ranges of mask area: below 32^2 pixels, below 96^2 pixels, above."""
 
 MAX_DETECTIONS = 100
 
@@ -64,14 +61,15 @@ class AveragePrecision:
     Attributes
     ----------
     precision : (10, 101, C, 4) float64
-        At IoU 0.50, 0.55, ... 0.95; recall 0.00, 0.01, ... 1.00; class; size (see `SIZES`).
+        At IoU 0.50, 0.55, ... 0.95; recall 0.00, 0.01, ... 1.00; class; size: all, then `SIZES`.
     """
 
     precision: np.ndarray
 
     def of_classes(self, *, iou50: bool = False, size: str = 'all') -> np.ndarray:
         """Return AP (or AP50) of each class, (C,) float64."""
-        precision = self.precision[:1 if iou50 else None, :, :, SIZES.index(size)]
+        area = ('all', *SIZES).index(size)
+        precision = self.precision[:1 if iou50 else None, :, :, area]
         return precision.mean(axis=(0, 1))
 
     def mean(self, *, iou50: bool = False, size: str = 'all') -> float:

@@ -7,7 +7,7 @@ from instseg_ros.core.types import UNLABELLED, check_array
 
 
 class SemanticScore:
-    """Adds up pixels of many images.
+    """Pixels of one or, added up with `+`, many images.
 
     Pixels whose true label is 255 (ignore) don't count. A predicted 255 (unlabelled) is wrong
     whatever the truth.
@@ -24,6 +24,11 @@ class SemanticScore:
 
     def __init__(self, class_count: int) -> None:
         self.confusion = np.zeros((class_count, class_count + 1), np.int64)
+
+    def __add__(self, other: SemanticScore) -> SemanticScore:
+        result = SemanticScore(len(self.confusion))
+        result.confusion = self.confusion + other.confusion
+        return result
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Add an image.

@@ -18,8 +18,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         precision = instance['per_class'].get(name, {'ap': None, 'ap50': None})
         rows.append((name, semantic['iou'][name], precision['ap'], precision['ap50'],
                      segments['pq'], segments['sq'], segments['rq'],
-                     segments['true_positives'], segments['false_negatives'],
-                     segments['false_positives']))
+                     segments['found'], segments['missed'], segments['false']))
     rows.append(('mean', semantic['miou'], instance['ap'], instance['ap50'], panoptic['pq'],
                  panoptic['sq'], panoptic['rq'], '', '', ''))
     cells = [[_cell(value) for value in row] for row in rows]
@@ -27,13 +26,17 @@ def format_report(report: Mapping[str, Any]) -> str:
     lines = ['  '.join([row[0].ljust(widths[0])] + [
         cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip() for row in cells]
     rule = '-' * max(map(len, lines))
-    boundary = report['boundary']
+    boundary, objects = report['boundary'], report['objects']
+    by_size = (f'{size} {counts["found"]}, {counts["missed"]}, {counts["false"]}'
+               for size, counts in objects['by_size'].items())
     return '\n'.join([
         *lines[:1], rule, *lines[1:-1], rule, lines[-1], '',
-        f'{report["images"]} images. PQ of things {_cell(panoptic["pq_things"])}, of stuff '
-        f'{_cell(panoptic["pq_stuff"])}.',
+        f'{report["images"]} images; in each, {objects["per_image"]["missed"]:.2f} objects are '
+        f'missed and {objects["per_image"]["false"]:.2f} are false.',
+        f'Objects found, missed, false by size: {"; ".join(by_size)}.',
         f'AP50 of small, medium, large objects: {_cell(instance["ap50_small"])}, '
         f'{_cell(instance["ap50_medium"])}, {_cell(instance["ap50_large"])}.',
+        f'PQ of things {_cell(panoptic["pq_things"])}, of stuff {_cell(panoptic["pq_stuff"])}.',
         f'Boundary F at {boundary["tolerance_px"]} px: classes '
         f'{_cell(boundary["semantic"]["f"])}, objects {_cell(boundary["panoptic"]["f"])}.'])
 

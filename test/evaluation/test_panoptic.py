@@ -27,8 +27,7 @@ def score(truth, predicted):
 
 
 def counts(result, class_id):
-    return (result.true_positives[class_id], result.false_positives[class_id],
-            result.false_negatives[class_id])
+    return tuple(kind[class_id].sum() for kind in (result.found, result.false, result.missed))
 
 
 def test_a_case_worked_out_by_hand():
@@ -83,10 +82,31 @@ def test_instance_ids_within_a_stuff_class_mean_nothing():
 
 
 def test_images_add_up():
-    result = score([11] * 4, [11] * 4)
-    result.update(maps([11, 11, 11, 12]), maps([11, 11, 0, 13]))
-    assert counts(result, 1) == (3, 0, 0)
-    assert result.iou_sum[1] == pytest.approx(1 + 2 / 3 + 1)
+    one, two = score([11] * 4, [11] * 4), score([11, 11, 11, 12], [11, 11, 0, 13])
+    both = score([11] * 4, [11] * 4)
+    both.update(maps([11, 11, 11, 12]), maps([11, 11, 0, 13]))
+    for result in (one + two, both):
+        assert counts(result, 1) == (3, 0, 0)
+        assert result.iou_sum[1] == pytest.approx(1 + 2 / 3 + 1)
+    assert counts(one, 1) == (1, 0, 0)
+
+
+def test_the_pooled_quality_weighs_segments_not_classes():
+    result = score([11] * 4 + [12] * 4 + [21] * 4, [11] * 4 + [12] * 4 + [0] * 4)
+    assert result.pooled_pq == pytest.approx(2 / (2 + .5 + .5))
+    assert math.isnan(PanopticScore(3, (1, 2)).pooled_pq)
+
+
+def test_segments_are_sorted_by_size():
+    def square(side, segment):
+        labels = np.zeros((120, 120), np.int64)
+        labels[:side, :side] = segment
+        return labels
+
+    for side, size in ((31, 0), (33, 1), (95, 1), (97, 2)):
+        for truth, predicted, kind in ((11, 11, 'found'), (11, 0, 'missed'), (0, 11, 'false')):
+            result = score(square(side, truth), square(side, predicted))
+            assert getattr(result, kind)[1].tolist() == [size == k for k in range(3)]
 
 
 def test_a_panoptic_id_tells_class_and_instance_apart():

@@ -47,9 +47,12 @@ def test_a_class_that_is_only_predicted_has_iou_zero():
 
 
 def test_pixels_of_all_images_are_added_before_dividing():
-    result = score([[0] * 9 + [1]], [[0] * 9 + [0]])
-    result.update(np.array([[1]], np.uint8), np.array([[1]], np.uint8))
-    assert result.iou.tolist()[:2] == pytest.approx([9 / 10, 1 / 2])
+    one, two = score([[0] * 9 + [1]], [[0] * 9 + [0]]), score([[1]], [[1]])
+    both = score([[0] * 9 + [1]], [[0] * 9 + [0]])
+    both.update(np.array([[1]], np.uint8), np.array([[1]], np.uint8))
+    for result in (one + two, both):
+        assert result.iou.tolist()[:2] == pytest.approx([9 / 10, 1 / 2])
+    assert two.iou[1] == 1
 
 
 def test_without_any_image_there_is_no_figure():

@@ -1,0 +1,161 @@
+"""The figures of an evaluation, collected image by image, as one dictionary."""
+from __future__ import annotations
+
+import math
+from typing import Any, Sequence
+
+import numpy as np
+
+from instseg_ros.core.types import UNLABELLED
+from instseg_ros.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_score
+from instseg_ros.evaluation.coco import GroundTruth
+from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
+from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids
+from instseg_ros.evaluation.predictions import Prediction
+from instseg_ros.evaluation.semantic import SemanticScore, mean_of_known
+
+KINDS = ('found', 'missed', 'false')
+
+
+class Evaluation:
+    """Adds up every measure over many images.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        In the order of their ids.
+    thing_ids : sequence of int
+        Classes that have instances.
+
+    Examples
+    --------
+    >>> evaluation = Evaluation(dataset.class_names, info.thing_ids)
+    >>> for index in range(len(dataset)):
+    ...     evaluation.update(dataset.load_ground_truth(index), predictions.load(index))
+    >>> evaluation.report()['semantic']['miou']
+    """
+
+    def __init__(self, class_names: Sequence[str], thing_ids: Sequence[int]) -> None:
+        self.class_names = tuple(class_names)
+        self.thing_ids = tuple(thing_ids)
+        self.semantic, self.panoptic = self._empty_scores()
+        self.instances = InstanceScore(len(self.class_names))
+        self.semantic_boundary = BoundaryScore()
+        self.panoptic_boundary = BoundaryScore()
+        self.per_image: list[dict[str, Any]] = []
+
+    def update(self, truth: GroundTruth, prediction: Prediction, name: str = '') -> None:
+        """Add an image.
+
+        Parameters
+        ----------
+        truth : GroundTruth
+        prediction : Prediction
+        name : str
+            What the image is called in the report.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The prediction has another size than the ground truth, or an unknown class.
+        """
+        segmentation = prediction.segmentation
+        true_maps = truth.semantic_ids, truth.instance_ids
+        predicted_maps = segmentation.semantic_ids, segmentation.instance_ids
+        semantic, panoptic = self._empty_scores()
+        semantic.update(truth.semantic_ids, segmentation.semantic_ids)
+        panoptic.update(true_maps, predicted_maps)
+        self.semantic += semantic
+        self.panoptic += panoptic
+        self.instances.update(truth, prediction.detections)
+        ignore = truth.semantic_ids == UNLABELLED
+        self.semantic_boundary += boundary_score(truth.semantic_ids, segmentation.semantic_ids,
+                                                 ignore=ignore)
+        self.panoptic_boundary += boundary_score(panoptic_ids(*true_maps),
+                                                 panoptic_ids(*predicted_maps), ignore=ignore)
+        self.per_image.append({'image': name, 'miou': semantic.miou, 'pq': panoptic.pooled_pq,
+                               **self._thing_counts(panoptic)})
+
+    def report(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON; None stands for a figure that doesn't exist.
+
+        Returns
+        -------
+        dict
+            images
+                Their number.
+            semantic
+                `miou`, and `iou` of each class.
+            instance
+                `ap`, `ap50`, both also for small, medium and large objects, and `per_class`.
+            panoptic
+                `pq`, `sq`, `rq` as means over all classes, `pq_things`, `pq_stuff`, and
+                `per_class` with numbers of segments `found`, `missed` and `false`.
+            objects
+                The same numbers for all things together, their means `per_image`, and `by_size`.
+            boundary
+                F, precision and recall, of `semantic` classes and of `panoptic` segments.
+            per_image
+                A list: `image`, `miou`, `pq` (of all its segments together), things found,
+                missed and false.
+        """
+        iou = self.semantic.iou
+        return _without_nan({
+            'images': len(self.per_image),
+            'semantic': {'miou': self.semantic.miou,
+                         'iou': dict(zip(self.class_names, iou.tolist()))},
+            'instance': self._instance_report(self.instances.compute()),
+            'panoptic': self._panoptic_report(),
+            'objects': self._object_report(),
+            'boundary': {'tolerance_px': TOLERANCE,
+                         'semantic': _boundary_report(self.semantic_boundary),
+                         'panoptic': _boundary_report(self.panoptic_boundary)},
+            'per_image': self.per_image,
+        })
+
+    def _empty_scores(self) -> tuple[SemanticScore, PanopticScore]:
+        count = len(self.class_names)
+        return SemanticScore(count), PanopticScore(count, self.thing_ids)
+
+    def _instance_report(self, precision: AveragePrecision) -> dict[str, Any]:
+        ap, ap50 = precision.of_classes(), precision.of_classes(iou50=True)
+        return {'ap': precision.mean(), 'ap50': precision.mean(iou50=True),
+                **{f'ap_{size}': precision.mean(size=size) for size in SIZES},
+                **{f'ap50_{size}': precision.mean(iou50=True, size=size) for size in SIZES},
+                'per_class': {self.class_names[thing]: {'ap': ap[thing], 'ap50': ap50[thing]}
+                              for thing in self.thing_ids}}
+
+    def _panoptic_report(self) -> dict[str, Any]:
+        score, is_thing = self.panoptic, np.isin(np.arange(len(self.class_names)), self.thing_ids)
+        return {'pq': mean_of_known(score.pq), 'sq': mean_of_known(score.sq),
+                'rq': mean_of_known(score.rq), 'pq_things': mean_of_known(score.pq[is_thing]),
+                'pq_stuff': mean_of_known(score.pq[~is_thing]),
+                'per_class': {name: {
+                    'pq': score.pq[index], 'sq': score.sq[index], 'rq': score.rq[index],
+                    **{kind: int(getattr(score, kind)[index].sum()) for kind in KINDS}}
+                    for index, name in enumerate(self.class_names)}}
+
+    def _object_report(self) -> dict[str, Any]:
+        totals, images = self._thing_counts(self.panoptic), max(len(self.per_image), 1)
+        by_size = {kind: getattr(self.panoptic, kind)[list(self.thing_ids)].sum(axis=0).tolist()
+                   for kind in KINDS}
+        return {**totals, 'per_image': {kind: totals[kind] / images for kind in KINDS},
+                'by_size': {size: {kind: by_size[kind][index] for kind in KINDS}
+                            for index, size in enumerate(SIZES)}}
+
+    def _thing_counts(self, score: PanopticScore) -> dict[str, int]:
+        return {kind: int(getattr(score, kind)[list(self.thing_ids)].sum()) for kind in KINDS}
+
+
+def _boundary_report(score: BoundaryScore) -> dict[str, float]:
+    return {'f': score.f, 'precision': score.precision, 'recall': score.recall}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(value)
+    return value
