@@ -90,7 +90,7 @@ DATA := $(wildcard package.xml setup.py setup.cfg launch/* config/*.* config/tra
 $(DONE)/package: $(DATA) $(DONE)/interfaces
 	@echo 'set-up: instseg_ros'
 	@$(INSTALL) --no-deps --no-build-isolation --editable . 2>&1 | sed '/BuildBackendWarning/,/WheelFile/d'
-	@$(VENV)/bin/python setup.py --quiet install_data --install-dir $(VENV)
+	@$(VENV)/bin/python -W ignore setup.py --quiet install_data --install-dir $(VENV)
 	@touch $@
 
 $(DONE)/torch: requirements/torch.txt $(DONE)/runtime

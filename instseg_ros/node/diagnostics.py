@@ -1,0 +1,114 @@
+"""What the node has seen and done since it was activated, and how it feels about that."""
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+MILLISECONDS = 1000.0
+
+
+class Statistics:
+    """Counts since activation, and of the time since the last report.
+
+    Parameters
+    ----------
+    now : float
+        Seconds, of `time.monotonic`, like every other time here.
+
+    Attributes
+    ----------
+    frames_in, frames_out : int
+        Images taken from the middleware; results published.
+    frames_dropped : int
+        Images without a result: bad input, or an error while it was processed.
+    frames_superseded : int
+        Images that a newer one replaced before they were taken, or that the transport lost.
+    last_error : str
+        What went wrong last; empty if nothing did.
+    last_image : float
+        When the last image was taken; at first, when this was made.
+    """
+
+    def __init__(self, now: float | None = None) -> None:
+        self.frames_in = self.frames_out = self.frames_dropped = self.frames_superseded = 0
+        self.last_error = ''
+        self.last_image = self._reported = time.monotonic() if now is None else now
+        self._sequence_numbers: dict[bytes, int] = {}
+        self._stage_seconds: Counter[str] = Counter()
+        self._latency = 0.0
+        self._recent_out = 0
+        self._recent_latency = 0.0
+        self._recent_level = DiagnosticStatus.OK
+
+    def frame_arrived(self, info: Mapping[str, Any], now: float) -> None:
+        """Count an image, and the ones before it of the same publisher that never came.
+
+        Parameters
+        ----------
+        info : dict
+            What the middleware says about the message. Not every middleware numbers messages.
+        now : float
+        """
+        self.frames_in += 1
+        self.last_image = now
+        number, publisher = info.get('publication_sequence_number'), info.get('publisher_gid')
+        if number is None or publisher is None:
+            return
+        key = bytes(publisher['data'])
+        before = self._sequence_numbers.get(key, number - 1)
+        self.frames_superseded += max(0, number - before - 1)
+        self._sequence_numbers[key] = number
+
+    def frame_done(self, stages: Mapping[str, float], latency: float) -> None:
+        """Count a result; stages and latency (taken to published) in seconds."""
+        self.frames_out += 1
+        self._stage_seconds.update(stages)
+        self._recent_out += 1
+        self._recent_latency += latency
+
+    def frame_dropped(self, reason: str) -> None:
+        """Count an image that is no good."""
+        self.frames_dropped += 1
+        self.note(reason, DiagnosticStatus.WARN)
+
+    def frame_failed(self, reason: str) -> None:
+        """Count an image whose processing failed."""
+        self.frames_dropped += 1
+        self.note(reason, DiagnosticStatus.ERROR)
+
+    def note(self, reason: str, level: bytes) -> None:
+        """Remember what went wrong, for the next report and as the last error."""
+        self.last_error = reason
+        self._recent_level = max(self._recent_level, level)
+
+    def report(self, now: float) -> tuple[bytes, dict[str, str]]:
+        """Return level and values, and begin the next period.
+
+        Rate and latency are those of the time since the last report, times of stages are means
+        since activation.
+        """
+        if self._recent_out:
+            self._latency = self._recent_latency / self._recent_out
+        rate = self._recent_out / max(now - self._reported, 1e-6)
+        values = {name: str(getattr(self, name)) for name in (
+            'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded', 'last_error')}
+        values['fps'] = f'{rate:.2f}'
+        values['latency_ms'] = f'{self._latency * MILLISECONDS:.3f}'
+        for stage, seconds in self._stage_seconds.items():
+            values[f'stage_ms.{stage}'] = f'{seconds / self.frames_out * MILLISECONDS:.3f}'
+        level = self._recent_level
+        self._reported, self._recent_out, self._recent_latency = now, 0, 0.0
+        self._recent_level = DiagnosticStatus.OK
+        return level, values
+
+
+def diagnostic_message(header: Header, name: str, level: bytes, text: str,
+                       values: Mapping[str, str]) -> DiagnosticArray:
+    """Return a message with one status."""
+    return DiagnosticArray(header=header, status=[DiagnosticStatus(
+        name=name, hardware_id='', level=level, message=text,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()])])

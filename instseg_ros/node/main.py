@@ -1,0 +1,48 @@
+"""The executable `segmenter`: one node in a process of its own."""
+from __future__ import annotations
+
+import sys
+from typing import Sequence
+
+import rclpy
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ROSInterruptException,
+)
+from rclpy.executors import ExternalShutdownException
+
+from instseg_ros.node.segmenter_node import SegmenterNode
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM and return the exit code.
+
+    Returns
+    -------
+    int
+        0; or 1 if the node could not be made, with the reason on stderr.
+    """
+    node = None
+    try:
+        rclpy.init(args=args)
+        node = SegmenterNode()
+        if node.autostart:
+            node.start()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException, ROSInterruptException):
+        return 0
+    except (ValueError, InvalidParameterTypeException, InvalidParameterValueException) as error:
+        if node is not None:
+            raise
+        print(f'segmenter: error: {error}', file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

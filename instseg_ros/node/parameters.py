@@ -1,0 +1,145 @@
+"""ROS parameters, declared from the same options as the library's configs."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Iterable, Iterator, Mapping
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from instseg_ros.core.config import (
+    GroupingConfig,
+    NetworkConfig,
+    Option,
+    RefinementConfig,
+    check_options,
+    option,
+    options_of,
+)
+
+RELIABILITIES = ('best_effort', 'reliable', 'system_default')
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """What only the node wants to know; the parameters without a prefix."""
+
+    model: str = option('', 'Path of the ONNX model; empty takes the installed street.onnx')
+    image_reliability: str = option(
+        'best_effort', 'Reliability of the subscription to images; best_effort receives from '
+        'every camera, reliable needs a reliable one and never loses large images',
+        choices=RELIABILITIES)
+    image_depth: int = option(1, 'Images kept while one is processed, the newest; 1 gives the '
+                              'lowest latency', unit='images', minimum=1, maximum=100)
+    autostart: bool = option(False, 'Configure and activate when the node starts, without a '
+                             'life cycle manager')
+
+    def __post_init__(self) -> None:
+        check_options(self, 'node')
+
+
+SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
+                             'grouping': GroupingConfig, 'refinement': RefinementConfig})
+"""Config class by the prefix of its parameters."""
+
+LIVE_SECTIONS = ('grouping', 'refinement')
+"""Their parameters count from the next image on."""
+
+SUBSCRIPTION_PARAMETERS = ('image_reliability', 'image_depth')
+"""These count at the next activation."""
+
+START_PARAMETERS = ('autostart',)
+"""These only count when the node starts."""
+
+
+@dataclass(frozen=True)
+class Configs:
+    """The values of all parameters, checked."""
+
+    node: NodeConfig
+    network: NetworkConfig
+    grouping: GroupingConfig
+    refinement: RefinementConfig
+
+
+def parameter_options() -> Iterator[tuple[str, Option]]:
+    """Yield the name and the declaration of every parameter of the node."""
+    for section, config in SECTIONS.items():
+        for item in options_of(config):
+            yield (f'{section}.{item.name}' if section else item.name), item
+
+
+def declare_parameters(node: Node) -> None:
+    """Declare every parameter with its default, description and range."""
+    for name, item in parameter_options():
+        node.declare_parameter(name, item.default, make_descriptor(name, item))
+
+
+def make_descriptor(name: str, item: Option) -> ParameterDescriptor:
+    """Return what `ros2 param describe` shows of an option."""
+    descriptor = ParameterDescriptor(
+        name=name, description=item.help + (f' [{item.unit}]' if item.unit else ''),
+        read_only=name in START_PARAMETERS, additional_constraints=when_it_counts(name))
+    if item.choices is not None:
+        descriptor.additional_constraints = (
+            f'One of: {", ".join(item.choices)}. {descriptor.additional_constraints}')
+    elif item.type is int:
+        descriptor.integer_range = [IntegerRange(
+            from_value=int(item.minimum), to_value=int(item.maximum), step=1)]
+    elif item.type is float:
+        descriptor.floating_point_range = [FloatingPointRange(
+            from_value=float(item.minimum), to_value=float(item.maximum), step=0.0)]
+    return descriptor
+
+
+def when_it_counts(name: str) -> str:
+    """Say when a change of this parameter takes effect."""
+    if name in START_PARAMETERS:
+        return 'Counts when the node starts.'
+    if name in SUBSCRIPTION_PARAMETERS:
+        return 'Counts when the node is activated.'
+    if name.partition('.')[0] in LIVE_SECTIONS:
+        return 'Counts from the next image on.'
+    return 'Counts when the node is configured.'
+
+
+def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
+    """Return the values of all parameters as configs.
+
+    Parameters
+    ----------
+    node : Node
+        On which they are declared.
+    changes : iterable of Parameter
+        Take the place of the node's own values.
+
+    Raises
+    ------
+    ValueError
+        A value is not allowed; says which, what was expected and what came.
+    """
+    values: dict[str, Any] = {name: node.get_parameter(name).value
+                              for name, _ in parameter_options()}
+    values.update({change.name: change.value for change in changes})
+    return Configs(**{section or 'node': make_config(section, values) for section in SECTIONS})
+
+
+def make_config(section: str, values: Mapping[str, Any]) -> Any:
+    """Return the config of one section from the values of all parameters."""
+    config = SECTIONS[section]
+    prefix = f'{section}.' if section else ''
+    return config(**{item.name: values[prefix + item.name] for item in options_of(config)})
+
+
+def reason_to_refuse(name: str, *, configured: bool, active: bool) -> str:
+    """Return why a parameter can't be changed in this state; empty if it can."""
+    if name not in dict(parameter_options()) or name.partition('.')[0] in LIVE_SECTIONS:
+        return ''
+    if name in SUBSCRIPTION_PARAMETERS:
+        return f'{name} counts at activation: deactivate the node first' if active else ''
+    if configured:
+        return f'{name} counts at configuration: {"deactivate and " if active else ""}' \
+               'clean up the node first'
+    return ''

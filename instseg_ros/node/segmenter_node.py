@@ -1,0 +1,237 @@
+"""The life cycle node: image in, labels and objects out."""
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Sequence
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.node.conversions import Converter, ImageError, find_converter, to_rgb
+from instseg_ros.node.diagnostics import Statistics, diagnostic_message
+from instseg_ros.node.outputs import Outputs
+from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
+from instseg_ros.node.qos import image_qos, watch_subscription
+
+PACKAGE = 'instseg_ros'
+DEFAULT_MODEL = Path('models', 'street.onnx')
+REPORT_PERIOD = 1.0
+"""Seconds between diagnostics, and at least between two log lines about bad images."""
+
+SILENCE = 5.0
+"""Seconds without an image after which an active node wonders."""
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+def default_model() -> Path:
+    """Return the path of the model that is installed with the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        The package is not installed, or without a model.
+    """
+    try:
+        path = Path(get_package_share_directory(PACKAGE)) / DEFAULT_MODEL
+    except (PackageNotFoundError, ValueError) as error:
+        raise FileNotFoundError(f'model: none was given and {PACKAGE} is not installed where the '
+                                'ament index finds it (is the workspace sourced?)') from error
+    if not path.is_file():
+        raise FileNotFoundError(f'model: none was given and none is installed at {path}')
+    return path
+
+
+class SegmenterNode(LifecycleNode):
+    """Segments the images of one camera.
+
+    It is configured exactly while it has a segmenter and active exactly while it subscribes.
+
+    Raises
+    ------
+    ValueError
+        A parameter has a value that is not allowed.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('segmenter', **kwargs)
+        declare_parameters(self)
+        self._configs = read_configs(self)
+        self._segmenter: Segmenter | None = None
+        self._converter: Converter | None = None
+        self._outputs: Outputs | None = None
+        self._subscription: Any = None
+        self._model = ''
+        self._statistics = Statistics()
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        # Steady: with simulated time that stands still, diagnostics are wanted all the more.
+        self.create_timer(REPORT_PERIOD, self._report, clock=Clock(
+            clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def autostart(self) -> bool:
+        """Whether the node shall configure and activate itself."""
+        return self._configs.node.autostart
+
+    def start(self) -> bool:
+        """Configure and activate; return whether both went well."""
+        return self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and compile what needs compiling."""
+        self._statistics = Statistics()
+        configs = self._configs
+        try:
+            path = Path(configs.node.model) if configs.node.model else default_model()
+            self._model = str(path.absolute())
+            self._converter = find_converter()
+            self._segmenter = self.load(path)
+        # Whatever is wrong with a model or an installation: the node stays, unconfigured.
+        except Exception as error:
+            self._fail(f'cannot configure: {error or type(error).__name__}')
+            self._free()
+            return FAILURE
+        self._outputs = Outputs(self, self._segmenter.model_info, self._warn)
+        self.get_logger().info(f'model {self._model}, provider {self._segmenter.provider}, '
+                               f'images by {self._converter.name}')
+        return super().on_configure(state)
+
+    def load(self, path: Path) -> Segmenter:
+        """Return the segmenter for a model, ready for its first image."""
+        configs = self._configs
+        segmenter = Segmenter.from_onnx(
+            path, configs.network.provider, network=configs.network, grouping=configs.grouping,
+            refinement=configs.refinement)
+        segmenter.warm_up()
+        return segmenter
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to take images."""
+        self._statistics = Statistics()
+        result = super().on_activate(state)
+        self._outputs.publish_labels(Header(stamp=self.get_clock().now().to_msg()))
+        topic = self.resolve_topic_name('image')
+        self._subscription = self.create_subscription(
+            Image, 'image', self._on_image, image_qos(self._configs.node),
+            event_callbacks=watch_subscription(topic, self._warn))
+        self.get_logger().info(f'waiting for images on {self._subscription.topic_name}')
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more images."""
+        self._unsubscribe()
+        self._report()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the model and the topics back."""
+        self._free()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back, from whatever state."""
+        self._free()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back and be unconfigured."""
+        self._free()
+        return SUCCESS
+
+    def _unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _free(self) -> None:
+        self._unsubscribe()
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._outputs = self._segmenter = self._converter = None
+
+    def _on_image(self, message: Image, info: dict[str, Any]) -> None:
+        start = time.monotonic()
+        self._statistics.frame_arrived(info, start)
+        try:
+            image = to_rgb(message, self._converter)
+            converted = time.monotonic()
+            segmentation = self._segmenter.segment(image)
+            segmented = time.monotonic()
+            self._outputs.publish(message.header, image, segmentation)
+        except ImageError as error:
+            self._statistics.frame_dropped(str(error))
+            self.get_logger().warning(f'image dropped: {error}',
+                                      throttle_duration_sec=REPORT_PERIOD)
+        # One image that cannot be processed must not end the node; the next may be processed.
+        except Exception as error:
+            if self.context.ok():  # else publishing failed since the process is ending
+                reason = f'image lost, {type(error).__name__}: {error}'
+                self._statistics.frame_failed(reason)
+                self.get_logger().error(reason, throttle_duration_sec=REPORT_PERIOD)
+        else:
+            end = time.monotonic()
+            self._statistics.frame_done(
+                {'convert': converted - start, **segmentation.timings,
+                 'publish': end - segmented}, end - start)
+
+    def _on_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        for change in changes:
+            reason = reason_to_refuse(change.name, configured=self._segmenter is not None,
+                                      active=self._subscription is not None)
+            if reason:
+                return SetParametersResult(successful=False, reason=reason)
+        try:
+            self._configs = read_configs(self, changes)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if self._segmenter is not None:
+            self._segmenter.configure(grouping=self._configs.grouping,
+                                      refinement=self._configs.refinement)
+        return SetParametersResult(successful=True)
+
+    def _fail(self, reason: str) -> None:
+        self._statistics.note(reason, DiagnosticStatus.ERROR)
+        self.get_logger().error(reason)
+
+    def _warn(self, reason: str) -> None:
+        self._statistics.note(reason, DiagnosticStatus.WARN)
+        self.get_logger().warning(reason)
+
+    def _silence(self) -> str:
+        """Return why there may be no images; empty while there are some, or none is expected."""
+        seconds = time.monotonic() - self._statistics.last_image
+        if self._subscription is None or seconds < SILENCE:
+            return ''
+        topic = self._subscription.topic_name
+        publishers = self.count_publishers(topic)
+        if not publishers:
+            return f'no image for {seconds:.0f} s: nobody publishes on {topic} (remap "image")'
+        return (f'no image for {seconds:.0f} s although {topic} has {publishers} publisher(s): '
+                f'compare "ros2 topic info --verbose {topic}"; large best-effort images need the '
+                'Fast DDS profile in config/fastdds.xml, or image_reliability reliable')
+
+    def _report(self) -> None:
+        silence = self._silence()
+        if silence:
+            self._statistics.note(silence, DiagnosticStatus.WARN)
+            self.get_logger().warning(silence, throttle_duration_sec=2 * SILENCE)
+        level, values = self._statistics.report(time.monotonic())
+        segmenter = self._segmenter
+        values = {'model': self._model, 'provider': segmenter.provider if segmenter else '',
+                  'converter': self._converter.name if self._converter else '', **values}
+        state = ('active' if self._subscription is not None
+                 else 'inactive' if segmenter is not None else 'unconfigured')
+        text = f'{state}, {values["fps"]} images/s' if level == DiagnosticStatus.OK \
+            else f'{state}: {values["last_error"]}'
+        self._diagnostics.publish(diagnostic_message(
+            Header(stamp=self.get_clock().now().to_msg()), self.get_fully_qualified_name(),
+            level, text, values))
