@@ -27,18 +27,15 @@ from instseg_ros.files import unfinished_folder
 FOREVER = QosTime(9223372036, 854775807)
 """What rosbag2 writes for an infinite duration."""
 
+LATCHED = Qos(history=QosHistory.KEEP_LAST, depth=1, reliability=QosReliability.RELIABLE,
+              durability=QosDurability.TRANSIENT_LOCAL, deadline=FOREVER, lifespan=FOREVER,
+              liveliness=QosLiveliness.AUTOMATIC, liveliness_lease_duration=FOREVER,
+              avoid_ros_namespace_conventions=False)
+"""A profile for playback with which the last message waits for later listeners."""
+
 
 class BagError(ValueError):
     """A file that is no bag, a damaged one, or one without what was asked for."""
-
-
-def make_qos(*, latched: bool = False) -> Qos:
-    """Return a reliable profile for playback; `latched`: the last message waits for listeners."""
-    return Qos(history=QosHistory.KEEP_LAST, depth=1 if latched else 10,
-               reliability=QosReliability.RELIABLE,
-               durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-               deadline=FOREVER, lifespan=FOREVER, liveliness=QosLiveliness.AUTOMATIC,
-               liveliness_lease_duration=FOREVER, avoid_ros_namespace_conventions=False)
 
 
 class BagWriter:
@@ -66,10 +63,13 @@ class BagWriter:
         return self
 
     def add_topic(self, topic: str, message_type: str, *, latched: bool = False) -> None:
-        """Declare a topic before its first message."""
+        """Declare a topic before its first message.
+
+        `latched`: in a playback its last message waits for later listeners.
+        """
         self._connections[topic] = self._writer.add_connection(
             topic, message_type, typestore=typestore(),
-            offered_qos_profiles=[make_qos(latched=latched)])
+            offered_qos_profiles=[LATCHED] if latched else [])
 
     def write(self, topic: str, stamp: int, data: bytes | memoryview) -> None:
         """Append a serialized (CDR) message to a declared topic; `stamp` is in nanoseconds."""

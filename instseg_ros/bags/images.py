@@ -54,14 +54,15 @@ def read_array(message: Any, encoding: str) -> np.ndarray:
         _, _, dtype, channels = to_cvtype(message.encoding)
         pixel = np.dtype(dtype).itemsize * channels
         row = message.width * pixel
-        if not row or message.step < row or message.step % pixel \
+        if not row * message.height or message.step < row or message.step % pixel \
                 or len(message.data) < message.height * message.step:
             raise BagError(f'image of {message.width}x{message.height} pixels {message.encoding}: '
                            f'{len(message.data)} bytes of data with rows of {message.step} bytes '
                            'do not hold that')
         if message.step > row:  # the conversion takes rows to be packed
             rows = message.data[:message.height * message.step].reshape(message.height, -1)
-            message = dataclasses.replace(message, step=row, data=rows[:, :row].reshape(-1))
+            message = dataclasses.replace(
+                message, step=row, data=np.ascontiguousarray(rows[:, :row]).reshape(-1))
         return message_to_cvimage(message, encoding)
     except ImageError as error:
         raise BagError(f'image in the encoding {message.encoding}: {error}') from error
