@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
 
 import cv2
 import numpy as np
@@ -145,12 +144,11 @@ def jitter_color(image: np.ndarray, strength: float, rng: np.random.Generator) -
     return np.clip(x, 0, 255).astype(np.uint8)
 
 
-def augment(load: Callable[[int], Sample], index: int, count: int, config: AugmentationConfig,
+def augment(sample: Sample, source: Sample | None, config: AugmentationConfig,
             rng: np.random.Generator) -> Sample:
-    """Make one training crop of sample `index`; `load` gives any of the `count` samples."""
-    crop = random_crop(load(index), config, rng)
-    if rng.random() < config.paste_probability:
-        other = random_crop(load(int(rng.integers(count))), config, rng)
-        crop = paste_instances(crop, other, config, rng)
+    """Make one training crop of a sample, perhaps with instances of `source` pasted into it."""
+    crop = random_crop(sample, config, rng)
+    if source is not None and rng.random() < config.paste_probability:
+        crop = paste_instances(crop, random_crop(source, config, rng), config, rng)
     return Sample(jitter_color(crop.image, config.color, rng), crop.semantic_ids,
                   crop.instance_ids)

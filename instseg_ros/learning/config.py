@@ -23,12 +23,16 @@ class DataConfig:
                                       'the others are things, matched with COCO categories')
     calibration_images: int = option(32, 'Images that are held out of training to calibrate the '
                                      'center confidences', minimum=0)
+    empty_share: float = option(0.1, 'Share of training images without any instance',
+                                minimum=0.0, maximum=0.9)
 
     def __post_init__(self) -> None:
         if not isinstance(self.classes, (list, tuple)) or len(self.classes) < 2:
             raise ValueError('data.classes: expected the background and at least one thing, got '
                              f'{self.classes!r}')
         object.__setattr__(self, 'classes', tuple(str(name) for name in self.classes))
+        if not 0.0 <= self.empty_share <= 0.9:
+            raise ValueError(f'data.empty_share: expected 0.0 to 0.9, got {self.empty_share!r}')
         for name in ('images', 'annotations'):
             if not getattr(self, name):
                 raise ValueError(f'data.{name}: expected a path, got nothing')

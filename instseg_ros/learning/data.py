@@ -17,7 +17,14 @@ from instseg_ros.learning.targets import build_targets
 
 
 class CachedSamples:
-    """Images and label maps of a part of a data set, decoded once."""
+    """Images and label maps of a part of a data set, decoded once.
+
+    Attributes
+    ----------
+    samples : list of Sample
+    with_instances, without_instances : list of int
+        Indices of the samples that show at least one instance, and of the others.
+    """
 
     def __init__(self, dataset: CocoDataset, indices: Iterable[int],
                  progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> None:
@@ -26,12 +33,9 @@ class CachedSamples:
             truth = dataset.load_ground_truth(index)
             self.samples.append(Sample(dataset.load_image(index), truth.semantic_ids,
                                        truth.instance_ids))
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.samples[index]
+        shows = [bool(sample.instance_ids.any()) for sample in self.samples]
+        self.with_instances = [index for index, show in enumerate(shows) if show]
+        self.without_instances = [index for index, show in enumerate(shows) if not show]
 
     def class_frequencies(self, classes: int) -> Tensor:
         """Share of each class in the labelled pixels, (C,) float32."""
@@ -55,20 +59,30 @@ class TrainingCrops(Dataset):
         self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples.samples)
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, number))
-        count = len(self.samples)
-        crop = augment(self.samples.__getitem__, number % count, count, self.config, rng)
+        samples = self.samples.samples
+        pasted = self.samples.with_instances
+        source = samples[rng.choice(pasted)] if pasted else None
+        crop = augment(samples[number % len(samples)], source, self.config, rng)
         return to_tensors(crop, self.stride)
 
 
 class EpochSampler(Sampler):
-    """Every image once an epoch, in random order, under numbers that never repeat."""
+    """Numbers of the crops of an epoch, in random order; no number comes twice in a training.
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count = count
+    An epoch has every image with instances once, and as many of the others as make up
+    `empty_share` of it (they show what is *no* object, but too many of them waste time).
+    """
+
+    def __init__(self, samples: CachedSamples, empty_share: float, seed: int) -> None:
+        self.total = len(samples.samples)
+        self.shown = samples.with_instances
+        self.empty = samples.without_instances
+        wanted = round(len(self.shown) * empty_share / (1 - empty_share)) if self.shown else 1
+        self.empty_count = min(len(self.empty), max(wanted, 0))
         self.seed = seed
         self.epoch = 0
 
@@ -77,11 +91,13 @@ class EpochSampler(Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.shown) + self.empty_count
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
-        return iter((self.epoch * self.count + order).tolist())
+        rng = np.random.default_rng((self.seed, self.epoch))
+        chosen = np.array(self.shown + rng.permutation(self.empty).tolist()[:self.empty_count],
+                          np.int64)
+        return iter((self.epoch * self.total + rng.permutation(chosen)).tolist())
 
 
 class WholeImages(Dataset):
@@ -93,10 +109,10 @@ class WholeImages(Dataset):
         self.stride = stride
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples.samples)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        sample = self.samples[index]
+        sample = self.samples.samples[index]
         scale = self.long_side / max(sample.semantic_ids.shape)
         height, width = (max(1, round(side * scale)) for side in sample.semantic_ids.shape)
         square = Sample(np.full((self.long_side, self.long_side, 3), PADDING_VALUE, np.uint8),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -19,6 +20,11 @@ from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
+from instseg_ros.learning.targets import Targets
+
+
+FEW_IMAGES = 100
+"""Below this number of images with objects, training says that they are few."""
 
 
 def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork:
@@ -107,6 +113,9 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
         return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img'))
 
     samples = read(training, 'training')
+    if len(samples.with_instances) < FEW_IMAGES:
+        print(f'only {len(samples.with_instances)} training images show an object: enough to try '
+              f'things out, too few for a useful model (think of {FEW_IMAGES} and more)')
     module = TrainingModule(config, samples.class_frequencies(len(config.data.classes)))
     if config.model.weights and not resume:
         known = load_initial_weights(module.network, config.model.weights, config.data.classes)
@@ -115,13 +124,14 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
     module.to(memory_format=torch.channels_last)
     stride = module.network.output_stride
     crops = TrainingCrops(samples, config.augmentation, stride, options.seed)
-    loader = DataLoader(crops, options.batch_size, sampler=EpochSampler(len(crops), options.seed),
-                        num_workers=options.workers, drop_last=len(crops) > options.batch_size,
+    sampler = EpochSampler(samples, config.data.empty_share, options.seed)
+    loader = DataLoader(crops, options.batch_size, sampler=sampler, num_workers=options.workers,
+                        drop_last=len(sampler) > options.batch_size,
                         persistent_workers=options.workers > 0)
     held_out = WholeImages(read(calibration, 'calibration'), config.model.input_size, stride)
     callbacks = [EMAWeightAveraging(decay=options.ema_decay),
-                 ModelCheckpoint(output, filename='best', monitor='calibration/total',
-                                 save_last=True, enable_version_counter=False),
+                 ModelCheckpoint(output, filename=last.stem, save_on_train_epoch_end=True,
+                                 enable_version_counter=False),
                  LearningRateMonitor(), TQDMProgressBar()]
     trainer = lightning.Trainer(
         max_epochs=options.epochs, precision=options.precision, callbacks=callbacks,
@@ -129,12 +139,29 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
         check_val_every_n_epoch=min(5, options.epochs), num_sanity_val_steps=0,
         logger=[CSVLogger(output, name='', version=''),
                 TensorBoardLogger(output, name='', version='')])
-    trainer.fit(module, loader, DataLoader(held_out, 1), ckpt_path=last if resume else None)
+    trainer.fit(module, loader, DataLoader(held_out, 1) if calibration else None,
+                ckpt_path=last if resume else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
     return last
 
 
-def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, TrainingConfig]:
-    """Return the trained network, ready for inference, and its configuration.
+def calibration_images(config: TrainingConfig, input_size: int,
+                       stride: int) -> tuple[list[Tensor], list[Targets]]:
+    """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
+    dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
+    _, held_out = split_images(len(dataset), config.data.calibration_images,
+                               config.optimization.seed)
+    batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
+    return ([batch['image'].permute(1, 2, 0).contiguous() for batch in batches],
+            [Targets(batch['semantic_ids'].numpy().astype(np.uint8),
+                     batch['instance_ids'].numpy().astype(np.uint16),
+                     batch['center_mask'].numpy()) for batch in batches])
+
+
+def load_checkpoint(path: str | Path
+                    ) -> tuple[InstanceSegmentationNetwork, TrainingConfig, dict[str, Any]]:
+    """Return the trained network, ready for inference, its configuration, and facts for people.
 
     Raises
     ------
@@ -146,8 +173,13 @@ def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, Trai
         config = TrainingConfig.from_dict(checkpoint['hyper_parameters']['config'])
         module = TrainingModule(config)
         module.load_state_dict(checkpoint['state_dict'])
+        facts = {'encoder': config.model.encoder,
+                 'initial_weights': Path(config.model.weights).name,
+                 'annotations': Path(config.data.annotations).name,
+                 'epochs': checkpoint['epoch'] + 1, 'steps': checkpoint['global_step'],
+                 'seed': config.optimization.seed}
     except FileNotFoundError as error:
         raise ValueError(f'{path}: no such checkpoint') from error
     except Exception as error:  # whatever torch finds in a file that is no checkpoint
         raise ValueError(f'{path}: not a checkpoint of "instseg train" ({error})') from error
-    return module.network.eval(), config
+    return module.network.eval(), config, facts

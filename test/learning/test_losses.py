@@ -1,0 +1,136 @@
+"""The losses: values worked out by hand, gradients, and what is ignored."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from instseg_ros.core.config import GroupingConfig
+from instseg_ros.core.types import UNLABELLED
+from instseg_ros.learning.losses import (
+    LossConfig, center_loss, class_weights, embedding_loss, semantic_loss, total_loss)
+from instseg_ros.learning.model import Prediction
+
+
+def test_repulsion_ends_where_grouping_stops_seeing_duplicates():
+    assert LossConfig().delta_b == GroupingConfig().duplicate_distance
+
+
+def test_class_weights_favour_rare_classes_and_average_to_one():
+    weights = class_weights(torch.tensor([0.9, 0.1]), 1.0)
+    assert weights.mean().item() == pytest.approx(1.0)
+    assert (weights[1] / weights[0]).item() == pytest.approx(math.log(2.0) / math.log(1.2), 1e-5)
+    assert class_weights(torch.tensor([0.9, 0.1]), 0.0).tolist() == [1.0, 1.0]
+
+
+def test_semantic_loss_is_the_weighted_mean_over_labelled_pixels():
+    logits = torch.tensor([[[[0.0, math.log(3.0), 50.0]], [[0.0, 0.0, 0.0]]]])
+    target = torch.tensor([[[1, 0, UNLABELLED]]])
+    weights = torch.tensor([1.0, 3.0])
+    # Pixel 0: class 1 with probability 1/2; pixel 1: class 0 with probability 3/4.
+    expected = (3.0 * math.log(2.0) + 1.0 * math.log(4.0 / 3.0)) / 4.0
+    assert semantic_loss(logits, target, weights).item() == pytest.approx(expected, 1e-5)
+
+
+def test_semantic_loss_without_a_labelled_pixel_is_zero_with_zero_gradient():
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    loss = semantic_loss(logits, torch.full((1, 2, 2), UNLABELLED), torch.ones(3))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize('gamma', [0.0, 2.0])
+def test_center_loss_by_hand(gamma):
+    # Confidences 1/4 at the center, 3/4 beside it, and something ignored.
+    logits = torch.tensor([[[-math.log(3.0), math.log(3.0), 9.0]]])
+    target = torch.tensor([[[1, 0, UNLABELLED]]], dtype=torch.uint8)
+    expected = (4.0 + 1.0) * 0.75 ** gamma * math.log(4.0)
+    assert center_loss(logits, target, gamma, 4.0).item() == pytest.approx(expected, 1e-5)
+
+
+def test_gamma_quietens_the_easy_background():
+    easy = torch.full((1, 1, 1), -3.0)
+    target = torch.zeros(1, 1, 1, dtype=torch.uint8)
+    ratio = center_loss(easy, target, 2.0, 1.0) / center_loss(easy, target, 0.0, 1.0)
+    assert ratio.item() == pytest.approx(torch.sigmoid(easy).item() ** 2, 1e-4)
+
+
+def embed(points, size=4):
+    """One image with one row of pixels; the points fill channels 2 and 3."""
+    values = torch.zeros(1, size, 1, len(points))
+    for index, (a, b) in enumerate(points):
+        values[0, 2, 0, index], values[0, 3, 0, index] = a, b
+    return values
+
+
+def test_attraction_starts_beyond_delta_a():
+    config = LossConfig(delta_a=0.5, regularization=0.0)
+    ids = torch.tensor([[[1, 1]]])
+    assert embedding_loss(embed([(0, 0), (1.0, 0)]), ids, config).item() == pytest.approx(0, abs=1e-6)
+    # Each pixel is 2 from the mean: (2 - 0.5) ** 2.
+    assert embedding_loss(embed([(0, 0), (4, 0)]), ids, config).item() == pytest.approx(2.25, 1e-4)
+
+
+def test_repulsion_ends_beyond_delta_b():
+    config = LossConfig(delta_b=1.5, regularization=0.0)
+    ids = torch.tensor([[[1, 2]]])
+    assert embedding_loss(embed([(0, 0), (1.6, 0)]), ids, config).item() == pytest.approx(0, abs=1e-6)
+    # One pair, two instances: (1.5 - 0.5) ** 2 / 2.
+    assert embedding_loss(embed([(0, 0), (0.5, 0)]), ids, config).item() == pytest.approx(0.5, 1e-4)
+
+
+def test_instances_of_different_images_do_not_repel():
+    values = torch.zeros(2, 4, 1, 1)
+    ids = torch.tensor([[[1]], [[2]]])
+    assert embedding_loss(values, ids, LossConfig(regularization=0.0)).item() == 0.0
+
+
+def test_the_position_channels_are_not_regularised():
+    config = LossConfig(regularization=1.0)
+    ids = torch.tensor([[[1]]])
+    values = embed([(3.0, 4.0)])
+    assert embedding_loss(values, ids, config).item() == pytest.approx(5.0, 1e-5)
+    values[0, :2] = 100.0
+    assert embedding_loss(values, ids, config).item() == pytest.approx(5.0, 1e-5)
+
+
+def test_a_batch_without_instances_has_zero_loss_and_gradient():
+    values = torch.randn(2, 4, 3, 3, requires_grad=True)
+    loss = embedding_loss(values, torch.zeros(2, 3, 3, dtype=torch.int64), LossConfig())
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(values.grad, torch.zeros_like(values))
+
+
+def test_gradients_are_right_and_finite():
+    torch.manual_seed(0)
+    config = LossConfig(regularization=0.1)
+    ids = torch.tensor([[[1, 1, 2], [2, 0, 3]]])
+    values = (3 * torch.randn(1, 4, 2, 3, dtype=torch.float64)).requires_grad_()
+    target = torch.tensor([[[1, 0, 255], [0, 0, 1]]], dtype=torch.uint8)
+    logits = torch.randn(1, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: center_loss(x, target, 2.0, 4.0), logits)
+    loss = embedding_loss(values, ids, config)
+    loss.backward()
+    step = 1e-3
+    for index in [(0, 2, 0, 0), (0, 0, 1, 0), (0, 3, 1, 2)]:
+        moved = [values.detach().clone() for _ in range(2)]
+        moved[0][index] += step
+        moved[1][index] -= step
+        slope = (embedding_loss(moved[0], ids, config)
+                 - embedding_loss(moved[1], ids, config)) / (2 * step)
+        assert values.grad[index].item() == pytest.approx(slope.item(), rel=0.05, abs=2e-3)
+
+
+def test_total_is_the_weighted_sum():
+    torch.manual_seed(1)
+    prediction = Prediction(torch.randn(1, 2, 2, 2), torch.randn(1, 2, 2), torch.randn(1, 4, 2, 2))
+    semantic = torch.tensor([[[0, 1], [1, 1]]])
+    instances = torch.tensor([[[0, 1], [2, 2]]])
+    centers = torch.tensor([[[0, 1], [1, 0]]], dtype=torch.uint8)
+    config = LossConfig(semantic_weight=2.0, center_weight=3.0, embedding_weight=5.0)
+    losses = total_loss(prediction, semantic, instances, centers, torch.ones(2), config)
+    expected = 2 * losses['semantic'] + 3 * losses['center'] + 5 * losses['embedding']
+    assert losses['total'].item() == pytest.approx(expected.item(), 1e-6)
