@@ -1,0 +1,101 @@
+"""What an instance map says about each of its instances, in one pass over the map."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from instseg_ros.core.compiled import compiled
+from instseg_ros.core.types import check_array
+
+
+@dataclass(frozen=True)
+class InstanceTable:
+    """Extent of the instances 1 to K of an instance map; row k is about instance k + 1.
+
+    Attributes
+    ----------
+    boxes_xyxy : (K, 4) int32
+        Left, top, right, bottom; right and bottom are exclusive. Zeros where the area is 0.
+    areas : (K,) int64
+        Number of pixels.
+    """
+
+    boxes_xyxy: np.ndarray
+    areas: np.ndarray
+
+
+def instance_table(instance_ids: np.ndarray, count: int) -> InstanceTable:
+    """Measure the instances of a map.
+
+    Parameters
+    ----------
+    instance_ids : (H, W) uint16
+        0: no instance. No id is above `count`.
+    count : int
+        Number of rows of the table.
+
+    Raises
+    ------
+    ValueError
+        The map holds a larger id.
+    """
+    check_array('instance_ids', instance_ids, ('H', 'W'), np.uint16)
+    boxes = np.zeros((count, 4), np.int32)
+    areas = np.zeros(count, np.int64)
+    largest = _measure(np.ascontiguousarray(instance_ids), boxes, areas)
+    if largest > count:
+        raise ValueError(f'instance_ids: expected ids up to {count}, got {largest}')
+    return InstanceTable(boxes, areas)
+
+
+def mean_over_instances(values: np.ndarray, instance_ids: np.ndarray, count: int) -> np.ndarray:
+    """Return the mean of a map over each instance.
+
+    Parameters
+    ----------
+    values : (H, W) float32
+    instance_ids : (H, W) uint16
+        0: no instance. No id is above `count`.
+    count : int
+
+    Returns
+    -------
+    (count,) float64
+        0 for an instance without pixels.
+    """
+    check_array('instance_ids', instance_ids, ('H', 'W'), np.uint16)
+    check_array('values', values, instance_ids.shape, np.float32)
+    ids = instance_ids.ravel()
+    areas = np.bincount(ids, minlength=count + 1)
+    sums = np.bincount(ids, weights=values.ravel(), minlength=count + 1)
+    return (sums / np.maximum(areas, 1))[1:]
+
+
+@compiled
+def _measure(instance_ids, boxes, areas):
+    """Fill the table run by run and return the largest id."""
+    height, width = instance_ids.shape
+    largest = np.uint16(0)
+    for y in range(height):
+        x = 0
+        while x < width:
+            number = instance_ids[y, x]
+            start = x
+            x += 1
+            while x < width and instance_ids[y, x] == number:
+                x += 1
+            if number == 0:
+                continue
+            if number > largest:
+                largest = number
+                if number > len(areas):
+                    return largest
+            k = np.int64(number) - 1
+            if areas[k] == 0:
+                boxes[k, 0], boxes[k, 1] = start, y
+            boxes[k, 0] = min(boxes[k, 0], start)
+            boxes[k, 2] = max(boxes[k, 2], x)
+            boxes[k, 3] = y + 1
+            areas[k] += x - start
+    return largest

@@ -1,0 +1,92 @@
+"""From the camera image to the network's input and back to the camera's coordinates.
+
+The image is scaled, with its aspect ratio kept, so that its long side has the wanted length, and
+padded at the bottom and on the right. Pixel and output coordinates refer to centers: the first
+pixel's is at 0, its upper left corner at -0.5. Then, for image height H0, scaled height H1 and
+output stride s,
+
+    output = (image + 0.5) * (H1 / H0) / s - 0.5
+
+and likewise in x. H1 / H0 and W1 / W0 differ by the rounding of H1 and W1 to whole pixels.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from instseg_ros.core.types import NetworkOutput
+
+PADDING = 128
+"""Value of padded pixels: about the middle of the network's input range."""
+
+
+@dataclass(frozen=True)
+class ScaledImage:
+    """An image as the network wants it, and how to get back.
+
+    Attributes
+    ----------
+    pixels : (H, W, 3) uint8, RGB
+        The scaled and padded image. It is the image itself where nothing had to be done.
+    grid : (int, int)
+        Number of rows and columns of the output that show the image and not only padding.
+    scale : (float, float)
+        Output pixels per image pixel in y and x.
+    """
+
+    pixels: np.ndarray
+    grid: tuple[int, int]
+    scale: tuple[float, float]
+
+    def crop(self, output: NetworkOutput) -> NetworkOutput:
+        """Return the part of the network's output that shows the image, contiguous."""
+        rows, columns = self.grid
+        return NetworkOutput(*(np.ascontiguousarray(array[:rows, :columns]) for array in (
+            output.semantic_ids, output.semantic_confidence, output.center_heatmap,
+            output.embedding)))
+
+
+def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
+                output_stride: int) -> ScaledImage:
+    """Scale and pad an image for the network.
+
+    Parameters
+    ----------
+    image : (H0, W0, 3) uint8
+        Not empty.
+    long_side : int
+        Longer side of the scaled image in pixels.
+    size_multiple : int
+        Height and width are padded to multiples of this.
+    output_stride : int
+        Pixels of the network's input per output pixel.
+    """
+    sides = image.shape[:2]
+    scaled = tuple(max(1, _round(side * long_side, max(sides))) for side in sides)
+    padded = tuple(-(-side // size_multiple) * size_multiple for side in scaled)
+    # Area averaging doesn't alias when shrinking; it doesn't interpolate when enlarging.
+    method = cv2.INTER_AREA if long_side < max(sides) else cv2.INTER_LINEAR
+    if padded == sides:
+        pixels = np.ascontiguousarray(image)
+    elif padded == scaled:
+        pixels = cv2.resize(image, scaled[::-1], interpolation=method)
+    else:
+        pixels = np.full((*padded, 3), PADDING, np.uint8)
+        inside = pixels[:scaled[0], :scaled[1]]
+        inside[:] = image if scaled == sides else cv2.resize(image, scaled[::-1],
+                                                             interpolation=method)
+    grid = tuple(-(-side // output_stride) for side in scaled)
+    scale = tuple(new / old / output_stride for new, old in zip(scaled, sides))
+    return ScaledImage(pixels=pixels, grid=grid, scale=scale)
+
+
+def to_image(coordinate: float, scale: float) -> float:
+    """Return the image coordinate of an output coordinate along one axis."""
+    return (coordinate + 0.5) / scale - 0.5
+
+
+def _round(numerator: int, denominator: int) -> int:
+    """Round a quotient half up, exactly."""
+    return (2 * numerator + denominator) // (2 * denominator)
