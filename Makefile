@@ -62,7 +62,7 @@ clean:
 	find instseg_ros test -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VTEST):
-	@scripts/get_video.sh $@
+	@scripts/fetch_demo_video.sh $@
 
 # Each stamp says that a step of the set-up went through with the files that it depends on.
 $(DONE)/venv:

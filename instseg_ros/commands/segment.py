@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     total = sum(count_frames(source) for source in sources)
     with replacing(args.out / 'instances.jsonl') as temporary, \
             tqdm(total=total, unit='frame', dynamic_ncols=True) as progress:
+        progress.set_description('starting')
+        segmenter.warm_up()
         for source in sources:
             progress.set_description(source.path.name)
             try:

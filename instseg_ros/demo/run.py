@@ -12,7 +12,8 @@ from tqdm import tqdm
 from instseg_ros.bags.bag import BagReader
 from instseg_ros.bags.images import video_to_bag
 from instseg_ros.bags.messages import IMAGE, NANOSECONDS
-from instseg_ros.core.network import read_model_info
+from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.network import Network
 from instseg_ros.demo.ledger import Ledger
 from instseg_ros.demo.pictures import make_pictures
 from instseg_ros.demo.replay import PREFIX, Replay
@@ -112,7 +113,7 @@ def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mappi
             ledger, diagnostics = Replay(
                 images=images.path, topic=images.topic, results=results,
                 **replay).run(folder, progress.update)
-        info = read_model_info(diagnostics['model'])
+        info = Network(diagnostics['model'], NetworkConfig(provider='cpu')).info
         with make_progress('pictures', ledger.frames_out) as progress:
             instances = make_pictures(
                 images.path, images.topic, results, PREFIX, info, folder=folder,

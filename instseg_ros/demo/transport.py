@@ -6,37 +6,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from instseg_ros.media import check_file
+
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
-FAST_DDS_PROFILE = """\
-<?xml version="1.0" encoding="UTF-8"?>
-<dds xmlns="http://www.eprosima.com">
-  <profiles>
-    <transport_descriptors>
-      <transport_descriptor>
-        <transport_id>shared_memory</transport_id>
-        <type>SHM</type>
-        <segment_size>33554432</segment_size>
-      </transport_descriptor>
-      <transport_descriptor>
-        <transport_id>udp</transport_id>
-        <type>UDPv4</type>
-      </transport_descriptor>
-    </transport_descriptors>
-    <participant profile_name="large_images" is_default_profile="true">
-      <rtps>
-        <userTransports>
-          <transport_id>shared_memory</transport_id>
-          <transport_id>udp</transport_id>
-        </userTransports>
-        <useBuiltinTransports>false</useBuiltinTransports>
-      </rtps>
-    </participant>
-  </profiles>
-</dds>
-"""
-"""Fast DDS with 32 MB of shared memory. By default it has 512 KB: two images in a row overwrite
-each other there, which best effort never notices and reliable delivery repairs only every 3 s."""
+
+def fast_dds_profile() -> Path:
+    """Return the path of the profile for large images, installed or in the source tree.
+
+    By default Fast DDS has 512 KB of shared memory: two images in a row overwrite each other
+    there, which best effort never notices and reliable delivery repairs only every 3 s.
+    """
+    try:
+        share = Path(get_package_share_directory('instseg_ros'))
+    except (PackageNotFoundError, ValueError):
+        share = Path(__file__).resolve().parents[2]
+    return check_file(share / 'config' / 'fastdds.xml')
 
 
 @contextmanager
@@ -48,14 +35,14 @@ def isolated(domain: int, folder: Path) -> Iterator[None]:
     domain : int
         ROS_DOMAIN_ID.
     folder : Path
-        For the Fast DDS profile and the log files of ROS. A profile that the user has set stays.
+        For the log files of ROS.
+
+    A Fast DDS profile that the user has set stays.
     """
     values = {'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
               'ROS_LOG_DIR': str(folder)}
     if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        profile = folder / 'fastdds.xml'
-        profile.write_text(FAST_DDS_PROFILE, 'utf-8')
-        values[PROFILE_VARIABLES[0]] = str(profile)
+        values[PROFILE_VARIABLES[0]] = str(fast_dds_profile())
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
