@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from instseg_ros.core.bands import run_in_bands
-from instseg_ros.core.pixels import compiled, first_index, luma_chroma
+from instseg_ros.core.compiled import compiled
+from instseg_ros.core.pixels import color_matrix, first_index
 
 RADIUS = 1
 """Output pixels up to this distance in each direction have a vote."""
@@ -46,14 +47,14 @@ def vote_among_neighbors(image, codes, rows, columns, scale, color_sigma, thread
     """
     first_row = first_index(rows, codes.shape[0])
     first_column = first_index(columns, codes.shape[1])
-    gain = np.float32(np.sqrt(0.5) / color_sigma)
+    colors = color_matrix(np.sqrt(2) * color_sigma)
     voting, wanted = (np.zeros(codes.shape, np.bool_) for _ in range(2))
     _mark_boundaries(codes, voting, wanted)
     means = np.empty((*codes.shape, 3), np.float32)
     run_in_bands(_mean_colors, codes.shape[0], threads, image, wanted, first_row, first_column,
-                 gain, means, smallest=8)
+                 colors, means, smallest=8)
     run_in_bands(_vote, codes.shape[0], threads, image, codes, voting, first_row, first_column,
-                 scale, gain, means, semantic_ids, instance_ids, smallest=8)
+                 scale, colors, means, semantic_ids, instance_ids, smallest=8)
 
 
 @compiled
@@ -77,7 +78,7 @@ def _mark(marks, i, j, reach):
 
 
 @compiled
-def _mean_colors(start, stop, image, wanted, first_row, first_column, gain, means):
+def _mean_colors(start, stop, image, wanted, first_row, first_column, colors, means):
     """Average the image pixels for which each wanted output pixel stands."""
     for i in range(start, stop):
         for j in range(wanted.shape[1]):
@@ -92,12 +93,13 @@ def _mean_colors(start, stop, image, wanted, first_row, first_column, gain, mean
                     blue += pixel[2]
             area = max((first_row[i + 1] - first_row[i])
                        * (first_column[j + 1] - first_column[j]), 1)
-            means[i, j, 0], means[i, j, 1], means[i, j, 2] = luma_chroma(
-                np.float32(red), np.float32(green), np.float32(blue), gain / np.float32(area))
+            for c in range(3):
+                means[i, j, c] = (colors[c][0] * red + colors[c][1] * green
+                                  + colors[c][2] * blue) / area
 
 
 @compiled
-def _vote(start, stop, image, codes, voting, first_row, first_column, scale, gain, means,
+def _vote(start, stop, image, codes, voting, first_row, first_column, scale, colors, means,
           semantic_ids, instance_ids):
     height, width = codes.shape
     pixels = np.max(np.diff(first_row)) * np.max(np.diff(first_column))
@@ -116,8 +118,9 @@ def _vote(start, stop, image, codes, voting, first_row, first_column, scale, gai
             for y in range(top, bottom):
                 for x in range(left, right):
                     pixel = image[y, x]
-                    color[0, count], color[1, count], color[2, count] = luma_chroma(
-                        np.float32(pixel[0]), np.float32(pixel[1]), np.float32(pixel[2]), gain)
+                    for c in range(3):
+                        color[c, count] = (colors[c][0] * pixel[0] + colors[c][1] * pixel[1]
+                                           + colors[c][2] * pixel[2])
                     position[0, count] = (y + 0.5) * scale[0] - 0.5
                     position[1, count] = (x + 0.5) * scale[1] - 0.5
                     count += 1

@@ -2,9 +2,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-
-compiled = njit(cache=True, nogil=True, error_model='numpy')
 
 
 def nearest_index(length: int, output_length: int, scale: float) -> np.ndarray:
@@ -33,13 +30,18 @@ def first_index(nearest: np.ndarray, output_length: int) -> np.ndarray:
     return np.searchsorted(nearest, np.arange(output_length + 1)).astype(np.int32)
 
 
-@compiled
-def luma_chroma(red, green, blue, gain):
-    """Return luma, red and blue difference (ITU-R BT.601), scaled to about the range of Lab.
+def color_matrix(unit: float) -> np.ndarray:
+    """Return the matrix from RGB, 0 to 255, to luma and chroma in which colours are compared.
 
-    Being linear in RGB it is much faster than Lab, and it segments as well (docs/refinement.md).
+    Luma and the differences of red and blue from it (ITU-R BT.601), scaled to about the range of
+    CIE Lab and divided by `unit`. Being linear, it costs much less than Lab, and the refined maps
+    are as good (docs/refinement.md).
+
+    Returns
+    -------
+    (3, 3) float32
     """
-    luma = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
-    return (np.float32(100 / 255) * gain * luma,
-            np.float32(0.57) * gain * (red - luma),
-            np.float32(0.45) * gain * (blue - luma))
+    luma = np.array([0.299, 0.587, 0.114])
+    red, blue = np.array([1, 0, 0]) - luma, np.array([0, 0, 1]) - luma
+    rows = np.stack([100 / 255 * luma, 0.57 * red, 0.45 * blue]) / unit
+    return tuple(tuple(np.float32(value) for value in row) for row in rows)

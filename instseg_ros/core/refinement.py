@@ -11,8 +11,9 @@ import numpy as np
 from instseg_ros.core import reference_slic
 from instseg_ros.core.bands import run_in_bands, thread_count
 from instseg_ros.core.bilateral import vote_among_neighbors
+from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import RefinementConfig
-from instseg_ros.core.pixels import compiled, nearest_index
+from instseg_ros.core.pixels import nearest_index
 from instseg_ros.core.slic import cell_side, vote_in_superpixels
 from instseg_ros.core.types import check_array
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 import numpy as np
 
 from instseg_ros.core.bands import run_in_bands
-from instseg_ros.core.pixels import compiled, first_index, luma_chroma
+from instseg_ros.core.compiled import compiled
+from instseg_ros.core.pixels import color_matrix, first_index
 
 SIDE = 4  # samples along one side of a cell
 SAMPLES = SIDE * SIDE
@@ -70,16 +71,16 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
     chosen[count] = 255
     winners = np.empty(count + 1, np.int64)
     winners[count] = -1
-    gain = np.float32(1.0 / compactness)
+    colors = color_matrix(compactness)
 
-    run_in_bands(_sample, count, threads, image, codes, rows, columns, side, gain, numbers, cells,
-                 neighbors, samples, labels, centers)
+    run_in_bands(_sample, count, threads, image, codes, rows, columns, side, colors, numbers,
+                 cells, neighbors, samples, labels, centers)
     for _ in range(iterations):
         run_in_bands(_assign, count, threads, neighbors, samples, centers, chosen, sums)
         run_in_bands(_update, count, threads, neighbors, sums, centers)
     run_in_bands(_assign, count, threads, neighbors, samples, centers, chosen, sums)
     run_in_bands(_elect, count, threads, neighbors, labels, chosen, purity, winners)
-    run_in_bands(_paint, count, threads, image, codes, rows, columns, side, gain, cells,
+    run_in_bands(_paint, count, threads, image, codes, rows, columns, side, colors, cells,
                  neighbors, centers, winners, semantic_ids, instance_ids)
 
 
@@ -126,12 +127,12 @@ def _mark_boundaries(codes, first_row, first_column, side, active):
 
 
 @compiled
-def _sample(start, stop, image, codes, rows, columns, side, gain, numbers, cells, neighbors,
+def _sample(start, stop, image, codes, rows, columns, side, colors, numbers, cells, neighbors,
             samples, labels, centers):
     """Fill neighbors, samples, labels and the first centers; the border pixels are repeated."""
     bottom, right = image.shape[0] - 1, image.shape[1] - 1
     step = side // SIDE
-    share = gain / np.float32(step * step)
+    share = np.float32(1 / (step * step))
     for n in range(start, stop):
         for k in range(9):
             neighbors[n, k] = numbers[cells[n, 0] + k // 3, cells[n, 1] + k % 3]
@@ -144,8 +145,10 @@ def _sample(start, stop, image, codes, rows, columns, side, gain, numbers, cells
                     red += pixel[0]
                     green += pixel[1]
                     blue += pixel[2]
-            samples[n, 0, p], samples[n, 1, p], samples[n, 2, p] = luma_chroma(
-                np.float32(red), np.float32(green), np.float32(blue), share)
+            for c in range(3):
+                samples[n, c, p] = share * (colors[c][0] * np.float32(red)
+                                            + colors[c][1] * np.float32(green)
+                                            + colors[c][2] * np.float32(blue))
             labels[n, p] = codes[rows[min(top + step // 2, bottom)],
                                  columns[min(left + step // 2, right)]]
         for c in range(3):
@@ -222,7 +225,7 @@ def _elect(start, stop, neighbors, labels, chosen, purity, winners):
 
 
 @compiled
-def _paint(start, stop, image, codes, rows, columns, side, gain, cells, neighbors, centers,
+def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighbors, centers,
            winners, semantic_ids, instance_ids):
     """Let each pixel choose its superpixel and take its label."""
     pixels = side * side
@@ -243,8 +246,9 @@ def _paint(start, stop, image, codes, rows, columns, side, gain, cells, neighbor
             for x in range(left, right):
                 pixel = image[y, x]
                 p = (y - top) * side + x - left
-                color[0, p], color[1, p], color[2, p] = luma_chroma(
-                    np.float32(pixel[0]), np.float32(pixel[1]), np.float32(pixel[2]), gain)
+                for c in range(3):
+                    color[c, p] = (colors[c][0] * pixel[0] + colors[c][1] * pixel[1]
+                                   + colors[c][2] * pixel[2])
         nearest[:] = np.float32(np.inf)
         for k in range(9):
             center = centers[neighbors[n, k]]
