@@ -14,6 +14,7 @@ from typing import Any, Mapping, NamedTuple, Protocol
 import cv2
 import numpy as np
 
+from instseg_ros.core.instances import instance_table
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, Instance, Segmentation
 from instseg_ros.evaluation.coco import CocoDataset, DatasetError, read_json
 from instseg_ros.evaluation.instances import Detection, detections_of
@@ -89,7 +90,7 @@ class ResultsFile:
         semantic_ids, instance_ids = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
         found, detections = {}, []
         strongest_last = sorted(self._records[image['id']], key=lambda item: item[1]['score'])
-        for identity, (number, record) in enumerate(strongest_last, start=1):
+        for number, record in strongest_last:
             class_id = self.dataset.category_to_class.get(record['category_id'])
             if class_id is None:
                 continue
@@ -99,6 +100,7 @@ class ResultsFile:
                 raise DatasetError(f'{self.path}: detection {number}: {error}') from error
             detections.append(Detection(class_id, record['score'], encode_mask(mask)))
             if record['score'] >= self.score_threshold:
+                identity = len(found) + 1
                 semantic_ids[mask], instance_ids[mask] = class_id, identity
                 found[identity] = (class_id, record['score'])
         instances = _instances(instance_ids, found, self.dataset.class_names)
@@ -159,8 +161,9 @@ class LabelFolder:
             else:
                 raise DatasetError(f'{where}: not in instances.jsonl')
             found[identity] = class_ids[0], score
+        instance_ids = instance_ids.astype(np.uint16)
         instances = _instances(instance_ids, found, self.dataset.class_names)
-        segmentation = Segmentation(semantic_ids, instance_ids.astype(np.uint16), instances)
+        segmentation = Segmentation(semantic_ids, instance_ids, instances)
         return Prediction(segmentation, list(detections_of(segmentation)))
 
     def _read(self, kind: str, name: str, shape: tuple[int, int],
@@ -180,15 +183,16 @@ class LabelFolder:
 
 def _instances(instance_ids: np.ndarray, found: Mapping[int, tuple[int, float]],
                class_names: tuple[str, ...]) -> tuple[Instance, ...]:
-    """Describe the instances that have a pixel, strongest first."""
+    """Describe the instances that have a pixel, strongest first; the center is the box's."""
+    table = instance_table(instance_ids, max(found, default=0))
     instances = []
     for identity, (class_id, score) in found.items():
-        ys, xs = np.nonzero(instance_ids == identity)
-        if ys.size:
+        if table.areas[identity - 1]:
+            left, top, right, bottom = (int(edge) for edge in table.boxes_xyxy[identity - 1])
             instances.append(Instance(
                 identity, class_id, class_names[class_id], float(score),
-                (float(ys.mean()), float(xs.mean())),
-                (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1), ys.size))
+                ((top + bottom - 1) / 2, (left + right - 1) / 2), (left, top, right, bottom),
+                int(table.areas[identity - 1])))
     return tuple(sorted(instances, key=lambda instance: -instance.score))
 
 

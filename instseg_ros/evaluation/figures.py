@@ -1,0 +1,84 @@
+"""Diagrams of an evaluation, drawn by matplotlib without a display."""
+from __future__ import annotations
+
+import io
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from instseg_ros.evaluation.instances import AveragePrecision
+
+DOTS_PER_INCH = 110
+FOUND_COLORS = {'found': '#4c9a63', 'missed': '#c8503c', 'false': '#e0a030'}
+
+
+def draw_precision_recall(precision: AveragePrecision, class_names: Sequence[str],
+                          thing_ids: Sequence[int]) -> bytes:
+    """Return precision against recall at IoU 0.50 of each class that has objects, as PNG."""
+    figure = Figure(figsize=(5.2, 4))
+    axes = figure.add_subplot()
+    recall = np.linspace(0, 1, precision.precision.shape[1])
+    ap50 = precision.of_classes(iou50=True)
+    for thing in thing_ids:
+        if not np.isnan(ap50[thing]):
+            axes.plot(recall, precision.precision[0, :, thing, 0],
+                      label=f'{class_names[thing]} (AP50 {ap50[thing]:.3f})')
+    axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02),
+             title='Precision and recall at IoU 0.50')
+    axes.grid(alpha=.3)
+    if axes.lines:
+        axes.legend(fontsize='small')
+    return _png(figure)
+
+
+def draw_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
+    """Return the confusion matrix of pixels as PNG; each row adds up to 1.
+
+    Parameters
+    ----------
+    confusion : (C, C + 1) int64
+        As in `SemanticScore.confusion`.
+    """
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    names = [*class_names, 'unlabelled']
+    side = 2.2 + .55 * len(names)
+    figure = Figure(figsize=(side, side - .6))
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), labels=names, rotation=40, ha='right')
+    axes.set_yticks(range(len(class_names)), labels=list(class_names))
+    axes.set(xlabel='predicted', ylabel='true', title='Pixels of each class')
+    for (row, column), share in np.ndenumerate(shares):
+        axes.text(column, row, f'{share:.2f}', ha='center', va='center', fontsize='small',
+                  color='white' if share > .6 else 'black')
+    return _png(figure)
+
+
+def draw_sizes(objects: Mapping[str, Any]) -> bytes:
+    """Return the numbers of objects found, missed and false by size as PNG.
+
+    Parameters
+    ----------
+    objects : dict
+        `objects` of the report.
+    """
+    figure = Figure(figsize=(5.2, 4))
+    axes = figure.add_subplot()
+    sizes = list(objects['by_size'])
+    for number, (kind, color) in enumerate(FOUND_COLORS.items()):
+        bars = axes.bar(np.arange(len(sizes)) + .27 * (number - 1),
+                        [objects['by_size'][size][kind] for size in sizes], .25,
+                        label=kind, color=color)
+        axes.bar_label(bars, fontsize='small')
+    axes.set_xticks(range(len(sizes)), labels=sizes)
+    axes.set(ylabel='objects', title='Objects by size')
+    axes.legend(fontsize='small')
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=DOTS_PER_INCH, bbox_inches='tight')
+    return buffer.getvalue()

@@ -1,0 +1,158 @@
+import json
+
+import cv2
+import pytest
+from coco_files import coco_document, rectangle, write_coco
+from tiny_models import paint_scene, rectangles, tiny_info
+
+from instseg_ros import cli
+
+# The file's ids are neither the model's nor without holes; the model has no class "bus".
+CATEGORIES = ((90, 'car'), (7, 'bus'), (12, 'person'))
+PERSON = (1, (16, 16, 56, 40))
+CAR = (3, (80, 24, 128, 96))
+BUS_SEEN_AS_CAR = (3, (0, 64, 60, 112))
+
+
+@pytest.fixture
+def street(tmp_path):
+    """Return images, annotations and the document of one street with a person, a car, a bus."""
+    document = coco_document((160, 120), [
+        {'category_id': 12, 'segmentation': [rectangle(*PERSON[1])]},
+        {'category_id': 90, 'segmentation': [rectangle(*CAR[1])]},
+        {'category_id': 7, 'segmentation': [rectangle(*BUS_SEEN_AS_CAR[1])]}], CATEGORIES)
+    images, annotations = write_coco(tmp_path, document)
+    scene = rectangles((120, 160), [PERSON, CAR, BUS_SEEN_AS_CAR])
+    image = paint_scene(*scene, tiny_info(), confidence={1: .8, 2: .9, 3: 1.})
+    cv2.imwrite(str(images / 'a.png'), image[..., ::-1])
+    return images, annotations, document
+
+
+def evaluate(street, *arguments):
+    return cli.main(['evaluate', '--images', str(street[0]), '--annotations', str(street[1]),
+                     *map(str, arguments)])
+
+
+def test_a_model_that_sees_all_reaches_one(street, tiny_model, tmp_path, capsys):
+    out = tmp_path / 'new' / 'figures.json'
+    assert evaluate(street, '--model', tiny_model, '--refinement', 'nearest', '--json', out) == 0
+    report = json.loads(out.read_text())
+    assert report['images'] == 1
+    assert report['semantic']['iou'] == {
+        'background': 1, 'person': 1, 'bicycle': None, 'car': 1, 'motorcycle': None}
+    assert report['instance']['ap50'] == report['instance']['ap'] == pytest.approx(1)
+    assert report['instance']['per_class']['bicycle'] == {'ap': None, 'ap50': None}
+    assert report['panoptic']['pq'] == 1
+    assert report['settings']['model'] == 'tiny.onnx'
+    assert report['settings']['refinement']['method'] == 'nearest'
+    assert report['settings']['annotations'] == 'instances.json'
+    shown = capsys.readouterr()
+    assert 'person' in shown.out and str(out) in shown.out
+    assert 'Running per image evaluation' not in shown.out + shown.err  # pycocotools is silent
+
+
+def test_options_of_the_pipeline_change_the_figures(street, tiny_model, tmp_path):
+    out = tmp_path / 'figures.json'
+    arguments = ('--model', tiny_model, '--refinement', 'nearest', '--json', out)
+    assert evaluate(street, *arguments, '--center-threshold', .85) == 0
+    report = json.loads(out.read_text())  # the person's center has only .8
+    assert report['instance']['per_class']['car']['ap50'] == pytest.approx(1)
+    assert report['instance']['per_class']['person']['ap50'] == 0
+    assert report['semantic']['miou'] == 1
+    assert report['settings']['grouping']['center_threshold'] == .85
+
+
+def test_results_of_another_system_are_scored(street, tmp_path):
+    path, out = tmp_path / 'theirs.json', tmp_path / 'figures.json'
+    path.write_text(json.dumps([
+        {'image_id': 5, 'category_id': category, 'score': score,
+         'segmentation': [rectangle(*box)]}
+        for category, score, (_, box) in ((12, .9, PERSON), (90, .8, CAR),
+                                          (90, .7, BUS_SEEN_AS_CAR))]))
+    arguments = ('--predictions', path, '--json', out)
+    assert evaluate(street, *arguments, '--classes', 'person', 'car') == 0
+    report = json.loads(out.read_text())
+    assert list(report['semantic']['iou']) == ['background', 'person', 'car']
+    assert report['panoptic']['pq'] == 1
+    assert report['instance']['ap'] == pytest.approx(1)
+    assert report['settings'] == {'predictions': 'theirs.json', 'score_threshold': .5,
+                                  'annotations': 'instances.json'}
+    # Without a choice of classes, the bus is one, and missed.
+    assert evaluate(street, *arguments, '--score-threshold', .85) == 0
+    report = json.loads(out.read_text())
+    assert list(report['semantic']['iou']) == ['background', 'car', 'bus', 'person']
+    assert report['instance']['per_class']['bus']['ap'] == 0
+    assert report['semantic']['iou']['car'] == 0  # its .7 and .8 are too weak for the label map
+    assert report['instance']['per_class']['car']['ap'] == pytest.approx(1)
+
+
+def test_what_segment_writes_can_be_scored(street, tiny_model, tmp_path):
+    out, direct, read = tmp_path / 'out', tmp_path / 'direct.json', tmp_path / 'read.json'
+    nearest = ('--refinement', 'nearest')
+    assert cli.main(['segment', str(street[0]), '--model', str(tiny_model), '--out', str(out),
+                     *nearest]) == 0
+    assert evaluate(street, '--predictions', out, '--json', read, '--classes', 'person',
+                    'bicycle', 'car', 'motorcycle') == 0
+    assert evaluate(street, '--model', tiny_model, '--json', direct, *nearest) == 0
+    reports = [json.loads(path.read_text()) for path in (read, direct)]
+    for report in reports:
+        del report['settings']
+    assert reports[0] == reports[1]
+
+
+
+
+def remove_image(images, annotations):
+    (images / 'a.png').unlink()
+
+
+def write_no_json(images, annotations):
+    annotations.write_text('{')
+
+
+def move_polygon(images, annotations):
+    document = json.loads(annotations.read_text())
+    document['annotations'][0]['segmentation'] = [rectangle(900, 0, 990, 50)]
+    annotations.write_text(json.dumps(document))
+
+
+def remove_annotations(images, annotations):
+    annotations.unlink()
+
+
+@pytest.mark.parametrize('damage, message', [
+    (remove_image, 'a.png: image 5 of instances.json does not exist'),
+    (write_no_json, 'instances.json: not valid JSON'),
+    (move_polygon, 'instances.json: annotation 100 of a.png: its segmentation has a polygon outs'),
+    (remove_annotations, 'instances.json: No such file or directory')])
+def test_unusable_data_is_one_sentence_and_leaves_the_old_file(
+        street, tiny_model, tmp_path, capsys, damage, message):
+    out = tmp_path / 'figures.json'
+    out.write_text('older figures')
+    damage(*street[:2])
+    assert evaluate(street, '--model', tiny_model, '--json', out) == 1
+    last = capsys.readouterr().err.strip().split('\n')[-1]
+    assert last.startswith('instseg evaluate: error: ') and message in last
+    assert out.read_text() == 'older figures'
+    assert not list(tmp_path.glob('.unfinished-*'))
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('--predictions', 'x.json', '--refinement', 'nearest'), 'are for --model'),
+    (('--model', 'x.onnx', '--classes', 'car'), '--classes is for --predictions'),
+    (('--model', 'x.onnx', '--score-threshold', '0.5'), '--score-threshold is for --predictions'),
+    (('--predictions', 'x.json', '--classes', 'tree'), 'none of its categories'),
+    (('--predictions', 'x.json'), 'x.json: No such file'),
+    (('--predictions', '.', '--score-threshold', '0.5'), 'is for a COCO results file'),
+    (('--model', 'nowhere.onnx'), 'nowhere.onnx')])
+def test_what_can_not_be_done_is_said(street, capsys, arguments, message):
+    assert evaluate(street, *arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_exactly_one_source_of_predictions_is_asked_for(street, capsys):
+    for arguments in ((), ('--model', 'a', '--predictions', 'b')):
+        with pytest.raises(SystemExit) as exit_info:
+            evaluate(street, *arguments)
+        assert exit_info.value.code == 2
+        assert '--predictions' in capsys.readouterr().err
