@@ -108,9 +108,8 @@ class SegmenterNode(LifecycleNode):
     def load(self, path: Path) -> Segmenter:
         """Return the segmenter for a model, ready for its first image."""
         configs = self._configs
-        segmenter = Segmenter.from_onnx(
-            path, configs.network.provider, network=configs.network, grouping=configs.grouping,
-            refinement=configs.refinement)
+        segmenter = Segmenter.from_onnx(path, network=configs.network, grouping=configs.grouping,
+                                        refinement=configs.refinement)
         segmenter.warm_up()
         return segmenter
 
@@ -194,8 +193,10 @@ class SegmenterNode(LifecycleNode):
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         if self._segmenter is not None:
-            self._segmenter.configure(grouping=self._configs.grouping,
-                                      refinement=self._configs.refinement)
+            self._segmenter.grouping = self._configs.grouping
+            if self._segmenter.refinement != self._configs.refinement:
+                self._segmenter.refinement = self._configs.refinement
+                self._segmenter.warm_up()  # another method may have something to compile
         return SetParametersResult(successful=True)
 
     def _fail(self, reason: str) -> None:

@@ -1,0 +1,210 @@
+"""Every encoding against pixels worked out by hand, and every way in which a message can lie."""
+import array
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instseg_ros.node import conversions
+from instseg_ros.node.conversions import ENCODINGS, Encoding, ImageError, find_converter, to_rgb
+
+Image = pytest.importorskip('sensor_msgs.msg').Image
+COLOR = (200, 100, 50)
+BAYER = {'rggb': ((0, 1), (1, 2)), 'bggr': ((2, 1), (1, 0)),
+         'gbrg': ((1, 2), (0, 1)), 'grbg': ((1, 0), (2, 1))}
+
+
+def is_available(maker):
+    try:
+        maker()
+    except ImportError:
+        return False
+    return True
+
+
+@pytest.fixture(scope='module', params=['_cv_bridge', '_rosbags'])
+def converter(request):
+    """Return each of the converters that this machine has."""
+    maker = getattr(conversions, request.param)
+    if not is_available(maker):
+        pytest.skip(f'needs {request.param[1:]}')
+    if find_converter() != maker() and request.param == '_cv_bridge':
+        pytest.skip('cv_bridge does not work here')
+    return maker()
+
+
+def message(pixels, encoding, *, padding=0, bigendian=False):
+    """Return a message of an array, (H, W) or (H, W, C), with `padding` bytes after each row."""
+    pixels = np.asarray(pixels)
+    pixels = pixels.astype(pixels.dtype.newbyteorder('>' if bigendian else '<'))
+    height, width = pixels.shape[:2]
+    rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(height, -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    return Image(height=height, width=width, encoding=encoding, is_bigendian=int(bigendian),
+                 step=rows.shape[1], data=array.array('B', rows.tobytes()))
+
+
+def random_rgb(height=6, width=8):
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def encode_yuv(rgb, order):
+    """Encode pairs of equal pixels by the studio-range formula of BT.601."""
+    red, green, blue = (rgb[:, ::2, channel].astype(float) for channel in range(3))
+    bright = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
+    blueness = 128 - 0.148 * red - 0.291 * green + 0.439 * blue
+    redness = 128 + 0.439 * red - 0.368 * green - 0.071 * blue
+    first = (blueness, redness) if order == 'uyvy' else (bright, bright)
+    second = (bright, bright) if order == 'uyvy' else (blueness, redness)
+    pixels = np.empty((*rgb.shape[:2], 2))
+    pixels[:, ::2, 0], pixels[:, 1::2, 0] = first
+    pixels[:, ::2, 1], pixels[:, 1::2, 1] = second
+    return np.round(pixels).astype(np.uint8)
+
+
+@pytest.mark.parametrize('encoding, order', [
+    ('rgb8', (0, 1, 2)), ('bgr8', (2, 1, 0)), ('8UC3', (2, 1, 0)), ('rgba8', (0, 1, 2, 3)),
+    ('bgra8', (2, 1, 0, 3)), ('8UC4', (2, 1, 0, 3))])
+def test_channels_are_put_in_order(converter, encoding, order):
+    rgb = random_rgb()
+    alpha = np.full((*rgb.shape[:2], 1), 7, np.uint8)
+    pixels = np.concatenate([rgb, alpha], axis=2)[..., order]
+    result = to_rgb(message(pixels, encoding), converter)
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result, rgb)
+
+
+@pytest.mark.parametrize('encoding, order', [
+    ('rgb16', (0, 1, 2)), ('bgr16', (2, 1, 0)), ('rgba16', (0, 1, 2, 3)),
+    ('bgra16', (2, 1, 0, 3))])
+@pytest.mark.parametrize('bigendian', [False, True])
+def test_16_bit_colours_are_scaled_from_their_full_range(converter, encoding, order, bigendian):
+    rgb = random_rgb()
+    alpha = np.full((*rgb.shape[:2], 1), 7, np.uint8)
+    pixels = np.concatenate([rgb, alpha], axis=2)[..., order].astype(np.uint16) * 257
+    result = to_rgb(message(pixels, encoding, bigendian=bigendian), converter)
+    np.testing.assert_allclose(result.astype(int), rgb, atol=1)
+
+
+@pytest.mark.parametrize('encoding', ['mono8', '8UC1'])
+def test_gray_becomes_three_equal_channels(converter, encoding):
+    gray = random_rgb()[..., 0]
+    result = to_rgb(message(gray, encoding), converter)
+    np.testing.assert_array_equal(result, np.stack([gray] * 3, axis=2))
+
+
+@pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
+@pytest.mark.parametrize('bigendian', [False, True])
+def test_16_bit_gray_is_scaled_in_either_byte_order(converter, encoding, bigendian):
+    gray = np.array([[0, 255, 256, 32768], [1000, 40000, 65534, 65535]], np.uint16)
+    result = to_rgb(message(gray, encoding, bigendian=bigendian), converter)
+    np.testing.assert_allclose(result[..., 1], gray / 257, atol=1)
+
+
+@pytest.mark.parametrize('pattern', BAYER)
+@pytest.mark.parametrize('bits', [8, 16])
+def test_bayer_patterns_show_the_colour_behind_the_filter(converter, pattern, bits):
+    scale, dtype = (1, np.uint8) if bits == 8 else (257, np.uint16)
+    tile = np.array([[COLOR[channel] for channel in row] for row in BAYER[pattern]])
+    mosaic = (np.tile(tile, (4, 5)) * scale).astype(dtype)
+    result = to_rgb(message(mosaic, f'bayer_{pattern}{bits}'), converter)
+    np.testing.assert_allclose(result.astype(int), np.full((8, 10, 3), COLOR), atol=1)
+
+
+@pytest.mark.parametrize('encoding, order', [('uyvy', 'uyvy'), ('yuv422', 'uyvy'),
+                                             ('yuyv', 'yuyv'), ('yuv422_yuy2', 'yuyv')])
+def test_yuv_is_decoded(converter, encoding, order):
+    rgb = np.repeat(random_rgb(4, 3), 2, axis=1)
+    result = to_rgb(message(encode_yuv(rgb, order), encoding), converter)
+    np.testing.assert_allclose(result.astype(int), rgb, atol=4)
+
+
+@given(name=st.sampled_from(sorted(ENCODINGS)), height=st.integers(3, 9),
+       width=st.integers(2, 5).map(lambda half: 2 * half), padding=st.integers(1, 5),
+       seed=st.integers(0, 99))
+def test_padding_of_rows_changes_no_pixel(name, height, width, padding, seed):
+    encoding = ENCODINGS[name]
+    shape = (height, width, encoding.channels)
+    pixels = np.random.default_rng(seed).integers(
+        0, np.iinfo(encoding.dtype).max, shape, encoding.dtype, endpoint=True)
+    size = np.dtype(encoding.dtype).itemsize * encoding.channels
+    converter = find_converter()
+    np.testing.assert_array_equal(
+        to_rgb(message(pixels, name, padding=padding * size), converter),
+        to_rgb(message(pixels, name), converter))
+
+
+@given(name=st.sampled_from(sorted(ENCODINGS)), height=st.integers(0, 4),
+       width=st.integers(0, 4), step=st.integers(0, 40), size=st.integers(0, 170),
+       bigendian=st.integers(0, 255))
+def test_any_message_is_converted_or_refused(name, height, width, step, size, bigendian):
+    raw = Image(height=height, width=width, encoding=name, step=step, is_bigendian=bigendian,
+                data=array.array('B', bytes(size)))
+    try:
+        result = to_rgb(raw, find_converter())
+    except ImageError:
+        return
+    assert (height * step, result.shape, result.dtype) == (size, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize('change, text', [
+    ({'encoding': ''}, "encoding: expected one of .* got ''"),
+    ({'encoding': '32FC1'}, "encoding: .* got '32FC1'"),
+    ({'height': 0, 'data': array.array('B')}, 'size: expected at least 1x1 .* got 8x0'),
+    ({'width': 0}, 'size: expected at least 1x1 .* got 0x6'),
+    ({'data': array.array('B')}, 'data: expected 144 bytes .* got 0'),
+    ({'data': array.array('B', bytes(143))}, 'data: expected 144 bytes .* got 143'),
+    ({'data': array.array('B', bytes(145))}, 'data: expected 144 bytes .* got 145'),
+    ({'step': 23}, 'step: expected at least 24 bytes .* got 23'),
+    ({'step': 25, 'data': array.array('B', bytes(150))}, 'step: expected a multiple of .* got 25'),
+    ({'step': 0}, 'step: expected at least 24 bytes .* got 0'),
+    ({'encoding': 'yuv422', 'width': 7}, 'size: expected an even width .* got 7x6'),
+    ({'encoding': 'bayer_rggb8', 'width': 2}, 'size: expected at least 3x3 .* got 2x6'),
+    ({'height': 2 ** 32 - 1}, 'data: expected 103079215080 bytes'),
+])
+def test_a_message_that_contradicts_itself_is_refused_with_the_reason(change, text):
+    bad = message(random_rgb(), 'rgb8')
+    for name, value in change.items():
+        setattr(bad, name, value)
+    with pytest.raises(ImageError, match=text):
+        to_rgb(bad, find_converter())
+
+
+def test_an_error_of_the_converter_is_told_as_one_of_the_image(monkeypatch):
+    def fail(image, encoding):
+        raise TypeError('no such thing')
+    with pytest.raises(ImageError, match='broken cannot convert this rgb8 image of 8x6 pixels'):
+        to_rgb(message(random_rgb(), 'rgb8'), conversions.Converter('broken', fail))
+
+
+def test_every_encoding_is_told_in_full_by_its_entry():
+    assert all(isinstance(encoding, Encoding) for encoding in ENCODINGS.values())
+    assert {encoding.known_as for encoding in ENCODINGS.values()} <= set(ENCODINGS)
+
+
+class TestFindConverter:
+
+    def test_it_does_not_trust_a_cv_bridge_that_fails(self, monkeypatch):
+        def fail(image, encoding):
+            raise KeyError(16)
+        monkeypatch.setattr(conversions, '_cv_bridge',
+                            lambda: conversions.Converter('cv_bridge', fail))
+        assert find_converter().name == 'rosbags-image'
+
+    def test_it_does_not_trust_wrong_colours(self, monkeypatch):
+        monkeypatch.setattr(conversions, '_cv_bridge', lambda: conversions.Converter(
+            'cv_bridge', lambda image, encoding: image.data.reshape(1, 1, 3)))
+        assert find_converter().name == 'rosbags-image'
+
+    def test_it_takes_cv_bridge_first(self, monkeypatch):
+        monkeypatch.setattr(conversions, '_cv_bridge', lambda: conversions.Converter(
+            'cv_bridge', lambda image, encoding: image.data.reshape(1, 1, 3)[..., ::-1]))
+        assert find_converter().name == 'cv_bridge'
+
+    def test_without_any_it_says_what_to_install(self, monkeypatch):
+        for package in ('cv_bridge', 'rosbags.image'):
+            monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ImportError, match='cv-bridge or "pip install rosbags-image"'):
+            find_converter()
