@@ -36,7 +36,7 @@ def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
     pixels = np.ascontiguousarray(pixels)
     # An array of bytes is what the setter takes as it is; anything else it checks byte by byte.
     data = array.array('B')
-    data.frombytes(pixels.data)
+    data.frombytes(pixels.data.cast('B'))
     return Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding,
                  is_bigendian=int(sys.byteorder == 'big'), step=pixels.strides[0], data=data)
 
