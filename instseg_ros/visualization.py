@@ -1,0 +1,151 @@
+"""Pictures for people: masks over the image, with class, id and score of every instance."""
+from __future__ import annotations
+
+import colorsys
+from typing import Sequence
+
+import cv2
+import numpy as np
+
+from instseg_ros.core.types import (NO_INSTANCE, UNLABELLED, Instance, ModelInfo, Segmentation,
+                                    check_array)
+
+GOLDEN_ANGLE = 0.381966
+"""Of a full turn: hues that far apart never come near each other again for a long while."""
+INSTANCE_OPACITY = 0.5
+CLASS_OPACITY = 0.3
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_SCALE = 0.4
+"""Of `FONT` for an image whose shorter side is 480 pixels."""
+PADDING = 2
+"""Pixels between a label's text and the edge of its plate."""
+
+_TONES = ((0.85, 1.0), (0.6, 1.0), (0.9, 0.75))  # saturation, value
+
+
+def instance_color(instance_id: int) -> tuple[int, int, int]:
+    """Return the RGB colour of an instance id: always the same, unlike its neighbours'."""
+    saturation, value = _TONES[instance_id % len(_TONES)]
+    rgb = colorsys.hsv_to_rgb(instance_id * GOLDEN_ANGLE % 1.0, saturation, value)
+    return tuple(round(255 * channel) for channel in rgb)
+
+
+def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> np.ndarray:
+    """Paint a segmentation over its image.
+
+    Every instance gets a tint, an outline and a plate with class, id and score in a colour of
+    its own. Other pixels get a weak tint in the colour of their class, unless that is black.
+
+    Parameters
+    ----------
+    image : (H0, W0, 3) uint8, RGB
+    segmentation : Segmentation
+        Of this image.
+    info : ModelInfo
+        For the palette.
+
+    Returns
+    -------
+    (H0, W0, 3) uint8
+        RGB, a new image.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The image has another dtype or shape than the segmentation's.
+    """
+    check_array('image', image, (*segmentation.semantic_ids.shape, 3), np.uint8)
+    picture = image.copy()
+    _tint_classes(picture, segmentation, info)
+    _tint_instances(picture, segmentation)
+    taken = np.zeros(picture.shape[:2], np.bool_)
+    for instance in segmentation.instances:
+        _draw_plate(picture, instance, taken)
+    return picture
+
+
+def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Arrange images of one size in rows, from left to right and from top to bottom.
+
+    Parameters
+    ----------
+    images : sequence of (H, W, 3) uint8
+        At least one.
+    columns : int
+        At least 1. Places that remain free in the last row are black.
+
+    Returns
+    -------
+    (rows * H, columns * W, 3) uint8
+
+    Raises
+    ------
+    TypeError, ValueError
+        No image, images of different sizes, or no column.
+    """
+    if not images or columns < 1:
+        raise ValueError(f'expected at least one image and one column, got {len(images)} and '
+                         f'{columns}')
+    check_array('images[0]', images[0], ('H', 'W', 3), np.uint8)
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // columns)
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
+    for number, image in enumerate(images):
+        check_array(f'images[{number}]', image, (height, width, 3), np.uint8)
+        top, left = number // columns * height, number % columns * width
+        sheet[top:top + height, left:left + width] = image
+    return sheet
+
+
+def _tint_classes(picture: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> None:
+    colors = np.zeros((256, 3), np.uint8)
+    colors[:len(info.palette)] = info.palette
+    colors[UNLABELLED] = 0
+    colored = np.take(colors.any(axis=1), segmentation.semantic_ids)
+    mask = colored & (segmentation.instance_ids == NO_INSTANCE)
+    if mask.any():
+        _blend(picture, np.take(colors, segmentation.semantic_ids, axis=0), mask, CLASS_OPACITY)
+
+
+def _tint_instances(picture: np.ndarray, segmentation: Segmentation) -> None:
+    ids = segmentation.instance_ids
+    mask = ids != NO_INSTANCE
+    if not mask.any():
+        return
+    palette = np.array([instance_color(k) for k in range(int(ids.max()) + 1)], np.uint8)
+    colors = np.take(palette, ids, axis=0)
+    _blend(picture, colors, mask, INSTANCE_OPACITY)
+    around = np.ones((3, 3), np.uint8)
+    edge = mask & (cv2.dilate(ids, around) != cv2.erode(ids, around))
+    cv2.copyTo(colors, edge.view(np.uint8), picture)
+
+
+def _blend(picture: np.ndarray, colors: np.ndarray, mask: np.ndarray, opacity: float) -> None:
+    mixed = cv2.addWeighted(picture, 1 - opacity, colors, opacity, 0)
+    cv2.copyTo(mixed, mask.view(np.uint8), picture)
+
+
+def _draw_plate(picture: np.ndarray, instance: Instance, taken: np.ndarray) -> None:
+    """Write class, id and score near an instance, where no stronger one's plate is if possible."""
+    height, width = picture.shape[:2]
+    scale = FONT_SCALE * max(1.0, min(height, width) / 480)
+    thickness = max(1, round(scale / FONT_SCALE))
+    text = f'{instance.class_name} {instance.instance_id} {instance.score:.2f}'
+    (text_width, text_height), below = cv2.getTextSize(text, FONT, scale, thickness)
+    plate_height = text_height + below + 2 * PADDING
+    plate_width = text_width + 2 * PADDING
+    box_left, box_top, _, box_bottom = instance.box_xyxy
+    left = max(0, min(box_left, width - plate_width))
+    tops = [max(0, min(top, height - plate_height)) for top in (
+        box_top - plate_height, box_top, box_bottom - plate_height, box_bottom)]
+    free = [top for top in tops
+            if not taken[top:top + plate_height, left:left + plate_width].any()]
+    top = free[0] if free else tops[0]
+    taken[top:top + plate_height, left:left + plate_width] = True
+    color = instance_color(instance.instance_id)
+    cv2.rectangle(picture, (left, top), (left + plate_width - 1, top + plate_height - 1), color,
+                  cv2.FILLED)
+    # Weights of brightness: ITU-R BT.601.
+    bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 128
+    cv2.putText(picture, text, (left + PADDING, top + PADDING + text_height), FONT, scale,
+                (0, 0, 0) if bright else (255, 255, 255), thickness, cv2.LINE_AA)
