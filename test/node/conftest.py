@@ -1,0 +1,157 @@
+"""A ROS graph of the tests' own, with the real node and an observer, spun by the test itself."""
+import os
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+TIMEOUT = 30.0
+"""Seconds after which something that a test waits for counts as missing."""
+
+OBSERVER = 'observer'
+DOMAIN_ID = 1 + os.getpid() % 100
+
+
+@pytest.fixture(scope='session')
+def rclpy():
+    """Return rclpy; skip where ROS 2 is not."""
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    os.environ['ROS_DOMAIN_ID'] = str(DOMAIN_ID)
+    os.environ['ROS_LOCALHOST_ONLY'] = '0'
+    pytest.importorskip('vision_msgs.msg', reason='needs ROS 2 with vision_msgs')
+    return pytest.importorskip('rclpy', reason='needs ROS 2')
+
+
+class Graph:
+    """Context, executor and observer; the node under test is `node` once `start` made it."""
+
+    def __init__(self, rclpy, stack):
+        from rclpy.context import Context
+        from rclpy.executors import SingleThreadedExecutor
+        self._rclpy, self._stack = rclpy, stack
+        self.context = Context()
+        rclpy.init(args=[], context=self.context, domain_id=DOMAIN_ID)
+        stack.callback(self.context.try_shutdown)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        stack.callback(self.executor.shutdown)
+        self.observer = rclpy.create_node(OBSERVER, context=self.context)
+        self.add(self.observer)
+        self.node = None
+        self.received = {}
+
+    def add(self, node):
+        self.executor.add_node(node)
+        self._stack.callback(node.destroy_node)
+        return node
+
+    def start(self, *states, **parameters):
+        """Make the node and take it through the transitions."""
+        from instseg_ros.node.segmenter_node import SegmenterNode
+        from rclpy.parameter import Parameter
+        self.node = self.add(SegmenterNode(context=self.context, parameter_overrides=[
+            Parameter(name.replace('__', '.'), value=value)
+            for name, value in parameters.items()]))
+        for state in states:
+            assert self.change_state(state)
+        return self.node
+
+    def spin_until(self, condition, what='what the test waits for'):
+        end = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < end, f'{what} did not happen within {TIMEOUT:g} s'
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def call(self, service_type, name, request):
+        client = self.observer.create_client(service_type, name)
+        self.spin_until(client.service_is_ready, name)
+        answer = client.call_async(request)
+        self.spin_until(answer.done, f'an answer of {name}')
+        self.observer.destroy_client(client)
+        return answer.result()
+
+    def change_state(self, transition):
+        """Return whether the node took a transition, for example 'configure'."""
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+        number = getattr(Transition, f'TRANSITION_{transition.upper()}')
+        return self.call(ChangeState, '/segmenter/change_state', ChangeState.Request(
+            transition=Transition(id=number))).success
+
+    def state(self):
+        from lifecycle_msgs.srv import GetState
+        return self.call(GetState, '/segmenter/get_state',
+                         GetState.Request()).current_state.label
+
+    def set_parameter(self, name, value):
+        """Return why the node refuses; empty if it does not."""
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+        result = self.call(SetParameters, '/segmenter/set_parameters', SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()])).results[0]
+        return '' if result.successful else result.reason
+
+    def listen(self, message_type, topic, qos=None):
+        """Subscribe; return the list that the messages go to."""
+        from rclpy.qos import QoSProfile
+        messages = []
+        subscription = self.observer.create_subscription(
+            message_type, topic, messages.append, qos or QoSProfile(depth=100))
+        self.spin_until(lambda: subscription.get_publisher_count() > 0, f'a publisher of {topic}')
+        return messages
+
+    def listen_to_results(self):
+        """Subscribe to all but the overlay; return lists of messages by topic."""
+        from sensor_msgs.msg import Image
+        from vision_msgs.msg import Detection2DArray
+        kinds = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
+        return {name: self.listen(kind, f'/segmenter/{name}') for name, kind in kinds.items()}
+
+    def camera(self, qos=None):
+        """Return a publisher of images that the active node is subscribed to."""
+        from rclpy.qos import QoSProfile
+        from sensor_msgs.msg import Image
+        publisher = self.observer.create_publisher(Image, '/image', qos or QoSProfile(depth=50))
+        self.spin_until(lambda: publisher.get_subscription_count() > 0, 'a subscription to images')
+        return publisher
+
+    def diagnostics(self):
+        """Return the list that the node's diagnostics go to."""
+        from diagnostic_msgs.msg import DiagnosticArray
+        return self.listen(DiagnosticArray, '/diagnostics')
+
+
+@pytest.fixture
+def graph(rclpy):
+    """Return a graph that is taken down after the test."""
+    with ExitStack() as stack:
+        yield Graph(rclpy, stack)
+
+
+@pytest.fixture
+def scene():
+    """Return an image for the tiny model, and the label maps that it has to find in it."""
+    tiny = pytest.importorskip('tiny_models', reason='needs onnx')
+    semantic_ids, instance_ids = tiny.rectangles(
+        (120, 160), [(1, (16, 16, 56, 40)), (3, (80, 24, 128, 96))])
+    image = tiny.paint_scene(semantic_ids, instance_ids, tiny.tiny_info(),
+                             confidence={1: 1.0, 2: 0.8})
+    return image, semantic_ids, instance_ids
+
+
+@pytest.fixture
+def make_image(rclpy, scene):
+    """Return a function that makes a message of the scene with a stamp of its own."""
+    from builtin_interfaces.msg import Time
+    from instseg_ros.node.messages import image_message
+    from std_msgs.msg import Header
+
+    def make(number=1, *, frame_id='front_camera', pixels=scene[0], encoding='rgb8'):
+        header = Header(stamp=Time(sec=number, nanosec=number * 1000), frame_id=frame_id)
+        return image_message(header, np.asarray(pixels), encoding)
+    return make
+
+
+def values_of(message):
+    """Return the values of a diagnostics message by key."""
+    return {entry.key: entry.value for entry in message.status[0].values}
