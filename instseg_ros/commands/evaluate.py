@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_of
 
 if TYPE_CHECKING:
+    from instseg_ros.core.types import ModelInfo
     from instseg_ros.evaluation.coco import CocoDataset
     from instseg_ros.evaluation.predictions import Predictions
 
@@ -35,7 +36,7 @@ predictions of another system are scored in the same way:
 examples:
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json \\
-      --json figures.json --refinement nearest --center-threshold 0.5
+      --json figures.json --html report.html --refinement nearest
   instseg evaluate --predictions theirs.json --images val/ --annotations instances_val.json \\
       --classes person bicycle car motorcycle
 """
@@ -55,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='COCO instances file (JSON)')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this file too')
+    parser.add_argument('--html', type=Path, metavar='FILE',
+                        help='write a page with tables, diagrams and pictures of the worst, the '
+                        'best and random images')
     group = parser.add_argument_group('options for --predictions')
     group.add_argument('--classes', nargs='+', metavar='NAME',
                        help='classes to score; in label images they have the ids 1, 2, ... '
@@ -66,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print the table, write the file and return the exit code."""
+    """Evaluate, print the table, write the files and return the exit code."""
     from tqdm import tqdm
 
     from instseg_ros.evaluation.run import evaluate_predictions
@@ -74,11 +78,10 @@ def run(args: argparse.Namespace) -> int:
     from instseg_ros.files import replacing
 
     prepare = prepare_model if args.model is not None else prepare_predictions
-    predictions, dataset, thing_ids, settings = prepare(args)
+    predictions, dataset, info, settings = prepare(args)
     dataset.check_images()
-    evaluation = evaluate_predictions(
-        predictions, dataset, thing_ids,
-        functools.partial(tqdm, unit='image', dynamic_ncols=True))
+    progress = functools.partial(tqdm, unit='image', dynamic_ncols=True)
+    evaluation = evaluate_predictions(predictions, dataset, info.thing_ids, progress)
     report = {**evaluation.report(),
               'settings': {**settings, 'annotations': args.annotations.name}}
     print(format_report(report))
@@ -86,12 +89,22 @@ def run(args: argparse.Namespace) -> int:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
         print(f'figures written to {args.json}')
+    if args.html is not None:
+        from instseg_ros.evaluation.page import render_page
+        from instseg_ros.visualization import overlay
+
+        page = render_page(evaluation, report, predictions, dataset,
+                           functools.partial(overlay, info=info),
+                           progress=functools.partial(progress, desc='pictures'))
+        with replacing(args.html) as temporary:
+            temporary.write_text(page, encoding='utf-8')
+        print(f'page written to {args.html}')
     return 0
 
 
 def prepare_model(args: argparse.Namespace
-                  ) -> tuple[Predictions, CocoDataset, tuple[int, ...], dict[str, Any]]:
-    """Return the model's predictions, the data set, its things and the settings to report."""
+                  ) -> tuple[Predictions, CocoDataset, ModelInfo, dict[str, Any]]:
+    """Return the model's predictions, the data set, the classes and the settings to report."""
     from instseg_ros import Segmenter
     from instseg_ros.evaluation.coco import CocoDataset
     from instseg_ros.evaluation.run import ModelPredictions
@@ -106,27 +119,33 @@ def prepare_model(args: argparse.Namespace
     dataset = CocoDataset(args.images, args.annotations, info.class_names)
     settings = {'model': args.model.name, **{
         part: dataclasses.asdict(config) for part, config in configs.items()}}
-    return ModelPredictions(segmenter, dataset), dataset, info.thing_ids, settings
+    return ModelPredictions(segmenter, dataset), dataset, info, settings
 
 
 def prepare_predictions(args: argparse.Namespace
-                        ) -> tuple[Predictions, CocoDataset, tuple[int, ...], dict[str, Any]]:
-    """Return the predictions in files, the data set, its things and the settings to report."""
+                        ) -> tuple[Predictions, CocoDataset, ModelInfo, dict[str, Any]]:
+    """Return the predictions in files, the data set, the classes and the settings to report."""
+    from instseg_ros.core.types import ModelInfo
     from instseg_ros.evaluation.coco import CocoDataset, read_category_names
     from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
+    from instseg_ros.visualization import instance_color
 
     if configs_of(args) != {part: config() for part, config in CONFIGS.items()}:
         raise ValueError('options of network, grouping and refinement are for --model: they '
                          'change nothing in predictions that are already made')
-    names = args.classes or read_category_names(args.annotations)
-    dataset = CocoDataset(args.images, args.annotations, ('background', *names))
+    categories = args.classes or read_category_names(args.annotations)
+    names = tuple(dict.fromkeys(('background', *categories)))
+    dataset = CocoDataset(args.images, args.annotations, names)
+    # Whatever network made the predictions: only classes and colours matter here.
+    info = ModelInfo(names, thing_ids=tuple(range(1, len(names))), output_stride=1,
+                     palette=((0, 0, 0), *(instance_color(k) for k in range(1, len(names)))),
+                     size_multiple=1, embedding_size=1, input_size=1)
     settings: dict[str, Any] = {'predictions': args.predictions.name}
-    thing_ids = tuple(range(1, len(dataset.class_names)))
     if args.predictions.is_dir():
         if args.score_threshold is not None:
             raise ValueError('--score-threshold is for a COCO results file: label images already '
                              'hold what was kept')
-        return LabelFolder(args.predictions, dataset), dataset, thing_ids, settings
+        return LabelFolder(args.predictions, dataset), dataset, info, settings
     threshold = SCORE_THRESHOLD if args.score_threshold is None else args.score_threshold
     predictions = ResultsFile(args.predictions, dataset, threshold)
-    return predictions, dataset, thing_ids, {**settings, 'score_threshold': threshold}
+    return predictions, dataset, info, {**settings, 'score_threshold': threshold}

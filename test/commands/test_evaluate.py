@@ -51,6 +51,15 @@ def test_a_model_that_sees_all_reaches_one(street, tiny_model, tmp_path, capsys)
     assert 'Running per image evaluation' not in shown.out + shown.err  # pycocotools is silent
 
 
+def test_a_page_with_pictures_is_written(street, tiny_model, tmp_path, capsys):
+    out = tmp_path / 'new' / 'report.html'
+    assert evaluate(street, '--model', tiny_model, '--refinement', 'nearest', '--html', out) == 0
+    text = out.read_text()
+    assert text.startswith('<!DOCTYPE html>') and text.rstrip().endswith('</html>')
+    assert '<h3>a.png</h3>' in text and 'data:image/jpeg' in text and 'tiny.onnx' in text
+    assert str(out) in capsys.readouterr().out
+
+
 def test_options_of_the_pipeline_change_the_figures(street, tiny_model, tmp_path):
     out = tmp_path / 'figures.json'
     arguments = ('--model', tiny_model, '--refinement', 'nearest', '--json', out)

@@ -1,0 +1,169 @@
+"""The report of an evaluation as one HTML page that needs no other file."""
+from __future__ import annotations
+
+import base64
+import html
+import json
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from instseg_ros.core.types import UNLABELLED, Segmentation
+from instseg_ros.evaluation.coco import GroundTruth
+from instseg_ros.evaluation.figures import (
+    draw_confusion,
+    draw_precision_recall,
+    draw_sizes,
+)
+from instseg_ros.evaluation.predictions import Predictions
+from instseg_ros.evaluation.report import Evaluation
+from instseg_ros.evaluation.run import LabelledImages, Progress
+from instseg_ros.evaluation.table import report_rows, summary_lines
+
+Draw = Callable[[np.ndarray, Segmentation], np.ndarray]
+"""Draws a segmentation over an (H0, W0, 3) uint8 image."""
+
+PICTURE_SIDE = 400
+JPEG_QUALITY = 85
+WRONG_COLOR = (230, 40, 40)
+IGNORED_COLOR = (70, 110, 200)
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1280px; color: #222;
+       padding: 0 1em }
+table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: right }
+th { border-bottom: 1px solid #888 } td:first-child, th:first-child { text-align: left }
+tr:last-child td { border-top: 1px solid #888; font-weight: 600 }
+.row { display: flex; flex-wrap: wrap; gap: .6em; margin: .2em 0 1.2em } figure { margin: 0 }
+img { max-width: 100% } h3 { margin: .8em 0 .2em; font-size: 1em }
+figcaption, .note, pre { color: #666; font-size: .85em }
+"""
+
+
+def render_page(evaluation: Evaluation, report: Mapping[str, Any], predictions: Predictions,
+                dataset: LabelledImages, draw: Draw, *, pictures: int = 4, seed: int = 0,
+                progress: Progress = iter) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of all images of the data set.
+    report : dict
+        `evaluation.report()`, with `settings` if they are to be shown.
+    predictions : Predictions
+    dataset : LabelledImages
+    draw : callable
+        Draws a segmentation over an image.
+    pictures : int
+        Number of worst images, of best ones, and of random ones among the others.
+    seed : int
+        Of the random choice.
+    progress : callable
+        Wraps the sequence of image indices, for example `tqdm.tqdm`.
+    """
+    chosen = choose_images(report['per_image'], pictures, seed)
+    indices = [index for group in chosen.values() for index in group]
+    panels = {index: _panels(dataset, predictions, draw, index) for index in progress(indices)}
+    return '\n'.join([
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
+        f'<title>Evaluation</title><style>{STYLE}</style></head><body>',
+        '<h1>Evaluation</h1>', _table(report_rows(report)),
+        *(f'<p>{html.escape(line)}</p>' for line in summary_lines(report)),
+        '<div class="row">', *_diagrams(evaluation, report), '</div>',
+        '<h2>Images</h2><p class="note">Ranked by the panoptic quality of all segments of an '
+        'image together. Right: pixels of a wrong class are red, ignored ones blue.</p>',
+        *_images(chosen, panels, report['per_image']),
+        '<h2>Settings</h2>',
+        f'<pre>{html.escape(json.dumps(report.get("settings", {}), indent=2))}</pre>',
+        '</body></html>\n'])
+
+
+def choose_images(per_image: Sequence[Mapping[str, Any]], count: int,
+                  seed: int) -> dict[str, list[int]]:
+    """Return the indices of the worst images, of the best, and of random ones of the others.
+
+    Images without any segment have no quality and are in the last group only. No image is
+    chosen twice: of few images, the worst go first.
+    """
+    ranked = sorted((index for index, row in enumerate(per_image) if row['pq'] is not None),
+                    key=lambda index: per_image[index]['pq'])
+    worst = ranked[:count]
+    best = ranked[count:][::-1][:count]
+    others = sorted(set(range(len(per_image))) - set(worst) - set(best))
+    chosen = np.random.default_rng(seed).permutation(len(others))[:count]
+    return {'worst': worst, 'best': best, 'random': sorted(others[k] for k in chosen)}
+
+
+def draw_errors(image: np.ndarray, truth: GroundTruth, predicted: np.ndarray) -> np.ndarray:
+    """Return the image in gray with wrong pixels in red and ignored ones in blue.
+
+    Parameters
+    ----------
+    image : (H0, W0, 3) uint8, RGB
+    truth : GroundTruth
+    predicted : (H0, W0) uint8
+        Semantic ids.
+    """
+    gray = image.mean(axis=2, keepdims=True) * .5 + 100
+    picture = np.repeat(gray, 3, axis=2)
+    ignored = truth.semantic_ids == UNLABELLED
+    for mask, color in ((ignored, IGNORED_COLOR),
+                        (~ignored & (predicted != truth.semantic_ids), WRONG_COLOR)):
+        picture[mask] = .4 * picture[mask] + .6 * np.array(color)
+    return picture.round().astype(np.uint8)
+
+
+def _panels(dataset: LabelledImages, predictions: Predictions, draw: Draw,
+            index: int) -> list[tuple[str, str]]:
+    """Return (caption, JPEG as a URL) of the pictures of one image."""
+    image, truth = dataset.load_image(index), dataset.load_ground_truth(index)
+    predicted = predictions.load(index).segmentation
+    labelled = Segmentation(truth.semantic_ids, truth.instance_ids)
+    pictures = {'labelled': draw(image, labelled), 'predicted': draw(image, predicted),
+                'errors': draw_errors(image, truth, predicted.semantic_ids)}
+    return [(caption, _jpeg_url(picture)) for caption, picture in pictures.items()]
+
+
+def _jpeg_url(picture: np.ndarray) -> str:
+    scale = min(1.0, PICTURE_SIDE / max(picture.shape[:2]))
+    size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
+                           [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return f'data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}'
+
+
+def _diagrams(evaluation: Evaluation, report: Mapping[str, Any]) -> Iterator[str]:
+    names = evaluation.class_names
+    for caption, data in (
+            ('precision and recall', draw_precision_recall(evaluation.instances.compute(), names,
+                                                           evaluation.thing_ids)),
+            ('confusion matrix', draw_confusion(evaluation.semantic.confusion, names)),
+            ('objects by size', draw_sizes(report['objects']))):
+        url = f'data:image/png;base64,{base64.b64encode(data).decode()}'
+        yield f'<figure><img src="{url}" alt="{caption}"></figure>'
+
+
+def _images(chosen: Mapping[str, Sequence[int]], panels: Mapping[int, Sequence[tuple[str, str]]],
+            per_image: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for group, indices in chosen.items():
+        if indices:
+            yield f'<h2>{group.capitalize()}</h2>'
+        for index in indices:
+            row = per_image[index]
+            quality = '-' if row['pq'] is None else f'{row["pq"]:.3f}'
+            yield (f'<h3>{html.escape(row["image"])}</h3><p class="note">PQ {quality}; objects: '
+                   f'{row["found"]} found, {row["missed"]} missed, {row["false"]} false</p>')
+            yield '<div class="row">'
+            for caption, url in panels[index]:
+                yield (f'<figure><img src="{url}" alt="{caption}"><figcaption>{caption}'
+                       '</figcaption></figure>')
+            yield '</div>'
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
+             for tag, row in zip(['th', *['td'] * len(rows)], rows)]
+    return '<table>' + ''.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
