@@ -54,13 +54,16 @@ class Replay:
     in_flight: int = 2
     timeout: float = 30.0
 
-    def run(self, folder: Path, on_frame: Callable[[], object]) -> tuple[Ledger, dict[str, str]]:
+    def run(self, folder: Path, *, on_start: Callable[[], object], on_frame: Callable[[], object]
+            ) -> tuple[Ledger, dict[str, str]]:
         """Start the node, send every frame, wait for the results and stop the node.
 
         Parameters
         ----------
         folder : Path
             For the node's log and what else the two processes need.
+        on_start : callable
+            Called when the node is ready for the first frame.
         on_frame : callable
             Called for each frame that came back or is known to be dropped.
 
@@ -73,7 +76,7 @@ class Replay:
         Raises
         ------
         UserError
-            The node failed, refused a transition or stalled.
+            The node failed, refused a transition, stalled or answered no frame at all.
         BagError
             The bag of the images is damaged, or empty.
         """
@@ -105,6 +108,7 @@ class Replay:
             graph.change_state('configure', process)
             graph.change_state('activate', process)
             graph.wait_for_listener(process)
+            on_start()
             settled = 0
             start = time.monotonic()
             frame: tuple[str, int, bytes] | None = first
@@ -122,6 +126,8 @@ class Replay:
                 frame = next(frames, None)
             self._drain(0, graph, process, ledger)
             report_progress(ledger, settled, on_frame)
+            if not ledger.frames_out:
+                raise process.failure(f'the node dropped all {ledger.frames_in} frames')
             graph.change_state('deactivate', process)
             graph.wait(lambda: int(graph.diagnostics.get('frames_out', -1)) >= ledger.frames_out,
                        process, "the node's last diagnostics", DIAGNOSTICS_TIMEOUT)

@@ -41,7 +41,7 @@ class ImageBag:
 
 def make_progress(description: str, total: int) -> tqdm:
     """Return a progress bar over frames with rate and remaining time."""
-    return tqdm(total=total or None, desc=f'{description:<20}', unit='frame', dynamic_ncols=True)
+    return tqdm(total=total or None, desc=description, unit='frame', dynamic_ncols=True)
 
 
 def convert_video(path: Path, folder: Path) -> tuple[ImageBag, str]:
@@ -109,10 +109,15 @@ def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mappi
         else:
             images, damage = convert_video(source, folder)
         results = folder / 'result.mcap'
-        with make_progress('node, live over DDS', images.count) as progress:
+        with make_progress('starting the node', images.count) as progress:
+
+            def start() -> None:
+                progress.reset()  # loading the model says nothing about the frame rate
+                progress.set_description('live over DDS')
+
             ledger, diagnostics = Replay(
                 images=images.path, topic=images.topic, results=results,
-                **replay).run(folder, progress.update)
+                **replay).run(folder, on_start=start, on_frame=progress.update)
         info = Network(diagnostics['model'], NetworkConfig(provider='cpu')).info
         with make_progress('pictures', ledger.frames_out) as progress:
             instances = make_pictures(

@@ -6,24 +6,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from ament_index_python.packages import get_package_share_directory
 
 from instseg_ros.media import check_file
 
+PROFILE = Path('config', 'fastdds.xml')
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
 
 def fast_dds_profile() -> Path:
-    """Return the path of the profile for large images, installed or in the source tree.
+    """Return the path of the profile for large images, in the source tree or installed.
 
     By default Fast DDS has 512 KB of shared memory: two images in a row overwrite each other
     there, which best effort never notices and reliable delivery repairs only every 3 s.
     """
-    try:
-        share = Path(get_package_share_directory('instseg_ros'))
-    except (PackageNotFoundError, ValueError):
-        share = Path(__file__).resolve().parents[2]
-    return check_file(share / 'config' / 'fastdds.xml')
+    source = Path(__file__).resolve().parents[2] / PROFILE
+    if source.is_file():
+        return source
+    return check_file(Path(get_package_share_directory('instseg_ros')) / PROFILE)
 
 
 @contextmanager
