@@ -1,0 +1,57 @@
+"""The instance table equals what a look at each instance alone says."""
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instseg_ros.core.instances import instance_table, mean_over_instances
+
+
+@st.composite
+def maps(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2 ** 32 - 1)))
+    count = draw(st.integers(0, 12))
+    shape = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    ids = rng.integers(0, count + 1, shape).astype(np.uint16)
+    return np.repeat(ids, draw(st.integers(1, 5)), axis=1), count
+
+
+@settings(max_examples=200, deadline=None)
+@given(maps())
+def test_table_equals_a_look_at_each_instance(drawn):
+    ids, count = drawn
+    table = instance_table(ids, count)
+    assert table.boxes_xyxy.shape == (count, 4) and table.areas.shape == (count,)
+    for k in range(count):
+        ys, xs = np.nonzero(ids == k + 1)
+        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] if len(ys) else [0, 0, 0, 0]
+        assert table.boxes_xyxy[k].tolist() == box
+        assert table.areas[k] == len(ys)
+
+
+@settings(max_examples=100, deadline=None)
+@given(maps())
+def test_mean_equals_a_look_at_each_instance(drawn):
+    ids, count = drawn
+    values = np.linspace(0, 1, ids.size, dtype=np.float32).reshape(ids.shape)
+    means = mean_over_instances(values, ids, count)
+    expected = [values[ids == k + 1].mean(dtype=float) if (ids == k + 1).any() else 0
+                for k in range(count)]
+    np.testing.assert_allclose(means, expected, rtol=1e-12)
+
+
+def test_map_that_is_a_view():
+    ids = np.zeros((6, 8), np.uint16)
+    ids[1:3, 2:7:2] = 1
+    table = instance_table(ids[:, ::2], 1)
+    assert table.boxes_xyxy.tolist() == [[1, 1, 4, 3]] and table.areas.tolist() == [6]
+
+
+def test_id_beyond_the_table_is_an_error():
+    ids = np.array([[0, 3]], np.uint16)
+    with pytest.raises(ValueError, match='instance_ids: expected ids up to 2, got 3'):
+        instance_table(ids, 2)
+    with pytest.raises(TypeError, match='instance_ids: expected dtype uint16'):
+        instance_table(ids.astype(int), 3)
+    with pytest.raises(ValueError, match='values: expected shape'):
+        mean_over_instances(np.zeros((2, 2), np.float32), ids, 3)
