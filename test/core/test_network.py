@@ -1,0 +1,146 @@
+"""A sound model runs; whatever is wrong with a model file is said in one sentence."""
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from instseg_ros.core import network as network_module
+from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.network import ModelError, Network, choose_provider
+from tiny_models import BROKEN, paint_scene, rectangles, tiny_info, write_tiny_model
+
+
+@pytest.fixture(scope='module')
+def network(tiny_model):
+    return Network(tiny_model, NetworkConfig(provider='cpu', threads=1))
+
+
+def test_output_is_what_was_painted(network):
+    semantic_ids, instance_ids = rectangles((64, 96), [(1, (8, 8, 20, 40)), (4, (40, 0, 80, 64))])
+    image = paint_scene(semantic_ids, instance_ids, tiny_info(), confidence={1: 0.8, 2: 0.6})
+    output = network.run(image)
+    assert np.array_equal(output.semantic_ids, semantic_ids[::4, ::4])
+    assert np.all(output.semantic_confidence == 1)
+    centers = {(int(y), int(x)): output.center_heatmap[y, x]
+               for y, x in np.argwhere(output.center_heatmap)}
+    assert centers == {(5, 3): np.float32(0.8), (7, 14): np.float32(0.6)}
+    codes = output.embedding[..., 0]
+    assert len(np.unique(codes)) == 3 and not output.embedding[..., 1:].any()
+    assert np.array_equal(codes > 0, instance_ids[::4, ::4] > 0)
+
+
+def test_info_and_provider_are_visible(network):
+    assert network.info == tiny_info()
+    assert network.provider == 'cpu'
+
+
+@pytest.mark.parametrize('shape', [(32, 32), (32, 96), (160, 64)])
+def test_output_has_the_output_stride(network, shape):
+    output = network.run(np.zeros((*shape, 3), np.uint8))
+    assert output.embedding.shape == (shape[0] // 4, shape[1] // 4, 4)
+
+
+@pytest.mark.parametrize('shape', [(33, 32), (32, 48), (0, 32)])
+def test_other_sizes_are_refused(network, shape):
+    with pytest.raises(ValueError, match='expected height and width in multiples of 32'):
+        network.run(np.zeros((*shape, 3), np.uint8))
+
+
+def test_other_arrays_are_refused(network):
+    with pytest.raises(TypeError, match='image: expected dtype uint8, got float64'):
+        network.run(np.zeros((32, 32, 3)))
+    with pytest.raises(ValueError, match=r'image: expected shape \(H, W, 3\)'):
+        network.run(np.zeros((32, 32), np.uint8))
+
+
+def test_another_stride_and_embedding_size(tmp_path):
+    info = tiny_info(output_stride=8, size_multiple=16, embedding_size=1)
+    write_tiny_model(tmp_path / 'model.onnx', info)
+    output = Network(tmp_path / 'model.onnx').run(np.full((32, 48, 3), 255, np.uint8))
+    assert output.embedding.shape == (4, 6, 1)
+    assert np.all(output.embedding == 255) and np.all(output.semantic_ids == 4)
+
+
+def test_several_threads_may_run_one_network(network):
+    images = [np.full((32, 32, 3), value, np.uint8) for value in range(0, 256, 5)]
+    with ThreadPoolExecutor(4) as pool:
+        outputs = list(pool.map(network.run, images))
+    assert [output.embedding[0, 0, 0] for output in outputs] == list(range(0, 256, 5))
+
+
+MESSAGES = {
+    'no_metadata': 'no "instseg_ros" entry in the metadata .* not exported by "instseg export"',
+    'damaged_metadata': 'the "instseg_ros" entry in the metadata of the model is damaged',
+    'future_format': 'model format 99: this version reads format 1; export the model again',
+    'missing_output': 'expected the outputs semantic_ids, .*embedding, got semantic_ids, '
+                      'semantic_confidence, center_heatmap$',
+    'wrong_dtype': r'output "semantic_ids" tensor\(uint8\) .* got .*tensor\(float\)',
+    'wrong_rank': 'output "center_heatmap" .* with 3 axes, got .*1, 1,',
+    'wrong_embedding': 'expected embeddings of length 4.*got .*5',
+    'wrong_stride': r'expected shape \(1, 16, 16\) .* output stride 4, got \(1, 32, 32\)',
+    'wrong_input': r'expected one input "image" tensor\(uint8\).*got .*tensor\(float\)',
+    'wrong_input_name': 'expected one input "image" .*got "camera"',
+    'truncated': 'expected an ONNX model that ONNX Runtime .* can load; it says',
+    'empty': 'expected an ONNX model that ONNX Runtime .* can load; it says',
+    'not_onnx': 'expected an ONNX model that ONNX Runtime .* can load; it says',
+}
+
+
+@pytest.mark.parametrize('broken', BROKEN)
+def test_broken_models_are_refused_with_what_was_expected(broken, tmp_path):
+    path = tmp_path / 'model.onnx'
+    write_tiny_model(path, broken=broken)
+    with pytest.raises(ModelError, match=f'^{re.escape(str(path))}: .*{MESSAGES[broken]}'):
+        Network(path)
+
+
+def test_missing_file_is_said(tmp_path):
+    for path in (tmp_path / 'nowhere.onnx', tmp_path):
+        with pytest.raises(ModelError, match='expected a model file .*no such file'):
+            Network(path)
+
+
+def test_automatic_choice_takes_cuda_where_there_is_one():
+    assert choose_provider('auto', ('cpu',)) == 'cpu'
+    assert choose_provider('auto', ('cpu', 'cuda', 'tensorrt')) == 'cuda'
+
+
+@pytest.mark.parametrize('provider', ['cpu', 'cuda', 'tensorrt'])
+def test_a_provider_asked_for_is_taken_or_an_error(provider):
+    assert choose_provider(provider, ('cpu', 'cuda', 'tensorrt')) == provider
+    if provider != 'cpu':
+        with pytest.raises(ModelError, match=f'{provider} was asked for, .* offers only: cpu'):
+            choose_provider(provider, ('cpu',))
+
+
+@pytest.mark.skipif('CUDAExecutionProvider' in onnxruntime.get_available_providers(),
+                    reason='this ONNX Runtime has CUDA')
+def test_cuda_that_is_missing_is_an_error(tiny_model):
+    with pytest.raises(ModelError, match='network.provider: cuda was asked for'):
+        Network(tiny_model, NetworkConfig(provider='cuda'))
+
+
+class SessionThatFellBack(onnxruntime.InferenceSession):
+    """What ONNX Runtime makes of a CUDA provider whose libraries don't load."""
+
+    def __init__(self, path, options, providers):
+        super().__init__(path, options, providers=['CPUExecutionProvider'])
+
+
+@pytest.fixture
+def broken_cuda(monkeypatch):
+    monkeypatch.setattr(network_module, 'available_providers', lambda: ('cpu', 'cuda'))
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionThatFellBack)
+
+
+def test_cuda_that_does_not_start_is_an_error(tiny_model, broken_cuda):
+    with pytest.raises(ModelError, match='cuda is installed but did not start'):
+        Network(tiny_model, NetworkConfig(provider='cuda'))
+
+
+def test_automatic_choice_says_when_cuda_does_not_start(tiny_model, broken_cuda, caplog):
+    assert Network(tiny_model).provider == 'cpu'
+    assert 'cuda is installed but did not start' in caplog.text
+    assert 'runs on the CPU' in caplog.text

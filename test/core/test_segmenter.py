@@ -1,0 +1,221 @@
+"""From an image to its instances, through every stage."""
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instseg_ros import GroupingConfig, NetworkConfig, RefinementConfig, Segmenter
+from instseg_ros.core.config import REFINEMENT_METHODS
+from tiny_models import (painted_centers, paint_scene, rectangles, tiny_info,
+                         write_tiny_model)
+
+INFO = tiny_info()
+STAGES = ['scale', 'network', 'grouping', 'refinement', 'instances']
+BOXES = [(1, (16, 16, 56, 40)), (3, (80, 24, 128, 96)), (1, (60, 16, 76, 44)),
+         (2, (0, 84, 40, 120)), (4, (132, 0, 160, 60))]
+
+
+@pytest.fixture(scope='module', params=REFINEMENT_METHODS)
+def segmenter(tiny_model, request):
+    return Segmenter.from_onnx(tiny_model, refinement=RefinementConfig(method=request.param))
+
+
+@pytest.fixture(scope='module')
+def nearest(tiny_model):
+    return Segmenter.from_onnx(tiny_model, refinement=RefinementConfig(method='nearest'))
+
+
+def same_instances(found, expected):
+    """Say whether two instance maps differ at most in the numbers."""
+    pairs = np.unique(np.stack([found.ravel(), expected.ravel()]), axis=1)
+    return (len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+            and all((a == 0) == (b == 0) for a, b in pairs.T))
+
+
+def test_rectangles_come_out_as_they_went_in(segmenter):
+    semantic_ids, instance_ids = rectangles((120, 160), BOXES)
+    confidence = {1: 0.8, 2: 0.95, 3: 0.9, 4: 0.75, 5: 0.85}
+    result = segmenter.segment(paint_scene(semantic_ids, instance_ids, INFO,
+                                           confidence=confidence))
+    assert np.array_equal(result.semantic_ids, semantic_ids)
+    assert same_instances(result.instance_ids, instance_ids)
+    order = [2, 3, 5, 1, 4]  # by confidence
+    assert [i.instance_id for i in result.instances] == [1, 2, 3, 4, 5]
+    for instance, number in zip(result.instances, order):
+        class_id, box = BOXES[number - 1]
+        assert instance.class_id == class_id
+        assert instance.class_name == INFO.class_names[class_id]
+        assert instance.box_xyxy == box
+        assert instance.area == (box[2] - box[0]) * (box[3] - box[1])
+        assert instance.score == pytest.approx(confidence[number], abs=1 / 255)
+        y, x = painted_centers(instance_ids, INFO)[number]
+        assert instance.center_yx == (4 * y + 1.5, 4 * x + 1.5)
+        assert np.all(instance_ids[result.instance_ids == instance.instance_id] == number)
+    assert list(result.timings) == STAGES and min(result.timings.values()) >= 0
+    assert result.instances_cut == 0
+
+
+@pytest.mark.parametrize('factor', [2, 5])
+def test_results_are_in_the_pixels_of_a_larger_image(nearest, factor):
+    semantic_ids, instance_ids = rectangles((120, 160), BOXES)
+    image = paint_scene(semantic_ids, instance_ids, INFO)
+    result = nearest.segment(image.repeat(factor, axis=0).repeat(factor, axis=1))
+    assert np.array_equal(result.semantic_ids, np.kron(semantic_ids, np.ones((factor, factor))))
+    assert same_instances(result.instance_ids,
+                          instance_ids.repeat(factor, axis=0).repeat(factor, axis=1))
+    boxes = {instance.box_xyxy for instance in result.instances}
+    assert boxes == {tuple(factor * edge for edge in box) for _, box in BOXES}
+    cell = 4 * factor
+    assert {i.center_yx for i in result.instances} == {
+        ((y + 0.5) * cell - 0.5, (x + 0.5) * cell - 0.5)
+        for y, x in painted_centers(instance_ids, INFO).values()}
+
+
+def test_results_are_in_the_pixels_of_a_smaller_image(tiny_model):
+    segmenter = Segmenter.from_onnx(tiny_model, network=NetworkConfig(input_size=320),
+                                    refinement=RefinementConfig(method='nearest'))
+    # At twice its size every pixel pair of the image becomes one output pixel.
+    boxes = [(1, (10, 6, 40, 38)), (3, (80, 20, 130, 90))]
+    semantic_ids, instance_ids = rectangles((120, 160), boxes, stride=2)
+    result = segmenter.segment(paint_scene(semantic_ids, instance_ids, INFO))
+    assert np.array_equal(result.semantic_ids, semantic_ids)
+    assert {instance.box_xyxy for instance in result.instances} == {box for _, box in boxes}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 2 ** 32 - 1),
+       st.sampled_from([1, 8, 40]))
+def test_any_image_gives_a_consistent_result(segmenter, height, width, seed, grain):
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (-(-height // grain), -(-width // grain), 3), np.uint8)
+    image = np.ascontiguousarray(noise.repeat(grain, 0).repeat(grain, 1)[:height, :width])
+    before = image.copy()
+    result = segmenter.segment(image)
+    assert np.array_equal(image, before)
+    assert result.semantic_ids.shape == result.instance_ids.shape == (height, width)
+    assert result.semantic_ids.max() < len(INFO.class_names)
+    ids = {instance.instance_id for instance in result.instances}
+    assert ids == set(np.unique(result.instance_ids)) - {0}
+    scores = [instance.score for instance in result.instances]
+    assert scores == sorted(scores, reverse=True)
+    for instance in result.instances:
+        mask = result.instance_ids == instance.instance_id
+        ys, xs = np.nonzero(mask)
+        assert instance.area == mask.sum()
+        assert instance.box_xyxy == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+        assert set(result.semantic_ids[mask]) == {instance.class_id}
+        assert instance.class_id in INFO.thing_ids
+        assert 0 <= instance.score <= 1
+        assert -0.5 <= instance.center_yx[0] < height and -0.5 <= instance.center_yx[1] < width
+
+
+def test_score_is_center_confidence_times_mean_semantic_confidence(nearest):
+    semantic_ids, instance_ids = rectangles((120, 160), [(2, (40, 40, 80, 60))])
+    image = paint_scene(semantic_ids, instance_ids, INFO, confidence=0.8)
+    image[40:48, 40:80, 0] += 21  # a third of the step between classes, in 2 of 5 rows of cells
+    instance, = nearest.segment(image).instances
+    assert instance.score == pytest.approx(0.8 * (1 - 2 / 5 * 21 / 63), abs=1e-6)
+
+
+def test_things_without_a_center_keep_their_class(nearest):
+    semantic_ids, instance_ids = rectangles((120, 160), BOXES[:2])
+    image = paint_scene(semantic_ids, instance_ids, INFO, confidence={1: 0.6, 2: 0.9})
+    result = nearest.segment(image)
+    assert np.array_equal(result.semantic_ids, semantic_ids)
+    assert np.array_equal(result.instance_ids > 0, instance_ids == 2)
+    assert [instance.class_id for instance in result.instances] == [3]
+
+
+def test_an_image_without_things(segmenter):
+    result = segmenter.segment(np.zeros((120, 160, 3), np.uint8))
+    assert result.instances == () and not result.instance_ids.any()
+    assert not result.semantic_ids.any()
+
+
+def test_max_instances_is_visible(tiny_model):
+    segmenter = Segmenter.from_onnx(tiny_model, grouping=GroupingConfig(max_instances=2))
+    semantic_ids, instance_ids = rectangles((120, 160), BOXES)
+    result = segmenter.segment(paint_scene(semantic_ids, instance_ids, INFO))
+    assert len(result.instances) == 2 and result.instances_cut == 3
+
+
+def test_options_may_change_between_images(tiny_model):
+    segmenter = Segmenter.from_onnx(tiny_model)
+    image = paint_scene(*rectangles((120, 160), BOXES), INFO, confidence=0.6)
+    assert len(segmenter.segment(image).instances) == 0
+    segmenter.grouping = GroupingConfig(center_threshold=0.5)
+    assert len(segmenter.segment(image).instances) == 5
+
+
+@pytest.mark.parametrize('image, error, message', [
+    (np.zeros((4, 4, 3)), TypeError, 'image: expected dtype uint8, got float64'),
+    (np.zeros((4, 4), np.uint8), ValueError, r'image: expected shape \(H0, W0, 3\), got \(4, 4\)'),
+    (np.zeros((4, 4, 4), np.uint8), ValueError, r'expected shape \(H0, W0, 3\)'),
+    (np.zeros((0, 4, 3), np.uint8), ValueError, r'at least one pixel, got shape \(0, 4, 3\)'),
+    (None, TypeError, 'image: expected a NumPy array, got NoneType'),
+])
+def test_bad_images_are_refused(nearest, image, error, message):
+    with pytest.raises(error, match=message):
+        nearest.segment(image)
+
+
+def test_views_and_frozen_images_are_as_good(segmenter):
+    image = paint_scene(*rectangles((120, 160), BOXES), INFO)
+    expected = segmenter.segment(image)
+    mirrored = image[:, ::-1].copy()[:, ::-1]
+    frozen = np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape)
+    for other in (mirrored, frozen):
+        result = segmenter.segment(other)
+        assert np.array_equal(result.instance_ids, expected.instance_ids)
+        assert result.instances == expected.instances
+
+
+def test_halves_make_the_whole(nearest):
+    image = paint_scene(*rectangles((120, 160), BOXES), INFO)
+    inference = nearest.infer(image)
+    assert list(inference.timings) == STAGES[:2]
+    result = nearest.postprocess(inference)
+    assert list(result.timings) == STAGES
+    assert result.instances == nearest.segment(image).instances
+
+
+def test_several_threads_may_use_several_segmenters(tiny_model):
+    segmenters = [Segmenter.from_onnx(tiny_model) for _ in range(2)]
+    images = [paint_scene(*rectangles((120, 160), BOXES[:n]), INFO) for n in range(6)]
+    together = threading.Barrier(4)
+
+    def work(number):
+        together.wait(timeout=60)
+        return [len(segmenters[number % 2].segment(image).instances) for image in images]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [[0, 1, 2, 3, 4, 5]] * 4
+
+
+def test_model_and_provider_are_visible(tiny_model):
+    segmenter = Segmenter.from_onnx(tiny_model, 'cpu')
+    assert segmenter.model_info == INFO and segmenter.provider == 'cpu'
+
+
+def test_after_warming_up_no_kernel_is_compiled(segmenter):
+    from instseg_ros.core import grouping, instances, slic, bilateral, refinement
+    kernels = [value for module in (grouping, instances, slic, bilateral, refinement)
+               for value in vars(module).values() if hasattr(value, 'signatures')]
+    segmenter.warm_up()
+    compiled = [len(kernel.signatures) for kernel in kernels]
+    image = paint_scene(*rectangles((120, 160), BOXES), INFO)
+    segmenter.segment(image)
+    segmenter.segment(np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape))
+    assert kernels and compiled == [len(kernel.signatures) for kernel in kernels]
+
+
+@pytest.mark.parametrize('things', [(), (2,), (0, 1, 2, 3, 4)])
+def test_warming_up_works_for_every_model(tmp_path, things):
+    info = tiny_info(thing_ids=things, output_stride=8, embedding_size=1)
+    write_tiny_model(tmp_path / 'model.onnx', info)
+    segmenter = Segmenter.from_onnx(tmp_path / 'model.onnx')
+    segmenter.warm_up()
+    assert segmenter.segment(np.zeros((10, 10, 3), np.uint8)).instances == ()
