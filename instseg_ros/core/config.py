@@ -54,7 +54,7 @@ def check_options(config: Any, prefix: str) -> None:
         Naming the option, what was expected and what came.
     """
     for item in options_of(config):
-        value, name = item.default, f'{prefix}.{item.name}'
+        value, name = item.default, f'{prefix}.{item.name}' if prefix else item.name
         if item.choices is not None:
             if value not in item.choices:
                 raise ValueError(f'{name}: expected one of {", ".join(item.choices)}, '

@@ -37,6 +37,10 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         print(f'segmenter: error: {error}', file=sys.stderr)
         return 1
+    except Exception:
+        if rclpy.ok():
+            raise
+        return 0  # whatever went on when the signal came could not go on without the context
     finally:
         if node is not None:
             node.destroy_node()

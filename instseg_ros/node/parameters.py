@@ -37,7 +37,7 @@ class NodeConfig:
                              'life cycle manager')
 
     def __post_init__(self) -> None:
-        check_options(self, 'node')
+        check_options(self, '')
 
 
 SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,

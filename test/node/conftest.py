@@ -151,7 +151,3 @@ def make_image(rclpy, scene):
         return image_message(header, np.asarray(pixels), encoding)
     return make
 
-
-def values_of(message):
-    """Return the values of a diagnostics message by key."""
-    return {entry.key: entry.value for entry in message.status[0].values}

@@ -1,0 +1,108 @@
+"""Parameters: declared once, described, checked, and changed only when that can take effect."""
+from pathlib import Path
+
+import pytest
+
+yaml = pytest.importorskip('yaml')
+CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'segmenter.yaml'
+
+
+def flatten(tree, prefix=''):
+    flat = {}
+    for key, value in tree.items():
+        flat.update(flatten(value, f'{prefix}{key}.') if isinstance(value, dict)
+                    else {prefix + key: value})
+    return flat
+
+
+def test_the_parameter_file_holds_every_parameter_with_its_default(rclpy):
+    from instseg_ros.node.parameters import parameter_options
+    written = flatten(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters'])
+    assert written == {name: item.default for name, item in parameter_options()}
+
+
+def test_every_parameter_is_described_with_its_range(graph):
+    from instseg_ros.node.parameters import parameter_options
+    from rcl_interfaces.srv import DescribeParameters, GetParameters
+    graph.start()
+    options = dict(parameter_options())
+    answer = graph.call(DescribeParameters, '/segmenter/describe_parameters',
+                        DescribeParameters.Request(names=list(options)))
+    for descriptor, item in zip(answer.descriptors, options.values()):
+        assert item.help in descriptor.description
+        assert descriptor.additional_constraints
+        if item.choices is not None:
+            assert all(choice in descriptor.additional_constraints for choice in item.choices)
+        elif item.type in (int, float):
+            ranges = descriptor.integer_range or descriptor.floating_point_range
+            assert (ranges[0].from_value, ranges[0].to_value) == (item.minimum, item.maximum)
+    values = graph.call(GetParameters, '/segmenter/get_parameters',
+                        GetParameters.Request(names=['grouping.center_threshold', 'model'])).values
+    assert (values[0].double_value, values[1].string_value) == (0.7, '')
+
+
+@pytest.mark.parametrize('name, value, reason', [
+    ('grouping.center_threshold', 1.5, '1.5'),
+    ('grouping.center_threshold', 'high', 'type'),
+    ('refinement.method', 'magic', 'refinement.method: expected one of slic'),
+    ('image_depth', 0, '0'),
+    ('image_reliability', 'sometimes', 'image_reliability: expected one of best_effort'),
+    ('network.input_size', -1, '-1'),
+    ('no.such.parameter', 1, 'undeclared'),
+    ('autostart', True, 'read-only'),
+])
+def test_a_value_that_is_not_allowed_is_refused_with_a_reason(graph, name, value, reason):
+    graph.start()
+    assert reason in graph.set_parameter(name, value)
+
+
+@pytest.mark.parametrize('transitions, name, value, reason', [
+    ((), 'model', 'other.onnx', ''),
+    ((), 'network.provider', 'cpu', ''),
+    (('configure',), 'model', 'other.onnx', 'clean up the node first'),
+    (('configure',), 'network.input_size', 320, 'clean up the node first'),
+    (('configure',), 'image_depth', 3, ''),
+    (('configure', 'activate'), 'image_depth', 3, 'deactivate the node first'),
+    (('configure', 'activate'), 'network.threads', 1, 'deactivate and clean up'),
+    (('configure', 'activate'), 'grouping.center_threshold', 0.9, ''),
+    (('configure', 'activate'), 'refinement.method', 'nearest', ''),
+])
+def test_a_change_is_only_taken_when_it_can_take_effect(graph, tiny_model, transitions, name,
+                                                        value, reason):
+    graph.start(*transitions, model=str(tiny_model))
+    answer = graph.set_parameter(name, value)
+    assert reason in answer and bool(reason) == bool(answer)
+
+
+def test_thresholds_count_from_the_next_image_on(graph, tiny_model, make_image):
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
+    results, camera = graph.listen_to_results()['instances'], graph.camera()
+    for number, (threshold, count) in enumerate([(0.7, 2), (0.9, 1), (0.5, 2)], start=1):
+        assert graph.set_parameter('grouping.center_threshold', threshold) == ''
+        camera.publish(make_image(number))
+        graph.spin_until(lambda: len(results) == number, 'a result')
+        assert len(results[-1].detections) == count
+
+
+def test_the_refinement_changes_while_it_runs(graph, tiny_model, make_image):
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
+    results, camera = graph.listen_to_results()['instances'], graph.camera()
+    for number, method in enumerate(['nearest', 'bilateral', 'slic'], start=1):
+        assert graph.set_parameter('refinement.method', method) == ''
+        assert graph.node._segmenter.refinement.method == method
+        camera.publish(make_image(number))
+        graph.spin_until(lambda: len(results) == number, 'a result')
+        assert len(results[-1].detections) == 2
+
+
+def test_refused_changes_change_nothing(graph, tiny_model):
+    node = graph.start('configure', model=str(tiny_model))
+    before = node._configs
+    assert graph.set_parameter('refinement.method', 'magic')
+    assert node._configs == before
+    assert node.get_parameter('refinement.method').value == 'slic'
+
+
+def test_a_wrong_value_at_the_start_is_told_by_name(graph):
+    with pytest.raises(ValueError, match='network.provider: expected one of .* got .magic.'):
+        graph.start(network__provider='magic')

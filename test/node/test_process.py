@@ -1,0 +1,88 @@
+"""The executable in a process of its own: how it ends."""
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+
+class Process:
+    """The node's executable, run as a user runs it."""
+
+    def __init__(self, log, *parameters):
+        command = [sys.executable, '-m', 'instseg_ros.node.main', '--ros-args']
+        for parameter in parameters:
+            command += ['-p', parameter]
+        self._log = log
+        with log.open('wb') as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env=dict(os.environ, PYTHONUNBUFFERED='1'))
+
+    def end(self, number=None):
+        """Send a signal, wait, and return exit code and output."""
+        if number is not None:
+            self._process.send_signal(number)
+        code = self._process.wait(timeout=30)
+        return code, self._log.read_text()
+
+    def lives(self):
+        return self._process.poll() is None
+
+    def kill(self):
+        if self.lives():
+            self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def start(rclpy, tmp_path):
+    processes = []
+
+    def start_process(*parameters):
+        processes.append(Process(tmp_path / 'log', *parameters))
+        return processes[-1]
+    yield start_process
+    for process in processes:
+        process.kill()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_images_come_ends_it_with_code_0(graph, start, tiny_model, make_image,
+                                                        number):
+    process = start(f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable')
+    results, camera = graph.listen_to_results()['instances'], graph.camera()
+    camera.publish(make_image(0))
+    graph.spin_until(lambda: results, 'a result')
+    for stamp in range(1, 30):
+        camera.publish(make_image(stamp))
+    code, output = process.end(number)
+    assert code == 0, output
+    assert 'Traceback' not in output
+
+
+def test_a_signal_before_it_is_configured_ends_it_as_well(graph, start):
+    process = start()
+    diagnostics = graph.diagnostics()
+    graph.spin_until(lambda: diagnostics)
+    assert diagnostics[-1].status[0].message.startswith('unconfigured')
+    code, output = process.end(signal.SIGINT)
+    assert code == 0, output
+    assert 'Traceback' not in output
+
+
+def test_a_wrong_parameter_is_one_sentence_and_code_1(start):
+    code, output = start('image_reliability:=maybe').end()
+    assert code == 1
+    assert 'segmenter: error: image_reliability: expected one of' in output
+    assert 'Traceback' not in output
+
+
+@pytest.mark.parametrize('parameter', ['image_depth:=0', 'grouping.center_threshold:=high'])
+def test_a_value_of_the_wrong_type_or_range_is_one_sentence_too(rclpy, parameter, capsys):
+    from instseg_ros.node.main import main
+    assert main(['segmenter', '--ros-args', '-p', parameter]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('segmenter: error: ')
+    assert parameter.partition(':')[0] in error
