@@ -74,11 +74,15 @@ def run(args: argparse.Namespace) -> int:
                              f'{getattr(args, name)}')
     from instseg_ros.demo.run import run_demo
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop the node on SIGTERM too
-    report, damage = run_demo(
-        args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
-        replay={'parameters': node_parameters(args), 'domain': 1 + os.getpid() % DOMAINS,
-                'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
+    # Like Ctrl-C, so that the node is stopped and nothing half-written is left.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        report, damage = run_demo(
+            args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
+            replay={'parameters': node_parameters(args), 'domain': 1 + os.getpid() % DOMAINS,
+                    'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
+    finally:
+        signal.signal(signal.SIGTERM, before)
     latency = report['latency_ms']
     print(f'{report["frames_out"]} of {report["frames_in"]} frames came back, '
           f'{report["frames_dropped"]} were dropped; {report["fps"]} frames/s, latency '

@@ -18,7 +18,7 @@ from instseg_ros.demo.ledger import Ledger
 from instseg_ros.demo.pictures import make_pictures
 from instseg_ros.demo.replay import PREFIX, Replay
 from instseg_ros.files import unfinished_folder
-from instseg_ros.media import VideoReader
+from instseg_ros.media import VideoReader, check_file
 
 VIDEO_TOPIC = '/camera/image_raw'
 FRAME_ID = 'camera'
@@ -48,7 +48,7 @@ def convert_video(path: Path, folder: Path) -> tuple[ImageBag, str]:
     """Write a video as a bag into a folder; return it and what was wrong with the video."""
     bag = folder / 'camera.mcap'
     # Stamps of 0 mean "not set"; the file's own time is the nearest to when it was recorded.
-    start = max(1, int(path.stat().st_mtime)) * NANOSECONDS
+    start = max(1, int(check_file(path).stat().st_mtime)) * NANOSECONDS
     with VideoReader(path) as video, make_progress('video to bag', video.frame_count) as progress:
         video_to_bag(video, bag, topic=VIDEO_TOPIC, frame_id=FRAME_ID, start=start,
                      on_frame=progress.update)
