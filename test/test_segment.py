@@ -1,0 +1,204 @@
+"""`instseg segment`: pictures, label images and records of images, folders and videos."""
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tiny_models
+
+from instseg_ros.cli import main
+from instseg_ros.commands import segment
+from instseg_ros.media import VideoReader, VideoWriter, read_image, write_image
+
+INFO = tiny_models.tiny_info()
+SIZE = (120, 160)
+
+
+def scene(number=0):
+    """Return label maps with a person whose place depends on the number, and a car."""
+    left = 16 + 4 * number
+    return tiny_models.rectangles(
+        SIZE, [(1, (left, 16, left + 20, 56)), (3, (8, 80, 48, 108))])
+
+
+def write_scene(path, number=0):
+    """Write a picture in which the tiny model finds exactly `scene(number)`."""
+    write_image(path, tiny_models.paint_scene(*scene(number), INFO))
+    return path
+
+
+def write_video(path, count):
+    """Write a video of scenes."""
+    with VideoWriter(path, 10) as video:
+        for number in range(count):
+            video.write(tiny_models.paint_scene(*scene(number), INFO))
+    return path
+
+
+def read_labels(path):
+    """Return a label image as it is in the file."""
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def read_records(out):
+    """Return the objects in instances.jsonl."""
+    return [json.loads(line) for line in (out / 'instances.jsonl').read_text().splitlines()]
+
+
+def files(folder):
+    """Return the relative paths of all files below a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.fixture
+def run(tiny_model, tmp_path):
+    """Return a function that runs the command into `tmp_path / 'out'` and returns its code."""
+    def run_command(*arguments):
+        return main(['segment', '--model', str(tiny_model), '--out', str(tmp_path / 'out'),
+                     *map(str, arguments)])
+    return run_command
+
+
+def test_an_image_gives_overlay_labels_and_record(run, tmp_path):
+    path, out = write_scene(tmp_path / 'photo.png'), tmp_path / 'out'
+    assert run(path) == 0
+    assert files(out) == {'instances.jsonl', 'overlay/photo.png', 'semantic/photo.png',
+                          'instance/photo.png'}
+    semantic_ids, instance_ids = scene()
+    semantic, instance = (read_labels(out / kind / 'photo.png') for kind in ('semantic',
+                                                                              'instance'))
+    assert semantic.dtype == np.uint8 and np.array_equal(semantic, semantic_ids)
+    assert instance.dtype == np.uint16
+    record, = read_records(out)
+    assert (record['frame'], record['source']) == (0, str(path))
+    expected = {'person': (1, [16, 16, 36, 56]), 'car': (3, [8, 80, 48, 108])}
+    assert {item['class_name']: (item['class_id'], item['box_xyxy'])
+            for item in record['instances']} == expected
+    for item in record['instances']:
+        mask = instance == item['id']
+        assert item['area'] == mask.sum()
+        assert np.array_equal(mask, semantic_ids == item['class_id'])
+    picture, image = read_image(out / 'overlay' / 'photo.png'), read_image(path)
+    assert picture.shape == image.shape
+    assert (picture != image)[instance_ids > 0].any()
+
+
+def test_a_video_gives_a_video_and_numbered_labels(run, tmp_path):
+    path, out = write_video(tmp_path / 'street.mp4', 4), tmp_path / 'out'
+    assert run(path) == 0
+    numbered = {f'{kind}/street/{number:06d}.png' for kind in ('semantic', 'instance')
+                for number in range(4)}
+    assert files(out) == {'instances.jsonl', 'overlay/street.mp4'} | numbered
+    with VideoReader(out / 'overlay' / 'street.mp4') as video:
+        assert video.rate == pytest.approx(10)
+        assert [frame.shape for frame in video] == [(*SIZE, 3)] * 4
+    assert [record['frame'] for record in read_records(out)] == [0, 1, 2, 3]
+    for number in range(4):
+        labels = read_labels(out / f'semantic/street/{number:06d}.png')
+        assert (labels == scene(number)[0]).mean() > 0.97  # the video is compressed
+
+
+def test_a_folder_gives_all_its_pictures_and_videos_in_order(run, tmp_path):
+    folder = tmp_path / 'photos'
+    write_scene(folder / 'b.png', 1)
+    write_scene(folder / 'a.PNG', 0)
+    write_video(folder / 'c.mp4', 2)
+    (folder / 'notes.txt').write_text('milk, bread')
+    assert run(folder) == 0
+    records = read_records(tmp_path / 'out')
+    assert [(record['source'], record['frame']) for record in records] == [
+        (str(folder / 'a.PNG'), 0), (str(folder / 'b.png'), 0), (str(folder / 'c.mp4'), 0),
+        (str(folder / 'c.mp4'), 1)]
+
+
+def test_equal_names_do_not_overwrite_each_other(run, tmp_path):
+    paths = [write_scene(tmp_path / folder / 'photo.png', number)
+             for number, folder in enumerate(['left', 'right'])]
+    assert run(*paths) == 0
+    for number, name in enumerate(['photo', 'photo-2']):
+        labels = read_labels(tmp_path / 'out' / 'semantic' / f'{name}.png')
+        assert np.array_equal(labels, scene(number)[0])
+
+
+def test_a_second_run_replaces_the_first_whole(run, tmp_path):
+    run(write_video(tmp_path / 'street.mp4', 5))
+    assert run(write_video(tmp_path / 'street.mp4', 2)) == 0
+    out = tmp_path / 'out'
+    assert len(files(out / 'semantic')) == len(files(out / 'instance')) == 2
+    assert len(read_records(out)) == 2
+
+
+def test_options_reach_the_method(run, tmp_path, capsys):
+    image = tiny_models.paint_scene(*scene(), INFO, confidence={1: 0.5, 2: 0.9})
+    write_image(tmp_path / 'photo.png', image)
+    found = {}
+    for threshold in ('0.7', '0.3'):
+        assert run(tmp_path / 'photo.png', '--center-threshold', threshold) == 0
+        found[threshold] = [item['class_name'] for item in
+                            read_records(tmp_path / 'out')[0]['instances']]
+    assert found == {'0.7': ['car'], '0.3': ['car', 'person']}
+    assert run(tmp_path / 'photo.png', '--refinement', 'nearest', '--max-instances', '1') == 0
+    assert run(tmp_path / 'photo.png', '--center-threshold', '1.5') == 1
+    assert 'grouping.center_threshold: expected a value from 0.0 to 1.0' in capsys.readouterr().err
+
+
+def test_bad_inputs_do_not_stop_the_good_ones(run, tmp_path, capsys):
+    good = write_scene(tmp_path / 'good.png')
+    torn = write_scene(tmp_path / 'torn.png')
+    torn.write_bytes(torn.read_bytes()[:100])
+    text = tmp_path / 'notes.mp4'
+    text.write_text('milk, bread')
+    (tmp_path / 'empty').mkdir()
+    assert run(torn, text, tmp_path / 'gone.png', tmp_path / 'empty', good) == 1
+    assert files(tmp_path / 'out') == {'instances.jsonl', 'overlay/good.png', 'semantic/good.png',
+                                       'instance/good.png'}
+    assert [record['source'] for record in read_records(tmp_path / 'out')] == [str(good)]
+    errors = [line for line in capsys.readouterr().err.splitlines() if 'error:' in line]
+    for words in ('torn.png: expected an image', 'notes.mp4: expected a video',
+                  'gone.png: no such file', 'empty: no image or video in this folder'):
+        assert sum(words in line for line in errors) == 1
+    assert len(errors) == 4
+
+
+def test_a_video_that_breaks_off_is_kept_as_far_as_it_goes_and_reported(run, tmp_path, capsys):
+    path = tmp_path / 'street.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, SIZE[::-1])
+    for number in range(20):
+        writer.write(tiny_models.paint_scene(*scene(number), INFO))
+    writer.release()
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    assert run(path) == 1
+    count = len(read_records(tmp_path / 'out'))
+    assert 0 < count < 20
+    assert f'only {count} of 20 frames could be decoded' in capsys.readouterr().err
+    assert len(files(tmp_path / 'out' / 'semantic')) == count
+
+
+def test_nothing_is_left_when_no_input_is_good(run, tmp_path, capsys):
+    assert run(tmp_path / 'gone.png') == 1
+    assert capsys.readouterr().err.endswith('gone.png: no such file\n')
+    assert files(tmp_path / 'out') == set()
+
+
+def test_nothing_half_written_is_left_by_ctrl_c(run, tmp_path, monkeypatch):
+    path = write_video(tmp_path / 'street.mp4', 5)
+    whole = segment.segment_video
+
+    def interrupted(*arguments):
+        whole(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segment, 'segment_video', interrupted)
+    assert run(path) == 130
+    assert files(tmp_path / 'out') == set()
+
+
+@pytest.mark.parametrize('broken', ['no_metadata', 'truncated', 'empty'])
+def test_a_bad_model_is_an_error_that_names_it(tmp_path, capsys, broken):
+    tiny_models.write_tiny_model(tmp_path / 'bad.onnx', broken=broken)
+    photo = write_scene(tmp_path / 'photo.png')
+    for model in ('bad.onnx', 'gone.onnx'):
+        assert main(['segment', str(photo), '--model', str(tmp_path / model), '--out',
+                     str(tmp_path / 'out')]) == 1
+        assert model in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
