@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_
 
 if TYPE_CHECKING:
     from instseg_ros.core.types import ModelInfo
+    from instseg_ros.evaluation.cityscapes import CityscapesDataset
     from instseg_ros.evaluation.coco import CocoDataset
     from instseg_ros.evaluation.predictions import Predictions
+    from instseg_ros.evaluation.run import Evaluation, Progress
 
 EPILOG = """\
 classes are matched with COCO categories by name; what else is labelled, and crowds, is ignored:
@@ -33,12 +36,16 @@ predictions of another system are scored in the same way:
   --predictions DIR        label images as "instseg segment" writes them: semantic/NAME.png,
                            instance/NAME.png and, for the scores, instances.jsonl
 
+--cityscapes ROOT takes the place of --images and --annotations. Beside the figures above, which
+all data sets share, the report then has those of the authors' own scripts, as in published tables.
+
 examples:
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json \\
       --json figures.json --html report.html --refinement nearest
   instseg evaluate --predictions theirs.json --images val/ --annotations instances_val.json \\
       --classes person bicycle car motorcycle
+  instseg evaluate --model cityscapes.onnx --cityscapes /data/cityscapes --split val
 """
 
 
@@ -50,10 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='the ONNX model, for example models/street.onnx')
     source.add_argument('--predictions', type=Path, metavar='PATH',
                         help='a COCO results file or a folder of label images (see below)')
-    parser.add_argument('--images', required=True, type=Path, metavar='DIR',
-                        help='folder of the images')
-    parser.add_argument('--annotations', required=True, type=Path, metavar='FILE',
-                        help='COCO instances file (JSON)')
+    data = parser.add_argument_group('labelled images')
+    data.add_argument('--images', type=Path, metavar='DIR', help='folder of the images')
+    data.add_argument('--annotations', type=Path, metavar='FILE',
+                      help='COCO instances file (JSON)')
+    data.add_argument('--cityscapes', type=Path, metavar='DIR',
+                      help='folder with leftImg8bit and gtFine, instead of the two above')
+    data.add_argument('--split', default='val', metavar='NAME',
+                      help='part of Cityscapes (default val)')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this file too')
     parser.add_argument('--html', type=Path, metavar='FILE',
@@ -73,17 +84,18 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write the files and return the exit code."""
     from tqdm import tqdm
 
-    from instseg_ros.evaluation.run import evaluate_predictions
     from instseg_ros.evaluation.table import format_report
     from instseg_ros.files import replacing
 
+    check_data_arguments(args)
     prepare = prepare_model if args.model is not None else prepare_predictions
     predictions, dataset, info, settings = prepare(args)
     dataset.check_images()
     progress = functools.partial(tqdm, unit='image', dynamic_ncols=True)
-    evaluation = evaluate_predictions(predictions, dataset, info.thing_ids, progress)
-    report = {**evaluation.report(),
-              'settings': {**settings, 'annotations': args.annotations.name}}
+    evaluation, official = compare(args, predictions, dataset, info, progress)
+    source = args.cityscapes or args.annotations
+    report = {**evaluation.report(), **official,
+              'settings': {**settings, 'labels': source.name}}
     print(format_report(report))
     if args.json is not None:
         with replacing(args.json) as temporary:
@@ -102,11 +114,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def prepare_model(args: argparse.Namespace
-                  ) -> tuple[Predictions, CocoDataset, ModelInfo, dict[str, Any]]:
+def check_data_arguments(args: argparse.Namespace) -> None:
+    """Check that labelled images are given in exactly one way.
+
+    Raises
+    ------
+    ValueError
+        They aren't.
+    """
+    coco = [args.images is not None, args.annotations is not None]
+    if any(coco) if args.cityscapes is not None else not all(coco):
+        raise ValueError('labelled images are needed: either --images and --annotations, or '
+                         '--cityscapes')
+
+
+def compare(args: argparse.Namespace, predictions: Predictions,
+            dataset: CocoDataset | CityscapesDataset, info: ModelInfo,
+            progress: Progress) -> tuple[Evaluation, dict[str, Any]]:
+    """Return the evaluation, and for Cityscapes what the official scripts say of it."""
+    from instseg_ros.evaluation.run import evaluate_predictions
+
+    if args.cityscapes is None:
+        return evaluate_predictions(predictions, dataset, info.thing_ids, progress), {}
+    from instseg_ros.evaluation.cityscapes_official import RecordedPredictions
+
+    with tempfile.TemporaryDirectory() as folder:
+        recorded = RecordedPredictions(predictions, dataset, info.thing_ids, Path(folder))
+        evaluation = evaluate_predictions(recorded, dataset, info.thing_ids, progress)
+        print('running the evaluation of cityscapesscripts, a second or so an image')
+        return evaluation, {'cityscapes': recorded.official_report()}
+
+
+def prepare_model(args: argparse.Namespace) -> tuple[
+        Predictions, CocoDataset | CityscapesDataset, ModelInfo, dict[str, Any]]:
     """Return the model's predictions, the data set, the classes and the settings to report."""
     from instseg_ros import Segmenter
-    from instseg_ros.evaluation.coco import CocoDataset
     from instseg_ros.evaluation.run import ModelPredictions
 
     for name in ('classes', 'score_threshold'):
@@ -116,36 +158,66 @@ def prepare_model(args: argparse.Namespace
     configs = configs_of(args)
     segmenter = Segmenter.from_onnx(args.model, **configs)
     info = segmenter.model_info
-    dataset = CocoDataset(args.images, args.annotations, info.class_names)
+    dataset = open_dataset(args, info.class_names)
     settings = {'model': args.model.name, **{
         part: dataclasses.asdict(config) for part, config in configs.items()}}
     return ModelPredictions(segmenter, dataset), dataset, info, settings
 
 
-def prepare_predictions(args: argparse.Namespace
-                        ) -> tuple[Predictions, CocoDataset, ModelInfo, dict[str, Any]]:
+def prepare_predictions(args: argparse.Namespace) -> tuple[
+        Predictions, CocoDataset | CityscapesDataset, ModelInfo, dict[str, Any]]:
     """Return the predictions in files, the data set, the classes and the settings to report."""
     from instseg_ros.core.types import ModelInfo
-    from instseg_ros.evaluation.coco import CocoDataset, read_category_names
     from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 
     if configs_of(args) != {part: config() for part, config in CONFIGS.items()}:
         raise ValueError('options of network, grouping and refinement are for --model: they '
                          'change nothing in predictions that are already made')
-    categories = args.classes or read_category_names(args.annotations)
-    names = tuple(dict.fromkeys(('background', *categories)))
-    dataset = CocoDataset(args.images, args.annotations, names)
+    is_folder = args.predictions.is_dir()
+    if is_folder and args.score_threshold is not None:
+        raise ValueError('--score-threshold is for a COCO results file: label images already '
+                         'hold what was kept')
+    names, thing_ids = classes_of_data(args)
+    dataset = open_dataset(args, names)
     # Whatever network made the predictions: only classes and colours matter here.
-    info = ModelInfo(names, thing_ids=tuple(range(1, len(names))), output_stride=1,
+    info = ModelInfo(names, thing_ids, output_stride=1, size_multiple=1, embedding_size=1,
                      palette=((0, 0, 0), *(instance_color(k) for k in range(1, len(names)))),
-                     size_multiple=1, embedding_size=1, input_size=1)
+                     input_size=1)
     settings: dict[str, Any] = {'predictions': args.predictions.name}
-    if args.predictions.is_dir():
-        if args.score_threshold is not None:
-            raise ValueError('--score-threshold is for a COCO results file: label images already '
-                             'hold what was kept')
-        return LabelFolder(args.predictions, dataset), dataset, info, settings
+    if is_folder:
+        return LabelFolder(args.predictions, dataset, thing_ids), dataset, info, settings
+    if args.cityscapes is not None:
+        raise ValueError(f'{args.predictions}: for Cityscapes, predictions are read from a folder '
+                         'of label images only')
     threshold = SCORE_THRESHOLD if args.score_threshold is None else args.score_threshold
     predictions = ResultsFile(args.predictions, dataset, threshold)
     return predictions, dataset, info, {**settings, 'score_threshold': threshold}
+
+
+def classes_of_data(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names and things of the classes by which files of predictions are scored."""
+    if args.cityscapes is not None:
+        from instseg_ros.evaluation.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_THINGS
+
+        if args.classes is not None:
+            raise ValueError('--classes is for COCO annotations: label images of Cityscapes hold '
+                             'the official train ids')
+        return CITYSCAPES_CLASSES, CITYSCAPES_THINGS
+    from instseg_ros.evaluation.coco import read_category_names
+
+    categories = args.classes or read_category_names(args.annotations)
+    names = tuple(dict.fromkeys(('background', *categories)))
+    return names, tuple(range(1, len(names)))
+
+
+def open_dataset(args: argparse.Namespace,
+                 class_names: tuple[str, ...]) -> CocoDataset | CityscapesDataset:
+    """Return the labelled images with these classes."""
+    if args.cityscapes is not None:
+        from instseg_ros.evaluation.cityscapes import CityscapesDataset
+
+        return CityscapesDataset(args.cityscapes, args.split, class_names)
+    from instseg_ros.evaluation.coco import CocoDataset
+
+    return CocoDataset(args.images, args.annotations, class_names)

@@ -134,6 +134,10 @@ class CocoDataset:
         """Return the file name of image `index`, relative to the folder of images."""
         return self.images[index]['file_name']
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Return height and width of image `index`."""
+        return self.images[index]['height'], self.images[index]['width']
+
     def check_images(self) -> None:
         """Check that every image file is there, before long work is begun.
 

@@ -9,7 +9,7 @@ import json
 import math
 from numbers import Real
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Protocol
+from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
 import cv2
 import numpy as np
@@ -36,6 +36,18 @@ class Predictions(Protocol):
 
     def load(self, index: int) -> Prediction:
         """Return what is predicted for image `index` of the data set."""
+
+
+class SizedImages(Protocol):
+    """What must be known of a data set to read label images for it."""
+
+    class_names: tuple[str, ...]
+
+    def image_name(self, index: int) -> str:
+        """Return the file name of image `index`."""
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Return height and width of image `index`."""
 
 
 class ResultsFile:
@@ -85,8 +97,7 @@ class ResultsFile:
 
     def load(self, index: int) -> Prediction:
         """Return the detections of image `index`, and the label maps painted from them."""
-        image = self.dataset.images[index]
-        shape = image['height'], image['width']
+        image, shape = self.dataset.images[index], self.dataset.image_size(index)
         semantic_ids, instance_ids = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
         found, detections = {}, []
         strongest_last = sorted(self._records[image['id']], key=lambda item: item[1]['score'])
@@ -117,7 +128,9 @@ class LabelFolder:
     Parameters
     ----------
     path : path
-    dataset : CocoDataset
+    dataset : SizedImages
+    thing_ids : sequence of int
+        Classes that have instances.
 
     Raises
     ------
@@ -125,9 +138,10 @@ class LabelFolder:
         Naming the file that is missing or can't be used.
     """
 
-    def __init__(self, path: str | Path, dataset: CocoDataset) -> None:
+    def __init__(self, path: str | Path, dataset: SizedImages, thing_ids: Sequence[int]) -> None:
         self.path = Path(path)
         self.dataset = dataset
+        self.thing_ids = tuple(thing_ids)
         for kind in ('semantic', 'instance'):
             if not (self.path / kind).is_dir():
                 raise DatasetError(f'{self.path}: expected the folders "semantic" and "instance" '
@@ -137,9 +151,7 @@ class LabelFolder:
 
     def load(self, index: int) -> Prediction:
         """Return the label maps of image `index`, and their instances."""
-        image = self.dataset.images[index]
-        name = Path(image['file_name']).stem
-        shape = image['height'], image['width']
+        name, shape = Path(self.dataset.image_name(index)).stem, self.dataset.image_size(index)
         semantic_ids = self._read('semantic', name, shape, (np.uint8,))
         instance_ids = self._read('instance', name, shape, (np.uint8, np.uint16))
         class_count = len(self.dataset.class_names)
@@ -151,7 +163,7 @@ class LabelFolder:
         for identity in np.unique(instance_ids[instance_ids != NO_INSTANCE]).tolist():
             class_ids = np.unique(semantic_ids[instance_ids == identity]).tolist()
             where = f'{self.path / "instance" / name}.png: instance {identity}'
-            if len(class_ids) > 1 or class_ids[0] in (0, UNLABELLED):
+            if len(class_ids) > 1 or class_ids[0] not in self.thing_ids:
                 raise DatasetError(f'{where}: expected pixels of one class that has instances, '
                                    f'got the class ids {class_ids}')
             if self._scores is None:

@@ -41,7 +41,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
         report[key] for key in ('instance', 'panoptic', 'boundary', 'objects'))
     by_size = (f'{size} {counts["found"]}, {counts["missed"]}, {counts["false"]}'
                for size, counts in objects['by_size'].items())
-    return [
+    lines = [
         f'{report["images"]} images; in each, {objects["per_image"]["missed"]:.2f} objects are '
         f'missed and {objects["per_image"]["false"]:.2f} are false.',
         f'Objects found, missed, false by size: {"; ".join(by_size)}.',
@@ -50,6 +50,11 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
         f'PQ of things {_cell(panoptic["pq_things"])}, of stuff {_cell(panoptic["pq_stuff"])}.',
         f'Boundary F at {boundary["tolerance_px"]} px: classes '
         f'{_cell(boundary["semantic"]["f"])}, objects {_cell(boundary["panoptic"]["f"])}.']
+    if 'cityscapes' in report:
+        official = (f'{title} {_cell(report["cityscapes"][key])}' for title, key in (
+            ('mIoU', 'miou'), ('AP', 'ap'), ('AP50', 'ap50'), ('PQ', 'pq')))
+        lines.append(f'By the scripts of Cityscapes: {", ".join(official)}.')
+    return lines
 
 
 def _cell(value: float | int | str | None) -> str:

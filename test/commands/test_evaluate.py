@@ -1,7 +1,9 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
+from cityscapes_files import NAMES, STREETS, write_cityscapes
 from coco_files import coco_document, rectangle, write_coco
 from tiny_models import paint_scene, rectangles, tiny_info
 
@@ -45,7 +47,7 @@ def test_a_model_that_sees_all_reaches_one(street, tiny_model, tmp_path, capsys)
     assert report['panoptic']['pq'] == 1
     assert report['settings']['model'] == 'tiny.onnx'
     assert report['settings']['refinement']['method'] == 'nearest'
-    assert report['settings']['annotations'] == 'instances.json'
+    assert report['settings']['labels'] == 'instances.json'
     shown = capsys.readouterr()
     assert 'person' in shown.out and str(out) in shown.out
     assert 'Running per image evaluation' not in shown.out + shown.err  # pycocotools is silent
@@ -85,7 +87,7 @@ def test_results_of_another_system_are_scored(street, tmp_path):
     assert report['panoptic']['pq'] == 1
     assert report['instance']['ap'] == pytest.approx(1)
     assert report['settings'] == {'predictions': 'theirs.json', 'score_threshold': .5,
-                                  'annotations': 'instances.json'}
+                                  'labels': 'instances.json'}
     # Without a choice of classes, the bus is one, and missed.
     assert evaluate(street, *arguments, '--score-threshold', .85) == 0
     report = json.loads(out.read_text())
@@ -153,10 +155,38 @@ def test_unusable_data_is_one_sentence_and_leaves_the_old_file(
     (('--predictions', 'x.json', '--classes', 'tree'), 'none of its categories'),
     (('--predictions', 'x.json'), 'x.json: No such file'),
     (('--predictions', '.', '--score-threshold', '0.5'), 'is for a COCO results file'),
+    (('--model', 'x.onnx', '--cityscapes', '.'), 'either --images and --annotations, or --citys'),
     (('--model', 'nowhere.onnx'), 'nowhere.onnx')])
 def test_what_can_not_be_done_is_said(street, capsys, arguments, message):
     assert evaluate(street, *arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_labelled_images_are_needed(capsys):
+    assert cli.main(['evaluate', '--model', 'x.onnx', '--images', '.']) == 1
+    assert 'either --images and --annotations, or --cityscapes' in capsys.readouterr().err
+
+
+def test_cityscapes_is_scored_by_the_official_scripts_too(tmp_path, capsys):
+    pytest.importorskip('cityscapesscripts', reason='needs: pip install --no-deps -r '
+                        'requirements/cityscapes.txt')
+    root, labels, out = tmp_path / 'data', tmp_path / 'labels', tmp_path / 'figures.json'
+    write_cityscapes(root)
+    class_of = {7: 0, 23: 10, 24: 11, 26: 13, 1: 0}  # train ids; under the hood may be anything
+    for name, values in zip(NAMES, STREETS):
+        label_ids = np.where(values >= 1000, values // 1000, values)
+        semantic_ids = np.vectorize(class_of.get)(label_ids).astype(np.uint8)
+        instance_ids = np.where(values >= 1000, values - 23999, 0).astype(np.uint16)
+        for kind, image in (('semantic', semantic_ids), ('instance', instance_ids)):
+            (labels / kind).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(labels / kind / f'{name}_leftImg8bit.png'), image)
+    assert cli.main(['evaluate', '--cityscapes', str(root), '--predictions', str(labels),
+                     '--json', str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report['semantic']['miou'] == report['cityscapes']['miou'] == 1
+    assert report['cityscapes']['ap'] == pytest.approx(1)
+    assert report['cityscapes']['pq'] == pytest.approx(1)
+    assert 'By the scripts of Cityscapes: mIoU 1.000, AP 1.000' in capsys.readouterr().out
 
 
 def test_exactly_one_source_of_predictions_is_asked_for(street, capsys):

@@ -107,7 +107,7 @@ def label_maps():
 
 
 def test_label_images_are_read_as_they_are(tmp_path, dataset, label_maps):
-    prediction = LabelFolder(write_labels(tmp_path / 'out', *label_maps), dataset).load(0)
+    prediction = LabelFolder(write_labels(tmp_path / 'out', *label_maps), dataset, (1, 2)).load(0)
     assert np.array_equal(prediction.segmentation.semantic_ids, label_maps[0])
     assert np.array_equal(prediction.segmentation.instance_ids, label_maps[1])
     instance, = prediction.segmentation.instances
@@ -119,14 +119,14 @@ def test_scores_of_label_images_come_from_the_records(tmp_path, dataset, label_m
     line = json.dumps({'frame': 0, 'source': 'photos/a.jpg',
                        'instances': [{'id': 300, 'class_id': 2, 'score': .75}]})
     folder = write_labels(tmp_path / 'out', *label_maps, lines=line + '\n')
-    prediction = LabelFolder(folder, dataset).load(0)
+    prediction = LabelFolder(folder, dataset, (1, 2)).load(0)
     assert prediction.detections[0].score == .75
 
 
 def test_an_instance_without_a_record_is_named(tmp_path, dataset, label_maps):
     folder = write_labels(tmp_path / 'out', *label_maps, lines='')
     with pytest.raises(DatasetError, match='a.png: instance 300: not in instances.jsonl'):
-        LabelFolder(folder, dataset).load(0)
+        LabelFolder(folder, dataset, (1, 2)).load(0)
 
 
 @pytest.mark.parametrize('line', ['{', '[]', '{"source": "a.jpg"}', '{"source": 3}',
@@ -134,7 +134,7 @@ def test_an_instance_without_a_record_is_named(tmp_path, dataset, label_maps):
 def test_a_damaged_record_is_named(tmp_path, dataset, label_maps, line):
     folder = write_labels(tmp_path / 'out', *label_maps, lines=f'{line}\n')
     with pytest.raises(DatasetError, match='instances.jsonl: line 1: expected'):
-        LabelFolder(folder, dataset)
+        LabelFolder(folder, dataset, (1, 2))
 
 
 @pytest.mark.parametrize('pixel, class_id, message', [
@@ -144,13 +144,13 @@ def test_label_images_that_contradict_themselves_are_named(
         tmp_path, dataset, label_maps, pixel, class_id, message):
     label_maps[0][pixel] = class_id
     with pytest.raises(DatasetError, match=message):
-        LabelFolder(write_labels(tmp_path / 'out', *label_maps), dataset).load(0)
+        LabelFolder(write_labels(tmp_path / 'out', *label_maps), dataset, (1, 2)).load(0)
 
 
 def test_an_instance_on_the_background_is_named(tmp_path, dataset, label_maps):
     label_maps[0][:5, :10] = 0
     with pytest.raises(DatasetError, match=r'one class that has instances, .* \[0\]'):
-        LabelFolder(write_labels(tmp_path / 'out', *label_maps), dataset).load(0)
+        LabelFolder(write_labels(tmp_path / 'out', *label_maps), dataset, (1, 2)).load(0)
 
 
 def test_label_images_of_another_size_or_depth_are_named(tmp_path, dataset, label_maps):
@@ -158,19 +158,19 @@ def test_label_images_of_another_size_or_depth_are_named(tmp_path, dataset, labe
     with pytest.raises(DatasetError, match='semantic/a.png: expected one channel of 8 bits and 20x'
                        r'10 pixels, got uint8 of shape \(10, 19\)'):
         LabelFolder(write_labels(tmp_path / '1', semantic_ids[:, :19], instance_ids),
-                    dataset).load(0)
+                    dataset, (1, 2)).load(0)
     with pytest.raises(DatasetError, match='semantic/a.png: .* got uint16'):
         LabelFolder(write_labels(tmp_path / '2', semantic_ids.astype(np.uint16), instance_ids),
-                    dataset).load(0)
+                    dataset, (1, 2)).load(0)
 
 
 def test_missing_label_images_are_named(tmp_path, dataset, label_maps):
     with pytest.raises(DatasetError, match='there is no "semantic"'):
-        LabelFolder(tmp_path, dataset)
+        LabelFolder(tmp_path, dataset, (1, 2))
     folder = write_labels(tmp_path / 'out', *label_maps)
     (folder / 'instance' / 'a.png').unlink()
     with pytest.raises(DatasetError, match='instance/a.png: does not exist'):
-        LabelFolder(folder, dataset).load(0)
+        LabelFolder(folder, dataset, (1, 2)).load(0)
     (folder / 'instance' / 'a.png').write_text('no image')
     with pytest.raises(DatasetError, match='instance/a.png: can not be decoded'):
-        LabelFolder(folder, dataset).load(0)
+        LabelFolder(folder, dataset, (1, 2)).load(0)
