@@ -98,7 +98,8 @@ $(DONE)/torch: requirements/torch.txt $(DONE)/runtime
 	@$(INSTALL) -r requirements/torch.txt $(TORCH_ARGS)
 	@touch $@
 
-$(DONE)/test: requirements/test.txt $(DONE)/torch
+$(DONE)/test: requirements/test.txt requirements/cityscapes.txt $(DONE)/torch
 	@echo 'set-up: packages for training and the tests'
 	@$(INSTALL) -r requirements/test.txt
+	@$(INSTALL) --no-deps -r requirements/cityscapes.txt
 	@touch $@

@@ -26,6 +26,7 @@ INSTALL_HINTS = {
     'rclpy': 'source a ROS 2 workspace, or run "make demo", which installs it',
     'vision_msgs': 'install ros-$ROS_DISTRO-vision-msgs, or run "make demo", which builds it',
     'cv2': 'pip install opencv-python-headless',
+    'cityscapesscripts': 'pip install --no-deps -r requirements/cityscapes.txt',
     'torch': 'pip install -r requirements/test.txt',
     'yaml': 'pip install PyYAML',
 }
