@@ -6,7 +6,7 @@ same type hashes as version 4.2.0 of that package, so that recorded messages pla
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -33,7 +33,7 @@ VISION_MSGS = {
 NANOSECONDS = 10 ** 9
 
 
-@lru_cache(maxsize=None)
+@cache
 def typestore() -> Any:
     """Return the `rosbags` typestore of ROS 2 Kilted with `vision_msgs`."""
     store = get_typestore(Stores.ROS2_KILTED)

@@ -22,9 +22,10 @@ def flag_of(part: str, option: Option) -> str:
     Examples: `--input-size`, `--center-threshold`, `--refinement` (the method),
     `--refinement-iterations`.
     """
+    name = option.name.replace('_', '-')
     if part != 'refinement':
-        return '--' + option.name.replace('_', '-')
-    return '--refinement' + ('' if option.name == 'method' else '-' + option.name.replace('_', '-'))
+        return f'--{name}'
+    return '--refinement' if name == 'method' else f'--refinement-{name}'
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

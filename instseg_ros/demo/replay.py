@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
@@ -81,7 +82,7 @@ class Replay:
             The bag of the images is damaged, or empty.
         """
         ledger = Ledger([PREFIX + name for name in RESULT_TYPES])
-        times: dict[int, int] = {}
+        times: dict[int, int] = {}  # in the bag, by stamp
         with ExitStack() as stack:
             images = stack.enter_context(BagReader(self.images))
             recorder = stack.enter_context(BagWriter(self.results))
@@ -111,9 +112,7 @@ class Replay:
             on_start()
             settled = 0
             start = time.monotonic()
-            frame: tuple[str, int, bytes] | None = first
-            while frame is not None:
-                _, bag_time, data = frame
+            for _, bag_time, data in chain([first], frames):
                 if self.rate:
                     due = start + (bag_time - first[1]) / NANOSECONDS / self.rate
                     self._spin_until(due, graph, process)
@@ -123,7 +122,6 @@ class Replay:
                 ledger.send(stamp_of(data), time.monotonic())
                 graph.publish(data)
                 settled = report_progress(ledger, settled, on_frame)
-                frame = next(frames, None)
             self._drain(0, graph, process, ledger)
             report_progress(ledger, settled, on_frame)
             if not ledger.frames_out:
