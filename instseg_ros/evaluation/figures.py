@@ -78,6 +78,37 @@ def draw_sizes(objects: Mapping[str, Any]) -> bytes:
     return _png(figure)
 
 
+def draw_confidence(confidence: Mapping[str, Any]) -> bytes:
+    """Return what scores are worth: operating points and reliability, as PNG.
+
+    Parameters
+    ----------
+    confidence : dict
+        `confidence` of the report.
+    """
+    figure = Figure(figsize=(8.6, 4))
+    points, bins = confidence['thresholds'], confidence['reliability']['bins']
+    axes = figure.add_subplot(1, 2, 1)
+    for key in ('precision', 'recall', 'f1'):
+        values = [np.nan if point[key] is None else point[key] for point in points]
+        axes.plot([point['score'] for point in points], values, label=key)
+    axes.set(xlabel='least score kept', xlim=(0, 1), ylim=(0, 1.02),
+             title='Threshold of the score')
+    axes.legend(fontsize='small')
+    axes.grid(alpha=.3)
+    axes = figure.add_subplot(1, 2, 2)
+    axes.plot([0, 1], [0, 1], color='gray', linestyle='--')
+    axes.plot([item['score'] for item in bins], [item['right'] for item in bins], marker='o')
+    for item in bins:
+        axes.annotate(item['detections'], (item['score'], item['right']), fontsize='x-small',
+                      xytext=(4, -9), textcoords='offset points')
+    axes.set(xlabel='score', ylabel='share that is right', xlim=(0, 1), ylim=(0, 1.02),
+             title='Reliability of the score')
+    axes.grid(alpha=.3)
+    figure.tight_layout()
+    return _png(figure)
+
+
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=DOTS_PER_INCH, bbox_inches='tight')

@@ -62,9 +62,18 @@ class AveragePrecision:
     ----------
     precision : (10, 101, C, 4) float64
         At IoU 0.50, 0.55, ... 0.95; recall 0.00, 0.01, ... 1.00; class; size: all, then `SIZES`.
+    scores : (D,) float64
+        Of all detections that count.
+    right : (D,) bool
+        Whether they match an object at IoU 0.50.
+    objects : int
+        Number of labelled instances.
     """
 
     precision: np.ndarray
+    scores: np.ndarray
+    right: np.ndarray
+    objects: int
 
     def of_classes(self, *, iou50: bool = False, size: str = 'all') -> np.ndarray:
         """Return AP (or AP50) of each class, (C,) float64."""
@@ -124,7 +133,17 @@ class InstanceScore:
             evaluator.evaluate()
             evaluator.accumulate()
         precision = evaluator.eval['precision'][..., 0]
-        return AveragePrecision(np.where(precision < 0, np.nan, precision))
+        everything = evaluator.params.areaRng[0]
+        images = [image for image in evaluator.evalImgs
+                  if image is not None and image['aRng'] == everything]
+        counted = [~image['dtIgnore'][0] for image in images]
+        return AveragePrecision(
+            np.where(precision < 0, np.nan, precision),
+            _joined([np.array(image['dtScores'], float)[keep]
+                     for image, keep in zip(images, counted)], float),
+            _joined([image['dtMatches'][0, keep] > 0
+                     for image, keep in zip(images, counted)], bool),
+            sum(int(np.count_nonzero(image['gtIgnore'] == 0)) for image in images))
 
     def _coco(self, records: list[dict[str, Any]]) -> COCO:
         coco = COCO()
@@ -135,3 +154,7 @@ class InstanceScore:
                         'annotations': annotations}
         coco.createIndex()
         return coco
+
+
+def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *parts])

@@ -12,6 +12,7 @@ import numpy as np
 from instseg_ros.core.types import UNLABELLED, Segmentation
 from instseg_ros.evaluation.coco import GroundTruth
 from instseg_ros.evaluation.figures import (
+    draw_confidence,
     draw_confusion,
     draw_precision_recall,
     draw_sizes,
@@ -141,7 +142,8 @@ def _diagrams(evaluation: Evaluation, report: Mapping[str, Any]) -> Iterator[str
             ('precision and recall', draw_precision_recall(evaluation.instances.compute(), names,
                                                            evaluation.thing_ids)),
             ('confusion matrix', draw_confusion(evaluation.semantic.confusion, names)),
-            ('objects by size', draw_sizes(report['objects']))):
+            ('objects by size', draw_sizes(report['objects'])),
+            ('confidence', draw_confidence(report['confidence']))):
         url = f'data:image/png;base64,{base64.b64encode(data).decode()}'
         yield f'<figure><img src="{url}" alt="{caption}"></figure>'
 

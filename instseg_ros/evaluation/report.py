@@ -9,6 +9,7 @@ import numpy as np
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_score
 from instseg_ros.evaluation.coco import GroundTruth
+from instseg_ros.evaluation.confidence import operating_points, reliability
 from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
 from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids
 from instseg_ros.evaluation.predictions import Prediction
@@ -93,20 +94,27 @@ class Evaluation:
                 `per_class` with numbers of segments `found`, `missed` and `false`.
             objects
                 The same numbers for all things together, their means `per_image`, and `by_size`.
+            confidence
+                `thresholds`: precision, recall and F1 against a threshold of the score;
+                `reliability`: how often detections of a score are right, at IoU 0.50.
             boundary
                 F, precision and recall, of `semantic` classes and of `panoptic` segments.
             per_image
                 A list: `image`, `miou`, `pq` (of all its segments together), things found,
                 missed and false.
         """
-        iou = self.semantic.iou
+        iou, precision = self.semantic.iou, self.instances.compute()
         return _without_nan({
             'images': len(self.per_image),
             'semantic': {'miou': self.semantic.miou,
                          'iou': dict(zip(self.class_names, iou.tolist()))},
-            'instance': self._instance_report(self.instances.compute()),
+            'instance': self._instance_report(precision),
             'panoptic': self._panoptic_report(),
             'objects': self._object_report(),
+            'confidence': {
+                'thresholds': operating_points(precision.scores, precision.right,
+                                               precision.objects),
+                'reliability': reliability(precision.scores, precision.right)},
             'boundary': {'tolerance_px': TOLERANCE,
                          'semantic': _boundary_report(self.semantic_boundary),
                          'panoptic': _boundary_report(self.panoptic_boundary)},

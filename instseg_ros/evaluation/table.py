@@ -42,8 +42,8 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     by_size = (f'{size} {counts["found"]}, {counts["missed"]}, {counts["false"]}'
                for size, counts in objects['by_size'].items())
     lines = [
-        f'{report["images"]} images; in each, {objects["per_image"]["missed"]:.2f} objects are '
-        f'missed and {objects["per_image"]["false"]:.2f} are false.',
+        f'Images: {report["images"]}. Objects missed in each: '
+        f'{objects["per_image"]["missed"]:.2f}, false ones: {objects["per_image"]["false"]:.2f}.',
         f'Objects found, missed, false by size: {"; ".join(by_size)}.',
         f'AP50 of small, medium, large objects: {_cell(instance["ap50_small"])}, '
         f'{_cell(instance["ap50_medium"])}, {_cell(instance["ap50_large"])}.',

@@ -120,4 +120,4 @@ def test_the_table_has_a_row_for_each_class_and_one_for_the_mean(dataset):
     assert rows['person'] == ['0.000'] * 6 + ['0', '1', '0']
     assert rows['background'][1:3] == ['-', '-']
     assert rows['car'][-3:] == ['1', '0', '1']
-    assert '2 images; in each, 0.50 objects are missed and 0.50 are false.' in lines
+    assert 'Images: 2. Objects missed in each: 0.50, false ones: 0.50.' in lines
