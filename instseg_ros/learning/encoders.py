@@ -42,22 +42,26 @@ class Encoder(nn.Module):
         raise TypeError(f'{type(self).__name__} has to define freeze')
 
 
-class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding for even input sizes.
+class EncoderConv2d(nn.Conv2d):
+    """Convolution that keeps the size, or halves an even one and lets the caller choose the phase.
 
-    At stride 2 it pads one row at the bottom and one column at the right only; symmetric padding
-    would shift the features of weights that were trained with SAME.
+    Parameters
+    ----------
+    late : bool
+        At stride 2, output pixel i is centered on input pixel 2 i + 1 if true (TensorFlow's SAME
+        padding: bottom and right) and on 2 i if false (top and left); the ideal is in between.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1,
-                 dilation: int = 1, groups: int = 1) -> None:
+                 dilation: int = 1, groups: int = 1, late: bool = True) -> None:
         padding = 0 if stride == 2 else dilation * (kernel - 1) // 2
         super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups)
+        self.stride_padding = (0, 1, 0, 1) if late else (1, 0, 1, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == (2, 2):
-            return super().forward(F.pad(x, (0, 1, 0, 1)))
-        if self.training and self.dilation != (1, 1) and not torch.onnx.is_in_onnx_export():
+            return super().forward(F.pad(x, self.stride_padding))
+        if self.training and self.dilation != (1, 1):
             return self._forward_space_to_batch(x)
         return super().forward(x)
 
@@ -79,13 +83,13 @@ class InvertedResidual(nn.Module):
     """Expand, filter depthwise, project; with a shortcut where the shapes allow it."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int,
-                 dilation: int) -> None:
+                 dilation: int, late: bool) -> None:
         super().__init__()
         hidden = inputs * expansion
         if expansion != 1:
-            self.expand = SameConv2d(inputs, hidden, 1)
-        self.depthwise = SameConv2d(hidden, hidden, 3, stride, dilation, groups=hidden)
-        self.project = SameConv2d(hidden, outputs, 1)
+            self.expand = EncoderConv2d(inputs, hidden, 1)
+        self.depthwise = EncoderConv2d(hidden, hidden, 3, stride, dilation, hidden, late)
+        self.project = EncoderConv2d(hidden, outputs, 1)
         self.shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,6 +105,14 @@ class MobileNetV2(Encoder):
     network whose blocks are thin at the ends and filter depthwise in between. Batch normalisation
     is folded into the convolutions. Its last feature map is the concatenation of the last block's
     (320 channels) and of the context head's (256).
+
+    Notes
+    -----
+    The weights were trained with SAME padding, which centers cell i of stride s on the image's
+    pixel s i + (s - 1): at stride 16, 7.5 pixels off the middle of the cell. The decoders would
+    see every object shifted to the top left, by another amount at each stride. Padding at
+    alternating sides samples the same features at other phases, centered on 4 i + 1, 8 i + 5 and
+    16 i + 5: at most 2.5 pixels off.
     """
 
     channels = {4: 24, 8: 32, 16: 576}
@@ -114,18 +126,20 @@ class MobileNetV2(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = SameConv2d(3, 32, 3, stride=2)
-        blocks, inputs = [], 32
+        self.stem = EncoderConv2d(3, 32, 3, stride=2)
+        blocks, inputs, late = [], 32, False
         for expansion, outputs, count, stride, dilation in self._stages:
             for index in range(count):
                 # The first of the dilated stages stands where the stride of 2 was: not dilated.
                 first = index == 0 and outputs != 320
                 blocks.append(InvertedResidual(inputs, outputs, stride if index == 0 else 1,
-                                               expansion, 1 if first else dilation))
+                                               expansion, 1 if first else dilation, late))
                 inputs = outputs
+            if stride == 2:
+                late = not late
         self.blocks = nn.ModuleList(blocks)
-        self.aspp = nn.ModuleDict({'conv': SameConv2d(320, 256, 1), 'pool': SameConv2d(320, 256, 1),
-                                   'project': SameConv2d(512, 256, 1)})
+        self.aspp = nn.ModuleDict({'conv': EncoderConv2d(320, 256, 1), 'pool': EncoderConv2d(320, 256, 1),
+                                   'project': EncoderConv2d(512, 256, 1)})
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         features = {}

@@ -1,6 +1,7 @@
 """Joint training of the three decoders and the encoder."""
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +140,13 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
         check_val_every_n_epoch=min(5, options.epochs), num_sanity_val_steps=0,
         logger=[CSVLogger(output, name='', version=''),
                 TensorBoardLogger(output, name='', version='')])
-    trainer.fit(module, loader, DataLoader(held_out, 1) if calibration else None,
-                ckpt_path=last if resume else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, loader, DataLoader(held_out, 1) if calibration else None,
+                    ckpt_path=last if resume else None)
+    except SystemExit as error:  # this is what Lightning makes of Ctrl-C, which it then ignores
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from error
     return last
 
 

@@ -10,7 +10,7 @@ import torch
 
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning.calibration import Calibration
-from instseg_ros.learning.encoders import SameConv2d, build_encoder
+from instseg_ros.learning.encoders import EncoderConv2d, build_encoder
 from instseg_ros.learning.export import ExportedNetwork, export_onnx, model_info
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
 
@@ -34,7 +34,7 @@ def test_output_shapes():
 @pytest.mark.parametrize('size', [(12, 12), (13, 9)])
 def test_training_computes_dilated_convolutions_as_inference_does(size):
     torch.manual_seed(0)
-    layer = SameConv2d(4, 4, 3, dilation=2, groups=4)
+    layer = EncoderConv2d(4, 4, 3, dilation=2, groups=4)
     x = torch.randn(2, 4, *size)
     torch.testing.assert_close(layer.train()(x), layer.eval()(x))
 

@@ -1,0 +1,66 @@
+"""Calibration moves the best operating point to the method's threshold."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from instseg_ros.core.config import GroupingConfig
+from instseg_ros.core.types import ModelInfo, NetworkOutput
+from instseg_ros.learning.calibration import Calibration, fit_calibration
+from instseg_ros.learning.targets import build_targets
+
+INFO = ModelInfo(class_names=('background', 'person'), thing_ids=(1,), palette=((0, 0, 0),) * 2,
+                 output_stride=1, size_multiple=32, embedding_size=4, input_size=64)
+
+
+def scene(rng, right, wrong):
+    """Four objects with centers of confidence about `right`, and as many false ones."""
+    semantic = np.zeros((24, 48), np.uint8)
+    instances = np.zeros((24, 48), np.uint16)
+    heatmap = np.zeros((24, 48), np.float32)
+    embedding = np.zeros((24, 48, 4), np.float32)
+    for k in range(4):
+        x = 1 + 6 * k
+        semantic[4:18, x:x + 5], instances[4:18, x:x + 5] = 1, k + 1
+        heatmap[11, x + 2] = right + rng.uniform(-0.05, 0.05)
+        embedding[4:18, x:x + 5, 0] = 5.0 * k
+    predicted = semantic.copy()
+    for k in range(4):  # the network sees small objects where the truth has none
+        x = 25 + 6 * k
+        predicted[10:12, x:x + 3] = 1
+        heatmap[11, x + 1] = wrong + rng.uniform(-0.05, 0.05)
+        embedding[10:12, x:x + 3, 0] = 100 + 5.0 * k
+    output = NetworkOutput(predicted, np.ones_like(heatmap), heatmap, embedding)
+    return output, build_targets(semantic, instances, 1)
+
+
+def confidence(calibration, raw):
+    return 1 / (1 + np.exp(-calibration.scale * np.log(raw / (1 - raw)) - calibration.shift))
+
+
+def test_right_centers_come_to_lie_above_the_threshold_and_wrong_ones_below():
+    rng = np.random.default_rng(0)
+    outputs, targets = zip(*(scene(rng, right=0.4, wrong=0.2) for _ in range(6)))
+    report = fit_calibration(outputs, targets, INFO)
+    threshold = GroupingConfig().center_threshold
+    assert report.images == 6 and report.candidates == 48 and report.centers == 24
+    assert 0.2 < report.threshold <= 0.4
+    assert confidence(report.calibration, report.threshold) == pytest.approx(threshold)
+    assert confidence(report.calibration, 0.45) > threshold > confidence(report.calibration, 0.2)
+
+
+def test_the_map_is_monotone():
+    calibration = Calibration(scale=0.7, shift=-1.0)
+    values = confidence(calibration, np.linspace(0.01, 0.99, 50))
+    assert (np.diff(values) > 0).all()
+    with pytest.raises(ValueError, match='calibration.scale'):
+        Calibration(scale=0.0)
+
+
+def test_nothing_to_fit_is_an_error():
+    rng = np.random.default_rng(0)
+    output, target = scene(rng, 0.4, 0.2)
+    nothing = NetworkOutput(output.semantic_ids, output.semantic_confidence,
+                            np.zeros_like(output.center_heatmap), output.embedding)
+    with pytest.raises(ValueError, match='--no-calibration'):
+        fit_calibration([nothing], [target], INFO)
