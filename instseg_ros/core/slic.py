@@ -29,13 +29,11 @@ SAMPLES = SIDE * SIDE
 SUPPORT = 3
 """A pixel takes a label only if so many of the 3x3 output pixels around it have it."""
 
-_OFFSET = ((np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
-_Y, _X = np.repeat(_OFFSET, SIDE), np.tile(_OFFSET, SIDE)  # positions of the samples
 _FAR = np.float32(1e6)
 
 def cell_side(superpixel_size: float, scale: tuple[float, float]) -> int:
-    """Return the side of a cell in image pixels: a multiple of SIDE near the wanted size."""
-    return SIDE * max(1, round(superpixel_size / max(scale) / SIDE))
+    """Return the side of a cell in image pixels, at least one pixel a sample."""
+    return max(SIDE, round(superpixel_size / max(scale)))
 
 
 def vote_in_superpixels(image, codes, rows, columns, side, compactness, iterations, purity,
@@ -50,7 +48,7 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
     rows, columns : (H0,), (W0,) int32
         Nearest output row and column of the image's rows and columns.
     side : int
-        Side of a cell in pixels, a multiple of SIDE.
+        Side of a cell in pixels, at least SIDE.
     compactness, iterations, purity, threads
         As in `RefinementConfig`.
     semantic_ids : (H0, W0) uint8
@@ -72,13 +70,16 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
     winners = np.empty(count + 1, np.int64)
     winners[count] = -1
     colors = color_matrix(compactness)
+    edges = np.arange(SIDE + 1) * side // SIDE  # of the pixels that make up a sample
+    middle = ((edges[1:] + edges[:-1]) / (2 * side)).astype(np.float32)
+    position = np.stack([np.repeat(middle, SIDE), np.tile(middle, SIDE)])
 
-    run_in_bands(_sample, count, threads, image, codes, rows, columns, side, colors, numbers,
-                 cells, neighbors, samples, labels, centers)
+    run_in_bands(_sample, count, threads, image, codes, rows, columns, side, edges, colors,
+                 numbers, cells, neighbors, samples, labels, centers)
     for _ in range(iterations):
-        run_in_bands(_assign, count, threads, neighbors, samples, centers, chosen, sums)
+        run_in_bands(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
         run_in_bands(_update, count, threads, neighbors, sums, centers)
-    run_in_bands(_assign, count, threads, neighbors, samples, centers, chosen, sums)
+    run_in_bands(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
     run_in_bands(_elect, count, threads, neighbors, labels, chosen, purity, winners)
     run_in_bands(_paint, count, threads, image, codes, rows, columns, side, colors, cells,
                  neighbors, centers, winners, semantic_ids, instance_ids)
@@ -127,30 +128,31 @@ def _mark_boundaries(codes, first_row, first_column, side, active):
 
 
 @compiled
-def _sample(start, stop, image, codes, rows, columns, side, colors, numbers, cells, neighbors,
-            samples, labels, centers):
+def _sample(start, stop, image, codes, rows, columns, side, edges, colors, numbers, cells,
+            neighbors, samples, labels, centers):
     """Fill neighbors, samples, labels and the first centers; the border pixels are repeated."""
     bottom, right = image.shape[0] - 1, image.shape[1] - 1
-    step = side // SIDE
-    share = np.float32(1 / (step * step))
     for n in range(start, stop):
         for k in range(9):
             neighbors[n, k] = numbers[cells[n, 0] + k // 3, cells[n, 1] + k % 3]
         for p in range(SAMPLES):
-            top, left = cells[n, 0] * side + p // SIDE * step, cells[n, 1] * side + p % SIDE * step
+            first_y, first_x = cells[n, 0] * side, cells[n, 1] * side
+            top, end = first_y + edges[p // SIDE], first_y + edges[p // SIDE + 1]
+            left, last = first_x + edges[p % SIDE], first_x + edges[p % SIDE + 1]
             red = green = blue = np.int32(0)
-            for y in range(top, top + step):
-                for x in range(left, left + step):
+            for y in range(top, end):
+                for x in range(left, last):
                     pixel = image[min(y, bottom), min(x, right)]
                     red += pixel[0]
                     green += pixel[1]
                     blue += pixel[2]
+            share = np.float32(1 / ((end - top) * (last - left)))
             for c in range(3):
                 samples[n, c, p] = share * (colors[c][0] * np.float32(red)
                                             + colors[c][1] * np.float32(green)
                                             + colors[c][2] * np.float32(blue))
-            labels[n, p] = codes[rows[min(top + step // 2, bottom)],
-                                 columns[min(left + step // 2, right)]]
+            labels[n, p] = codes[rows[min((top + end) // 2, bottom)],
+                                 columns[min((left + last) // 2, right)]]
         for c in range(3):
             total = np.float32(0)
             for p in range(SAMPLES):
@@ -160,7 +162,7 @@ def _sample(start, stop, image, codes, rows, columns, side, colors, numbers, cel
 
 
 @compiled
-def _assign(start, stop, neighbors, samples, centers, chosen, sums):
+def _assign(start, stop, neighbors, samples, position, centers, chosen, sums):
     """Let each sample choose its superpixel; add up the samples for each choice of each cell."""
     nearest = np.empty(SAMPLES, np.float32)
     for n in range(start, stop):
@@ -171,7 +173,7 @@ def _assign(start, stop, neighbors, samples, centers, chosen, sums):
             for p in range(SAMPLES):
                 distance = ((samples[n, 0, p] - center[0])**2 + (samples[n, 1, p] - center[1])**2
                             + (samples[n, 2, p] - center[2])**2
-                            + (_Y[p] - y)**2 + (_X[p] - x)**2)
+                            + (position[0, p] - y)**2 + (position[1, p] - x)**2)
                 closer = distance < nearest[p]
                 nearest[p] = distance if closer else nearest[p]
                 chosen[n, p] = k if closer else chosen[n, p]
@@ -181,8 +183,8 @@ def _assign(start, stop, neighbors, samples, centers, chosen, sums):
             total[0] += samples[n, 0, p]
             total[1] += samples[n, 1, p]
             total[2] += samples[n, 2, p]
-            total[3] += _Y[p]
-            total[4] += _X[p]
+            total[3] += position[0, p]
+            total[4] += position[1, p]
             total[5] += np.float32(1)
 
 
