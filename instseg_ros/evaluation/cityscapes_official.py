@@ -22,8 +22,8 @@ from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as pixel
 from cityscapesscripts.helpers.labels import id2label
 from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
 
-from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, Segmentation
-from instseg_ros.evaluation.cityscapes import FIRST_INSTANCE, CityscapesDataset
+from instseg_ros.core.types import NO_INSTANCE, Segmentation
+from instseg_ros.evaluation.cityscapes import CityscapesDataset
 from instseg_ros.evaluation.coco import DatasetError
 from instseg_ros.evaluation.masks import decode_segmentation
 from instseg_ros.evaluation.predictions import Prediction, Predictions

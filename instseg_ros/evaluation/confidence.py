@@ -13,7 +13,8 @@ THRESHOLDS = tuple(round(.05 * k, 2) for k in range(20))
 BINS = 10
 
 
-def operating_points(scores: np.ndarray, right: np.ndarray, objects: int) -> list[dict[str, float]]:
+def operating_points(scores: np.ndarray, right: np.ndarray,
+                     objects: int) -> list[dict[str, float]]:
     """Return precision and recall if only detections of at least a threshold were kept.
 
     Parameters

@@ -160,7 +160,8 @@ def test_scores_are_told_right_or_wrong_without_those_that_do_not_count():
     result = evaluate((truth((1, CAR), (2, BIKE), (2, box(52, 0, 60, 40), 'crowd'),
                              ignored=box(0, 30, 20, 40)),
                        [detection(1, CAR, .9), detection(1, CAR, .8), detection(2, CAR, .7),
-                        detection(2, box(53, 5, 60, 20), .6), detection(1, box(2, 31, 9, 39), .5)]))
+                        detection(2, box(53, 5, 60, 20), .6),
+                        detection(1, box(2, 31, 9, 39), .5)]))
     assert sorted(zip(result.scores, result.right)) == [(.7, False), (.8, False), (.9, True)]
     assert result.objects == 2
 
