@@ -88,11 +88,9 @@ def assign_pixels(output: NetworkOutput, centers: Centers) -> np.ndarray:
     if centers.embeddings.shape[1] != length:
         raise ValueError(f'centers.embeddings: expected shape ({len(centers)}, {length}), '
                          f'got {centers.embeddings.shape}')
-    if not len(centers):
-        return np.full(output.semantic_ids.shape, NO_INSTANCE, np.uint16)
+    instance_ids = np.full(output.semantic_ids.shape, NO_INSTANCE, np.uint16)
     by_class = np.argsort(centers.class_ids, kind='stable')
     starts = np.searchsorted(centers.class_ids[by_class], np.arange(CLASSES + 1))
-    instance_ids = np.empty(output.semantic_ids.shape, np.uint16)
     _assign(output.semantic_ids.ravel(), output.embedding.reshape(-1, length),
             centers.embeddings[by_class], starts,
             (by_class + 1).astype(np.uint16), instance_ids.reshape(-1))
@@ -170,9 +168,9 @@ def _assign(semantic_ids, embedding, centers, starts, numbers, instance_ids):
     numbers : (K,) uint16
         What to write for each row.
     instance_ids : (N,) uint16
-        The result.
+        The result; pixels of classes without centers are left as they are.
     """
-    pixels, firsts = _sort_by_class(semantic_ids, starts, instance_ids)
+    pixels, firsts = _sort_by_class(semantic_ids, starts)
     length = centers.shape[1]
     block = np.zeros((length, BLOCK), np.float32)
     distances, nearest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -202,23 +200,21 @@ def _assign(semantic_ids, embedding, centers, starts, numbers, instance_ids):
 
 
 @compiled
-def _sort_by_class(semantic_ids, starts, instance_ids):
-    """Return the pixels of classes with centers by class, and where each class begins.
-
-    Pixels of the other classes get NO_INSTANCE.
-    """
+def _sort_by_class(semantic_ids, starts):
+    """Return the pixels of classes with centers by class, and where each class begins."""
+    wanted = starts[1:] > starts[:-1]
     firsts = np.zeros(CLASSES + 1, np.int64)
     for n in range(len(semantic_ids)):
         c = np.int64(semantic_ids[n])
-        firsts[c + 1] += starts[c + 1] > starts[c]
-        instance_ids[n] = NO_INSTANCE
+        if wanted[c]:
+            firsts[c + 1] += 1
     for c in range(CLASSES):
         firsts[c + 1] += firsts[c]
     pixels = np.empty(firsts[CLASSES], np.int32)
     ends = firsts.copy()
     for n in range(len(semantic_ids)):
         c = np.int64(semantic_ids[n])
-        if starts[c + 1] > starts[c]:
+        if wanted[c]:
             pixels[ends[c]] = n
             ends[c] += 1
     return pixels, firsts
