@@ -18,17 +18,17 @@ class AugmentationConfig:
     """How training crops are made."""
 
     crop_size: int = option(384, 'Side of the square crop', unit='px', minimum=64, maximum=4096)
-    long_side_min: int = option(448, "Smallest long side of the scaled image", unit='px',
+    long_side_min: int = option(384, "Smallest long side of the scaled image", unit='px',
                                 minimum=32, maximum=8192)
-    long_side_max: int = option(1152, "Largest long side of the scaled image", unit='px',
+    long_side_max: int = option(1280, "Largest long side of the scaled image", unit='px',
                                 minimum=32, maximum=8192)
     thing_probability: float = option(0.8, 'Share of crops that are centered near a thing',
                                       minimum=0.0, maximum=1.0)
-    paste_probability: float = option(0.5, 'Share of crops into which instances of another image '
+    paste_probability: float = option(0.7, 'Share of crops into which instances of another image '
                                       'are pasted', minimum=0.0, maximum=1.0)
-    paste_max: int = option(3, 'At most this many pasted instances in a crop', minimum=0,
+    paste_max: int = option(4, 'At most this many pasted instances in a crop', minimum=0,
                             maximum=100)
-    color: float = option(0.3, 'Strength of the colour changes', minimum=0.0, maximum=1.0)
+    color: float = option(0.4, 'Strength of the colour changes', minimum=0.0, maximum=1.0)
 
     def __post_init__(self) -> None:
         check_options(self, 'augmentation')

@@ -50,6 +50,8 @@ class ModelConfig:
     width_16: int = option(96, 'Channels of the decoders at stride 16', minimum=8, maximum=1024)
     width_8: int = option(64, 'Channels of the decoders at stride 8', minimum=8, maximum=1024)
     width_4: int = option(48, 'Channels of the decoders at stride 4', minimum=8, maximum=1024)
+    dropout: float = option(0.1, "Share of the decoders' channels that training switches off",
+                            minimum=0.0, maximum=0.9)
     input_size: int = option(768, 'Long side of the images at inference', unit='px', minimum=64,
                              maximum=8192)
 
@@ -72,7 +74,7 @@ class OptimizationConfig:
                                   minimum=0.0, maximum=1.0)
     encoder_factor: float = option(0.1, "The encoder's learning rate, relative to the decoders'",
                                    minimum=0.0, maximum=1.0)
-    weight_decay: float = option(0.01, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
+    weight_decay: float = option(0.05, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     clip_norm: float = option(5.0, 'Gradients are clipped to this norm', minimum=0.0)
     ema_decay: float = option(0.998, 'Decay of the moving average of the weights, for a step',
                               minimum=0.0, maximum=1.0)

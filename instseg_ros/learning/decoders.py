@@ -33,10 +33,12 @@ class Decoder(nn.Module):
         the output stride.
     outputs : int
         Channels of the result.
+    dropout : float
+        Share of channels that training switches off before the last layers.
     """
 
-    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
-                 outputs: int) -> None:
+    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int], outputs: int,
+                 dropout: float) -> None:
         super().__init__()
         self.strides = tuple(sorted(widths, reverse=True))
         first, *finer = self.strides
@@ -49,7 +51,8 @@ class Decoder(nn.Module):
             self.skips[str(stride)] = ConvBlock(channels[stride], skip, 1)
             self.joins[str(stride)] = ConvBlock(above + skip, widths[stride], 3)
             above = widths[stride]
-        self.head = nn.Sequential(ConvBlock(above, above, 3), nn.Conv2d(above, outputs, 1))
+        self.head = nn.Sequential(nn.Dropout2d(dropout), ConvBlock(above, above, 3),
+                                  nn.Dropout2d(dropout), nn.Conv2d(above, outputs, 1))
 
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:
         x = self.enter(features[self.strides[0]])
@@ -67,11 +70,12 @@ class SemanticDecoder(nn.Module):
     """
 
     def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
-                 classes: int) -> None:
+                 classes: int, dropout: float) -> None:
         super().__init__()
         self.deepest = max(channels)
         self.coarse = nn.Conv2d(channels[self.deepest], classes, 1)
-        self.residual = Decoder(channels=channels, widths=widths, outputs=classes)
+        self.residual = Decoder(channels=channels, widths=widths, outputs=classes,
+                                dropout=dropout)
         # Training starts from the coarse guess alone.
         nn.init.zeros_(self.residual.head[-1].weight)
         nn.init.zeros_(self.residual.head[-1].bias)
@@ -84,8 +88,9 @@ class SemanticDecoder(nn.Module):
 class CenterDecoder(Decoder):
     """One logit a pixel: the confidence to be the center of an instance."""
 
-    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int]) -> None:
-        super().__init__(channels=channels, widths=widths, outputs=1)
+    def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
+                 dropout: float) -> None:
+        super().__init__(channels=channels, widths=widths, outputs=1, dropout=dropout)
         # Centers are rare: start from a low prior, as in Lin et al., "Focal Loss for Dense Object
         # Detection", ICCV 2017, section 4.1, so that the background doesn't swamp the first steps.
         nn.init.constant_(self.head[-1].bias, -4.0)
@@ -103,8 +108,8 @@ class EmbeddingDecoder(Decoder):
     position_unit = 8.0
 
     def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
-                 size: int) -> None:
-        super().__init__(channels=channels, widths=widths, outputs=size)
+                 size: int, dropout: float) -> None:
+        super().__init__(channels=channels, widths=widths, outputs=size, dropout=dropout)
         self.position_scale = nn.Parameter(torch.tensor(0.7))
 
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:

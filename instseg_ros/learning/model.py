@@ -36,15 +36,17 @@ class InstanceSegmentationNetwork(nn.Module):
         Length of a pixel's embedding.
     widths : dict of int to int
         Stride and channels of the decoders' levels; the smallest stride is the output stride.
+    dropout : float
+        Share of the decoders' channels that training switches off.
     """
 
     def __init__(self, *, encoder: Encoder, classes: int, embedding_size: int,
-                 widths: Mapping[int, int]) -> None:
+                 widths: Mapping[int, int], dropout: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.output_stride = min(widths)
         self.size_multiple = max(32, 2 * max(encoder.channels))
-        parts = {'channels': encoder.channels, 'widths': widths}
+        parts = {'channels': encoder.channels, 'widths': widths, 'dropout': dropout}
         self.semantic = SemanticDecoder(classes=classes, **parts)
         self.center = CenterDecoder(**parts)
         self.embedding = EmbeddingDecoder(size=embedding_size, **parts)

@@ -32,7 +32,8 @@ def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork:
     """Return the network of a configuration, with random weights."""
     return InstanceSegmentationNetwork(
         encoder=build_encoder(config.model.encoder), classes=len(config.data.classes),
-        embedding_size=config.model.embedding_size, widths=config.model.widths)
+        embedding_size=config.model.embedding_size, widths=config.model.widths,
+        dropout=config.model.dropout)
 
 
 class TrainingModule(lightning.LightningModule):
