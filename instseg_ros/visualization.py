@@ -60,7 +60,7 @@ def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> n
     _tint_instances(picture, segmentation)
     taken = np.zeros(picture.shape[:2], np.bool_)
     for instance in segmentation.instances:
-        _draw_plate(picture, instance, taken)
+        _draw_plate(picture, instance, segmentation.instance_ids, taken)
     return picture
 
 
@@ -125,7 +125,8 @@ def _blend(picture: np.ndarray, colors: np.ndarray, mask: np.ndarray, opacity: f
     cv2.copyTo(mixed, mask.view(np.uint8), picture)
 
 
-def _draw_plate(picture: np.ndarray, instance: Instance, taken: np.ndarray) -> None:
+def _draw_plate(picture: np.ndarray, instance: Instance, instance_ids: np.ndarray,
+                taken: np.ndarray) -> None:
     """Write class, id and score near an instance, where no stronger one's plate is if possible."""
     height, width = picture.shape[:2]
     scale = FONT_SCALE * max(1.0, min(height, width) / 480)
@@ -134,10 +135,10 @@ def _draw_plate(picture: np.ndarray, instance: Instance, taken: np.ndarray) -> N
     (text_width, text_height), below = cv2.getTextSize(text, FONT, scale, thickness)
     plate_height = text_height + below + 2 * PADDING
     plate_width = text_width + 2 * PADDING
-    box_left, box_top, _, box_bottom = instance.box_xyxy
-    left = max(0, min(box_left, width - plate_width))
+    middle, upper, lower = _extent_at_center(instance, instance_ids)
+    left = max(0, min(middle - plate_width // 2, width - plate_width))
     tops = [max(0, min(top, height - plate_height)) for top in (
-        box_top - plate_height, box_top, box_bottom - plate_height, box_bottom)]
+        upper - plate_height, upper, lower - plate_height, lower)]
     free = [top for top in tops
             if not taken[top:top + plate_height, left:left + plate_width].any()]
     top = free[0] if free else tops[0]
@@ -149,3 +150,14 @@ def _draw_plate(picture: np.ndarray, instance: Instance, taken: np.ndarray) -> N
     bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 128
     cv2.putText(picture, text, (left + PADDING, top + PADDING + text_height), FONT, scale,
                 (0, 0, 0) if bright else (255, 255, 255), thickness, cv2.LINE_AA)
+
+
+def _extent_at_center(instance: Instance, instance_ids: np.ndarray) -> tuple[int, int, int]:
+    """Return column, top and bottom of an instance at its center.
+
+    The box won't do: a few stray pixels take its corner far away from the object.
+    """
+    left, top, right, bottom = instance.box_xyxy
+    column = min(max(round(instance.center_yx[1]), left), right - 1)
+    rows = np.flatnonzero(instance_ids[top:bottom, column] == instance.instance_id)
+    return (column, top + rows[0], top + rows[-1] + 1) if len(rows) else (column, top, bottom)

@@ -1,4 +1,6 @@
 """Overlays show what was found, where it was found, and change nothing else."""
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -67,20 +69,31 @@ def test_classes_without_instances_are_tinted_weakly():
 
 
 def plate(picture, number):
-    """Return rows and columns of the pixels outside the masks in an instance's colour."""
+    """Return rows and columns of the pixels in an instance's very colour: plate and outline."""
     return np.nonzero((picture == instance_color(number)).all(axis=2))
 
 
 def test_plates_name_the_instance_above_its_mask():
     image, result = scene([(100, 100, 300, 300)])
     picture = overlay(image, result, INFO)
-    above = picture[80:100, 95:250]
+    above = picture[80:100, 100:300]
     assert (above == instance_color(1)).all(axis=2).sum() > 500
     # Letters: pixels on the plate that are neither plate nor background.
     rows, columns = plate(picture, 1)
-    text = picture[rows.min():100, 100:columns[rows < 100].max() + 1]
+    columns = columns[rows < 100]
+    assert columns.min() + columns.max() == pytest.approx(400, abs=2)  # over the middle
+    text = picture[rows.min():100, columns.min():columns.max() + 1]
     assert (text != instance_color(1)).any(axis=2).sum() > 50
     assert 10 <= 100 - rows.min() <= 24  # readable, and no banner, at 640 x 480
+
+
+def test_stray_pixels_do_not_take_the_plate_away():
+    image, result = scene([(300, 200, 400, 300)])
+    result.semantic_ids[10, 10] = result.instance_ids[10, 10] = 1
+    stray = dataclasses.replace(result.instances[0], box_xyxy=(10, 10, 400, 300))
+    result = dataclasses.replace(result, instances=(stray,))
+    picture = overlay(image, result, INFO)
+    assert (picture[175:200, 280:420] == instance_color(1)).all(axis=2).sum() > 500
 
 
 @pytest.mark.parametrize('box', [(0, 0, 30, 30), (610, 0, 640, 20), (630, 470, 640, 480),
@@ -94,11 +107,10 @@ def test_plates_stay_inside_the_image(box):
 
 def test_plates_of_neighbours_do_not_cover_each_other():
     image, result = scene([(200, 200, 230, 300), (235, 200, 265, 300)])
-    picture = overlay(image, result, INFO)
-    outside = result.instance_ids == 0
-    counts = [((picture == instance_color(number)).all(axis=2) & outside).sum()
-              for number in (1, 2)]
-    assert min(counts) > 500
+    together = overlay(image, result, INFO)
+    for number, instance in enumerate(result.instances, start=1):
+        alone = overlay(image, dataclasses.replace(result, instances=(instance,)), INFO)
+        assert len(plate(together, number)[0]) > 0.95 * len(plate(alone, number)[0])
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (3, 500), (500, 3), (1080, 1920)])
