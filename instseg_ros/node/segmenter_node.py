@@ -94,6 +94,8 @@ class SegmenterNode(LifecycleNode):
             path = Path(configs.node.model) if configs.node.model else default_model()
             self._model = str(path.absolute())
             self._converter = find_converter()
+            self.get_logger().info(f'loading {self._model}; the first time on a machine, code is '
+                                   'compiled for a while')
             self._segmenter = self.load(path)
         # Whatever is wrong with a model or an installation: the node stays, unconfigured.
         except Exception as error:
@@ -101,7 +103,7 @@ class SegmenterNode(LifecycleNode):
             self._free()
             return FAILURE
         self._outputs = Outputs(self, self._segmenter.model_info, self._warn)
-        self.get_logger().info(f'model {self._model}, provider {self._segmenter.provider}, '
+        self.get_logger().info(f'configured: provider {self._segmenter.provider}, '
                                f'images by {self._converter.name}')
         return super().on_configure(state)
 
