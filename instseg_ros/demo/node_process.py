@@ -14,7 +14,7 @@ from instseg_ros.errors import UserError
 
 MODULE = 'instseg_ros.node.main'
 LOG_LINES_SHOWN = 15
-SECONDS_TO_END = 10.0
+SECONDS_TO_END = 5.0
 
 
 class NodeProcess:
@@ -64,7 +64,10 @@ class NodeProcess:
         return UserError(f'{what}; the last lines of its log:\n{text}')
 
     def stop(self) -> int:
-        """End the node as Ctrl-C would, by force if it takes too long; return its exit code."""
+        """End the node as Ctrl-C would, by force if it takes too long; return its exit code.
+
+        A node that ends by itself takes its shared memory with it.
+        """
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
@@ -75,6 +78,4 @@ class NodeProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if kind is not None and self._process.poll() is None:
-            self._process.kill()  # nobody waits for the result any more
         self.stop()
