@@ -103,7 +103,9 @@ def node_parameters(args: argparse.Namespace) -> dict[str, Any]:
     values = vars(args)
     parameters = {f'{part}.{option.name}': values[f'{part}.{option.name}']
                   for part, config in CONFIGS.items() for option in options_of(config)}
-    parameters.update(image_reliability='reliable', image_depth=max(1, args.in_flight))
+    # In real time the newest frame wins; otherwise every frame that is sent has to wait its turn.
+    depth = 1 if args.rate else args.in_flight
+    parameters.update(image_reliability='reliable', image_depth=depth)
     if args.model:
         if not args.model.is_file():
             raise FileNotFoundError(f'{args.model}: no such file')

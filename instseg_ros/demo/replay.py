@@ -115,7 +115,7 @@ class Replay:
             for _, bag_time, data in chain([first], frames):
                 if self.rate:
                     due = start + (bag_time - first[1]) / NANOSECONDS / self.rate
-                    self._spin_until(due, graph, process)
+                    self._spin_until(due, graph, process, ledger)
                 else:
                     self._drain(self.in_flight - 1, graph, process, ledger)
                 times[stamp_of(data)] = bag_time
@@ -133,22 +133,25 @@ class Replay:
             process.stop()
             return ledger, graph.diagnostics
 
-    def _spin_until(self, due: float, graph: Graph, process: NodeProcess) -> None:
-        process.check()
+    def _spin_until(self, due: float, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
         while time.monotonic() < due:
             graph.spin(min(POLL, due - time.monotonic()))
-            process.check()
+            self._check(graph, process, ledger)
 
     def _drain(self, most: int, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
         """Wait until at most `most` frames are in flight."""
         while ledger.in_flight > most:
             graph.spin(POLL)
-            process.check()
-            ledger.settle(dropped_frames(graph.diagnostics), time.monotonic())
-            if ledger.in_flight and time.monotonic() - ledger.last_event > self.timeout:
-                raise process.failure(
-                    f'the node stalled: no result for {self.timeout:g} s after '
-                    f'{ledger.frames_out} of {ledger.frames_in} frames')
+            self._check(graph, process, ledger)
+
+    def _check(self, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
+        """Take note of what the node says it dropped; raise `UserError` if it ended or stalled."""
+        process.check()
+        ledger.settle(dropped_frames(graph.diagnostics), time.monotonic())
+        if ledger.in_flight and time.monotonic() - ledger.last_event > self.timeout:
+            raise process.failure(
+                f'the node stalled: no result for {self.timeout:g} s after {ledger.frames_out} of '
+                f'{ledger.frames_in} frames')
 
 
 def dropped_frames(diagnostics: Mapping[str, str]) -> int:

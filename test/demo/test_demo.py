@@ -199,14 +199,28 @@ def test_bad_frames_of_a_bag_are_counted_and_the_good_ones_come_back(tiny_model,
     assert {entry.name for entry in out.iterdir()} == FILES - {'camera.mcap'}
 
 
+def test_at_a_rate_that_is_too_high_frames_are_dropped_and_counted(video, tiny_model, tmp_path):
+    out = tmp_path / 'out'
+    code, text = run_demo('--video', video, '--model', tiny_model, '--out', out, '--rate', 1000)
+    assert code == 0, text
+    report = json.loads((out / 'report.json').read_text())
+    assert report['frames_in'] == COUNT
+    assert report['frames_dropped'] > 0
+    assert report['frames_out'] == COUNT - report['frames_dropped']
+    frames = [json.loads(line)['frame']
+              for line in (out / 'instances.jsonl').read_text().splitlines()]
+    assert len(frames) == report['frames_out']
+    assert frames == sorted(set(frames)) and frames[-1] == COUNT - 1  # the newest frame wins
+
+
 @pytest.mark.parametrize('interruption, code, words', [
     (signal.SIGINT, 130, 'interrupted'), (signal.SIGTERM, 130, 'interrupted'),
     (None, 1, 'the node stalled: no result for 1 s')])
 def test_the_node_never_outlives_the_demo(video, tiny_model, tmp_path, interruption, code, words):
     """The demo is interrupted, or the node stops to answer, in the middle of the video."""
     out = tmp_path / 'out'
-    process = start_demo('--video', video, '--model', tiny_model, '--out', out, '--rate', 1,
-                         '--timeout', 1)
+    process = start_demo('--video', video, '--model', tiny_model, '--out', out, '--rate', 0.2,
+                         *([] if interruption else ['--timeout', 1]))
     wait_for(process, 'live over DDS')
     node, = children(process)
     if interruption:
