@@ -153,7 +153,9 @@ def test_bad_inputs_do_not_stop_the_good_ones(run, tmp_path, capsys):
     assert files(tmp_path / 'out') == {'instances.jsonl', 'overlay/good.png', 'semantic/good.png',
                                        'instance/good.png'}
     assert [record['source'] for record in read_records(tmp_path / 'out')] == [str(good)]
-    errors = [line for line in capsys.readouterr().err.splitlines() if 'error:' in line]
+    printed = capsys.readouterr()
+    assert '1 of 5 inputs segmented' in printed.out
+    errors = [line for line in printed.err.splitlines() if 'error:' in line]
     for words in ('torn.png: expected an image', 'notes.mp4: expected a video',
                   'gone.png: no such file', 'empty: no image or video in this folder'):
         assert sum(words in line for line in errors) == 1
@@ -170,7 +172,9 @@ def test_a_video_that_breaks_off_is_kept_as_far_as_it_goes_and_reported(run, tmp
     assert run(path) == 1
     count = len(read_records(tmp_path / 'out'))
     assert 0 < count < 20
-    assert f'only {count} of 20 frames could be decoded' in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert '1 of 1 inputs segmented' in printed.out
+    assert f'only {count} of 20 frames could be decoded' in printed.err
     assert len(files(tmp_path / 'out' / 'semantic')) == count
 
 

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     sources, problems = find_sources(args.inputs)
     segmenter = Segmenter.from_onnx(args.model, **configs_of(args))
-    done = 0
+    done, count = 0, len(sources) + len(problems)
     total = sum(count_frames(source) for source in sources)
     with replacing(args.out / 'instances.jsonl') as temporary, \
             tqdm(total=total, unit='frame', dynamic_ncols=True) as progress:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError('; '.join(problems))
     for problem in problems:
         print(f'instseg segment: error: {problem}', file=sys.stderr)
-    print(f'{done} of {done + len(problems)} inputs segmented; see {args.out}')
+    print(f'{done} of {count} inputs segmented; see {args.out}')
     return 1 if problems else 0
 
 
