@@ -1,6 +1,7 @@
 """The executable `segmenter`: one node in a process of its own."""
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Sequence
 
@@ -16,6 +17,17 @@ from instseg_ros.node.segmenter_node import SegmenterNode
 
 
 def main(args: Sequence[str] | None = None) -> int:
+    """Be the executable: run the node, and let no further signal disturb the end."""
+    try:
+        return run(args)
+    finally:
+        # Ending may take a while on a busy computer. Who sends a second signal meanwhile, as
+        # "ros2 launch" does, wants nothing else than what is going on already.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def run(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM and return the exit code.
 
     Returns

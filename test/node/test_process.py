@@ -81,8 +81,8 @@ def test_a_wrong_parameter_is_one_sentence_and_code_1(start):
 
 @pytest.mark.parametrize('parameter', ['image_depth:=0', 'grouping.center_threshold:=high'])
 def test_a_value_of_the_wrong_type_or_range_is_one_sentence_too(rclpy, parameter, capsys):
-    from instseg_ros.node.main import main
-    assert main(['segmenter', '--ros-args', '-p', parameter]) == 1
+    from instseg_ros.node.main import run
+    assert run(['segmenter', '--ros-args', '-p', parameter]) == 1
     error = capsys.readouterr().err
     assert error.startswith('segmenter: error: ')
     assert parameter.partition(':')[0] in error

@@ -1,0 +1,41 @@
+"""Write config/segmenter.yaml from the declarations of the options; run it when they change."""
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import yaml
+
+from instseg_ros.core.config import options_of
+from instseg_ros.node.parameters import SECTIONS
+
+PATH = Path(__file__).resolve().parents[1] / 'config' / 'segmenter.yaml'
+HEAD = """\
+# Every parameter of the node with its default: "ros2 launch instseg_ros segmenter.launch.py
+# params_file:=..." takes a copy of this file. Left out ones keep their defaults. The launch file
+# decides about autostart itself.
+/**:
+  ros__parameters:
+"""
+WIDTH = 99
+
+
+def main() -> None:
+    """Write the file."""
+    lines = []
+    for section, config in SECTIONS.items():
+        indent = ' ' * (6 if section else 4)
+        if section:
+            lines.append(f'    {section}:')
+        for item in options_of(config):
+            text = item.help + (f'; one of {", ".join(item.choices)}' if item.choices else '')
+            text += f' [{item.unit}]' if item.unit else ''
+            lines += textwrap.wrap(text, WIDTH, initial_indent=f'{indent}# ',
+                                   subsequent_indent=f'{indent}# ')
+            value = yaml.safe_dump({item.name: item.default}).strip()
+            lines.append(indent + value)
+    PATH.write_text(HEAD + '\n'.join(lines) + '\n')
+
+
+if __name__ == '__main__':
+    main()
