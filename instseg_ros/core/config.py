@@ -112,14 +112,14 @@ class RefinementConfig:
                          choices=REFINEMENT_METHODS)
     backend: str = option('compiled', 'What computes superpixels; skimage is the slow reference',
                           choices=REFINEMENT_BACKENDS)
-    superpixel_size: float = option(2.0, 'Side of a superpixel', unit='output pixels',
+    superpixel_size: float = option(3.0, 'Side of a superpixel', unit='output pixels',
                                     minimum=1.0, maximum=16.0)
-    compactness: float = option(10.0, 'Weight of distance against Lab colour in a superpixel; '
+    compactness: float = option(5.0, 'Weight of distance against colour in a superpixel; '
                                 'higher means squarer', minimum=0.1, maximum=1000.0)
     iterations: int = option(5, 'Updates of the superpixels', minimum=1, maximum=100)
     purity: float = option(0.75, 'A superpixel changes its pixels only if more than this share '
                            'of them votes for one label', minimum=0.5, maximum=1.0)
-    color_sigma: float = option(20.0, 'Width of the bilateral weight over colour, about in units '
+    color_sigma: float = option(10.0, 'Width of the bilateral weight over colour, about in units '
                                 'of Lab', minimum=0.1, maximum=1000.0)
     threads: int = option(0, 'Threads of the refinement; 0 takes one for each core',
                           minimum=0, maximum=1024)
