@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instseg_ros.node import conversions
@@ -121,6 +121,7 @@ def test_yuv_is_decoded(converter, encoding, order):
     np.testing.assert_allclose(result.astype(int), rgb, atol=4)
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(ENCODINGS)), height=st.integers(3, 9),
        width=st.integers(2, 5).map(lambda half: 2 * half), padding=st.integers(1, 5),
        seed=st.integers(0, 99))
@@ -136,6 +137,7 @@ def test_padding_of_rows_changes_no_pixel(name, height, width, padding, seed):
         to_rgb(message(pixels, name), converter))
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(ENCODINGS)), height=st.integers(0, 4),
        width=st.integers(0, 4), step=st.integers(0, 40), size=st.integers(0, 170),
        bigendian=st.integers(0, 255))

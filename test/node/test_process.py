@@ -24,7 +24,7 @@ class Process:
         """Send a signal, wait, and return exit code and output."""
         if number is not None:
             self._process.send_signal(number)
-        code = self._process.wait(timeout=30)
+        code = self._process.wait(timeout=120)
         return code, self._log.read_text()
 
     def lives(self):
