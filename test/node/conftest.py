@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 TIMEOUT = 120.0
-"""Seconds after which something that a test waits for counts as missing; a busy machine takes half a
-minute only to import what a node needs."""
+"""Seconds after which something that a test waits for counts as missing; a busy machine takes half
+a minute only to import what a node needs."""
 
 OBSERVER = 'observer'
 DOMAIN_ID = 1 + os.getpid() % 100
