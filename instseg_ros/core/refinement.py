@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core import reference_slic
 from instseg_ros.core.bands import run_in_bands, thread_count
 from instseg_ros.core.bilateral import vote_among_neighbors
 from instseg_ros.core.compiled import compiled
@@ -63,6 +62,7 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
     if config.method == 'bilateral':
         vote_among_neighbors(image, *nearest, scale, config.color_sigma, threads, *result)
     elif config.backend == 'skimage':
+        from instseg_ros.core import reference_slic  # rarely wanted, and slow to import
         reference_slic.vote_in_superpixels(image, *nearest, config.superpixel_size / max(scale),
                                            config.compactness, config.iterations, config.purity,
                                            *result)
