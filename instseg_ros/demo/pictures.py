@@ -14,9 +14,9 @@ from instseg_ros.bags.results import read_results
 from instseg_ros.core.types import ModelInfo, Segmentation
 from instseg_ros.media import VideoWriter, write_image
 from instseg_ros.records import frame_record
-from instseg_ros.visualization import overlay
+from instseg_ros.visualization import contact_sheet, overlay
 
-SHEET_ROWS, SHEET_COLUMNS = 2, 3
+SHEET_FRAMES, SHEET_COLUMNS = 6, 3
 TILE_WIDTH = 768
 """Pixels; larger images are scaled down on the contact sheet."""
 
@@ -62,8 +62,7 @@ def make_pictures(images: Path, topic: str, results: Path, prefix: str, info: Mo
         Number of instances in all frames together.
     """
     tiles, total, done = [], 0, 0
-    sheet = SHEET_ROWS * SHEET_COLUMNS
-    chosen = {(2 * tile + 1) * count // (2 * sheet) for tile in range(sheet)}
+    chosen = {(2 * tile + 1) * count // (2 * SHEET_FRAMES) for tile in range(SHEET_FRAMES)}
     with BagReader(images) as image_bag, BagReader(results) as result_bag, \
             VideoWriter(folder / 'overlay.mp4', rate) as video, \
             (folder / 'instances.jsonl').open('w', encoding='utf-8') as records:
@@ -73,29 +72,18 @@ def make_pictures(images: Path, topic: str, results: Path, prefix: str, info: Mo
             records.write(frame_record(number, source, result.instances))
             total += len(result.instances)
             if done in chosen:
-                tiles.append(picture)
+                tiles.append(shrink(picture))
             done += 1
             on_frame()
     if done != count:
         raise BagError(f'{results}: expected results for {count} frames, got {done}')
-    write_image(folder / 'overlay.png', contact_sheet(tiles))
+    write_image(folder / 'overlay.png', contact_sheet(tiles, SHEET_COLUMNS))
     return total
 
 
-def contact_sheet(pictures: list[np.ndarray]) -> np.ndarray:
-    """Return pictures of one size side by side, row by row; missing ones stay black.
-
-    Parameters
-    ----------
-    pictures : list of (H, W, 3) uint8
-        At most 6.
-    """
-    height, width = pictures[0].shape[:2]
+def shrink(picture: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 scaled down to `TILE_WIDTH`, if it is wider."""
+    height, width = picture.shape[:2]
     scale = min(1.0, TILE_WIDTH / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    sheet = np.zeros((SHEET_ROWS * size[1], SHEET_COLUMNS * size[0], 3), np.uint8)
-    for number, picture in enumerate(pictures):
-        top, left = number // SHEET_COLUMNS * size[1], number % SHEET_COLUMNS * size[0]
-        sheet[top:top + size[1], left:left + size[0]] = cv2.resize(
-            picture, size, interpolation=cv2.INTER_AREA)
-    return sheet
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
