@@ -5,36 +5,38 @@ import signal
 import sys
 from typing import Sequence
 
-import rclpy
-from rclpy.exceptions import (
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-    ROSInterruptException,
-)
-from rclpy.executors import ExternalShutdownException
-
-from instseg_ros.node.segmenter_node import SegmenterNode
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Be the executable: run the node, and let no further signal disturb the end."""
+    """Be the executable: end with code 0 and without noise whenever SIGINT or SIGTERM comes."""
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)  # rclpy hands them on to these
     try:
         return run(args)
+    except KeyboardInterrupt:
+        return 0
     finally:
         # Ending may take a while on a busy computer. Who sends a second signal meanwhile, as
         # "ros2 launch" does, wants nothing else than what is going on already.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM and return the exit code.
+    """Run the node until the ROS context is shut down or a KeyboardInterrupt comes.
 
     Returns
     -------
     int
         0; or 1 if the node could not be made, with the reason on stderr.
     """
+    # Not at the top: it takes seconds, and a signal may come meanwhile.
+    import rclpy
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
+    from instseg_ros.node.segmenter_node import SegmenterNode
+
     node = None
     try:
         rclpy.init(args=args)
@@ -42,17 +44,16 @@ def run(args: Sequence[str] | None = None) -> int:
         if node.autostart:
             node.start()
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException, ROSInterruptException):
+    except KeyboardInterrupt:
         return 0
-    except (ValueError, InvalidParameterTypeException, InvalidParameterValueException) as error:
-        if node is not None:
+    except Exception as error:
+        if node is not None and not rclpy.ok():
+            return 0  # whatever went on when the signal came could not go on without the context
+        if node is not None or not isinstance(error, (
+                ValueError, InvalidParameterTypeException, InvalidParameterValueException)):
             raise
         print(f'segmenter: error: {error}', file=sys.stderr)
         return 1
-    except Exception:
-        if rclpy.ok():
-            raise
-        return 0  # whatever went on when the signal came could not go on without the context
     finally:
         if node is not None:
             node.destroy_node()

@@ -91,7 +91,8 @@ class SegmenterNode(LifecycleNode):
         self._statistics = Statistics()
         configs = self._configs
         try:
-            path = Path(configs.node.model) if configs.node.model else default_model()
+            path = (Path(configs.node.model).expanduser() if configs.node.model
+                    else default_model())
             self._model = str(path.absolute())
             self._converter = find_converter()
             self.get_logger().info(f'loading {self._model}; the first time on a machine, code is '

@@ -72,6 +72,25 @@ def test_a_signal_before_it_is_configured_ends_it_as_well(graph, start):
     assert 'Traceback' not in output
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_is_as_good(number):
+    code = f"""
+import os, sys
+
+class Signal:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'rclpy':
+            os.kill(os.getpid(), {int(number)})
+
+sys.meta_path.insert(0, Signal())
+from instseg_ros.node.main import main
+sys.exit(main())
+"""
+    result = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+
+
 def test_a_wrong_parameter_is_one_sentence_and_code_1(start):
     code, output = start('image_reliability:=maybe').end()
     assert code == 1
