@@ -18,7 +18,7 @@ from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, ModelInfo, NetworkOu
 from instseg_ros.evaluation.panoptic import PanopticScore
 from instseg_ros.learning.targets import Targets
 
-CANDIDATE_THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.10, 0.95, 0.05), 2))
+CANDIDATE_THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.06, 0.96, 0.03), 2))
 """Raw confidences that are tried as the operating point."""
 
 FAINT = 0.05
@@ -47,7 +47,8 @@ class CalibrationReport:
     threshold : float
         Raw confidence that became `GroupingConfig.center_threshold`.
     quality : dict of float to float
-        Panoptic quality of the things (mean over classes) for each raw threshold.
+        Panoptic quality of the things, all classes together, for each raw threshold. (A mean over
+        classes would hang on the few objects of the rare ones.)
     images, candidates, centers : int
         Held-out images, peaks on them, and how many of these are right.
     """
@@ -129,8 +130,9 @@ def _quality(outputs: Sequence[NetworkOutput], targets: Sequence[Targets], info:
         predicted = assign_pixels(output, centers)
         score.update((target.semantic_ids, target.instance_ids),
                      (output.semantic_ids, predicted))
-    things = score.pq[list(info.thing_ids)]
-    return float(np.mean(things[~np.isnan(things)])) if not np.isnan(things).all() else 0.0
+    things = list(info.thing_ids)
+    weight = (score.found + (score.missed + score.false) / 2)[things].sum()
+    return float(score.iou_sum[things].sum() / weight) if weight else 0.0
 
 
 def _logit(probability: float) -> float:

@@ -22,7 +22,7 @@ OPSET = 18
 IR_VERSION = 8
 """Old enough for the ONNX Runtime releases of the oldest supported distribution."""
 
-PEAK_WINDOW = 3
+PEAK_WINDOW = 5
 """A center is the strongest pixel of a window of this side."""
 
 OUTPUTS = ('semantic_ids', 'semantic_confidence', 'center_heatmap', 'embedding')

@@ -23,15 +23,16 @@ class LossConfig:
 
     semantic_weight: float = option(1.0, 'Weight of the semantic loss', minimum=0.0)
     center_weight: float = option(1.0, 'Weight of the center loss', minimum=0.0)
-    embedding_weight: float = option(0.5, 'Weight of the embedding loss', minimum=0.0)
+    embedding_weight: float = option(1.0, 'Weight of the embedding loss', minimum=0.0)
     class_weight_power: float = option(0.5, 'Class weights are 1 / ln(1.1 + frequency) to this '
                                        'power', minimum=0.0, maximum=2.0)
     gamma: float = option(2.0, 'Exponent that modulates the center loss', minimum=0.0)
     center_positive_weight: float = option(4.0, 'Weight of center pixels against the others',
                                            minimum=0.0)
     delta_a: float = option(0.5, 'Attraction ends below this distance', minimum=0.0)
-    delta_b: float = option(GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
-                            'distance; grouping takes nearer centers for duplicates', minimum=0.0)
+    delta_b: float = option(2 * GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
+                            'distance; grouping takes centers for duplicates that are nearer than '
+                            'half of it', minimum=0.0)
     regularization: float = option(0.001, 'Weight of the L2 norm of the embeddings', minimum=0.0)
 
     def __post_init__(self) -> None:

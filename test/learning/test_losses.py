@@ -13,8 +13,8 @@ from instseg_ros.learning.losses import (
 from instseg_ros.learning.model import Prediction
 
 
-def test_repulsion_ends_where_grouping_stops_seeing_duplicates():
-    assert LossConfig().delta_b == GroupingConfig().duplicate_distance
+def test_duplicates_are_nearer_than_half_of_what_repulsion_aims_at():
+    assert LossConfig().delta_b == 2 * GroupingConfig().duplicate_distance
 
 
 def test_class_weights_favour_rare_classes_and_average_to_one():

@@ -11,7 +11,8 @@ import torch
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.encoders import EncoderConv2d, build_encoder
-from instseg_ros.learning.export import ExportedNetwork, export_onnx, model_info
+from instseg_ros.learning.export import (
+    PEAK_WINDOW, ExportedNetwork, export_onnx, model_info)
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
 
 CLASSES = ('background', 'person', 'bicycle', 'car', 'motorcycle')
@@ -112,6 +113,7 @@ def test_only_local_maxima_of_the_centers_are_exported():
     raw = ExportedNetwork(network, Calibration()).eval().predict(image).center_heatmap
     with torch.no_grad():
         logits = network(image.permute(2, 0, 1)[None].float()).center[0].numpy()
-    padded = np.pad(logits, 1, constant_values=-np.inf)
-    windows = np.stack([padded[y:y + 16, x:x + 16] for y in range(3) for x in range(3)])
+    padded = np.pad(logits, PEAK_WINDOW // 2, constant_values=-np.inf)
+    windows = np.stack([padded[y:y + 16, x:x + 16]
+                        for y in range(PEAK_WINDOW) for x in range(PEAK_WINDOW)])
     assert np.array_equal(raw > 0, logits >= windows.max(0))
