@@ -50,6 +50,10 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
             raise ValueError(f'{name}: expected at least one pixel, got shape {array.shape}')
     if not all(np.isfinite(value) and value > 0 for value in scale):
         raise ValueError(f'scale: expected two positive numbers, got {scale}')
+    scale = float(scale[0]), float(scale[1])
+    # One layout for the kernels: each other one would be compiled anew, in the middle of a video.
+    image, semantic_ids, instance_ids = (
+        np.require(array, requirements='CW') for array in (image, semantic_ids, instance_ids))
     rows = nearest_index(image.shape[0], semantic_ids.shape[0], scale[0])
     columns = nearest_index(image.shape[1], semantic_ids.shape[1], scale[1])
     threads = thread_count(config.threads)
@@ -68,7 +72,7 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
                                            *result)
     else:
         vote_in_superpixels(image, *nearest, cell_side(config.superpixel_size, scale),
-                            config.compactness, config.iterations, config.purity, threads,
+                            config.compactness, config.iterations, float(config.purity), threads,
                             *result)
     return result
 

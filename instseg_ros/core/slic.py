@@ -5,8 +5,8 @@ PAMI 2012: k-means over colour and position in which a pixel looks only at the s
 own and the 8 adjacent cells of a regular grid. What is done differently, for speed:
 
 - Only cells near a boundary of the label map take part: elsewhere all votes agree anyway.
-- Superpixels are fitted to 4x4 samples a cell (means of pixels), whatever the cell's size, and
-  vote with them; full resolution matters only when pixels choose their superpixel at the end.
+- Superpixels are fitted to 4x4 samples a cell (means of pixels; beyond the border of the image
+  its last pixels again), whatever the cell's size, and vote with them; full resolution matters only when pixels choose their superpixel at the end.
 - Colour is luma and chroma, linear in RGB and scaled to about the range of Lab.
 
 Strategy: the active cells are numbered, and everything is stored by cell number, the 16 samples
@@ -27,9 +27,10 @@ from instseg_ros.core.pixels import color_matrix, first_index
 SIDE = 4  # samples along one side of a cell
 SAMPLES = SIDE * SIDE
 SUPPORT = 3
-"""A pixel takes a label only if so many of the 3x3 output pixels around it have it."""
+"""A pixel takes a label only if so many of the 3x3 output pixels around it have it. (Ours.)"""
 
 _FAR = np.float32(1e6)
+
 
 def cell_side(superpixel_size: float, scale: tuple[float, float]) -> int:
     """Return the side of a cell in image pixels, at least one pixel a sample."""

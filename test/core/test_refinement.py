@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from numba.core.event import install_recorder
 
 from instseg_ros.core.config import (
     REFINEMENT_BACKENDS, REFINEMENT_METHODS, RefinementConfig)
@@ -195,6 +195,21 @@ def test_views_give_what_their_copies_give(method):
                  (0.25, 0.25), config)
     np.testing.assert_array_equal(got[0], want[0])
     np.testing.assert_array_equal(got[1], want[1])
+
+
+@pytest.mark.parametrize('method', REFINEMENT_METHODS)
+def test_kernels_are_compiled_for_the_first_image_only(method):
+    image, semantic_ids, instance_ids, _ = disc_scene(4, 3)
+    refine(image, semantic_ids, instance_ids, (0.25, 0.25), RefinementConfig(method=method))
+    frozen = image.copy()
+    frozen.setflags(write=False)
+    with install_recorder('numba:compile') as compilations:
+        for other, scale, purity in [(frozen, (0.25, 0.25), 1), (image[:, ::-1], (1, 0.25), 0.5),
+                                     (np.asfortranarray(image), (np.float32(0.2), 1 / 3), 0.75),
+                                     (image[:1, :1], (0.25, 0.25), 0.75)]:
+            refine(other, semantic_ids, instance_ids, scale,
+                   RefinementConfig(method=method, purity=purity, threads=2))
+    assert not compilations.buffer
 
 
 @pytest.mark.parametrize('change, message', [
