@@ -6,15 +6,16 @@ own and the 8 adjacent cells of a regular grid. What is done differently, for sp
 
 - Only cells near a boundary of the label map take part: elsewhere all votes agree anyway.
 - Superpixels are fitted to 4x4 samples a cell (means of pixels; beyond the border of the image
-  its last pixels again), whatever the cell's size, and vote with them; full resolution matters only when pixels choose their superpixel at the end.
+  its last pixels again), whatever the cell's size, and vote with them; full resolution matters
+  only when pixels choose their superpixel at the end.
 - Colour is luma and chroma, linear in RGB and scaled to about the range of Lab.
 
 Strategy: the active cells are numbered, and everything is stored by cell number, the 16 samples
 of a cell side by side, so that the inner loops run over 16 contiguous values. `neighbors[n, k]`
-is the cell at (k // 3 - 1, k % 3 - 1) from cell n; cells that take no part have the number `count`,
-whose superpixel is so far away that no pixel takes it and whose sums stay 0. Superpixel n is the
-one that started in cell n; a sample knows its superpixel as k, relative to its cell. Positions
-are measured in cells from the corner of the sample's or the superpixel's own cell.
+is the cell at (k // 3 - 1, k % 3 - 1) from cell n; cells that take no part have the number
+`count`, whose superpixel is so far away that no pixel takes it and whose sums stay 0. Superpixel n
+is the one that started in cell n; a sample knows its superpixel as k, relative to its cell.
+Positions are measured in cells from the corner of the sample's or the superpixel's own cell.
 """
 from __future__ import annotations
 
