@@ -102,7 +102,7 @@ def active_cells(codes, rows, columns, side):
     first_column = first_index(columns, codes.shape[1])
     active = np.zeros((-(-len(rows) // side) + 2, -(-len(columns) // side) + 2), np.bool_)
     _mark_boundaries(codes, first_row, first_column, side, active)
-    cells = np.argwhere(active[1:-1, 1:-1]).astype(np.int32)
+    cells = np.argwhere(active[1:-1, 1:-1]).astype(np.int32, order='C')
     numbers = np.full(active.shape, len(cells), np.int32)
     numbers[cells[:, 0] + 1, cells[:, 1] + 1] = np.arange(len(cells), dtype=np.int32)
     return numbers, cells
