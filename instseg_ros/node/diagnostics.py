@@ -42,7 +42,7 @@ class Statistics:
         self._latency = 0.0
         self._recent_out = 0
         self._recent_latency = 0.0
-        self._recent_level = DiagnosticStatus.OK
+        self._recent_level = self._lasting_level = DiagnosticStatus.OK
 
     def frame_arrived(self, info: Mapping[str, Any], now: float) -> None:
         """Count an image, and the ones before it of the same publisher that never came.
@@ -85,6 +85,11 @@ class Statistics:
         self.last_error = reason
         self._recent_level = max(self._recent_level, level)
 
+    def note_lasting(self, reason: str, level: bytes) -> None:
+        """Remember what stays wrong until somebody acts, for every report from now on."""
+        self.last_error = reason
+        self._lasting_level = max(self._lasting_level, level)
+
     def report(self, now: float) -> tuple[bytes, dict[str, str]]:
         """Return level and values, and begin the next period.
 
@@ -100,7 +105,7 @@ class Statistics:
         values['latency_ms'] = f'{self._latency * MILLISECONDS:.3f}'
         for stage, seconds in self._stage_seconds.items():
             values[f'stage_ms.{stage}'] = f'{seconds / self.frames_out * MILLISECONDS:.3f}'
-        level = self._recent_level
+        level = max(self._recent_level, self._lasting_level)
         self._reported, self._recent_out, self._recent_latency = now, 0, 0.0
         self._recent_level = DiagnosticStatus.OK
         return level, values

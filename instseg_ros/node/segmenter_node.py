@@ -203,11 +203,11 @@ class SegmenterNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _fail(self, reason: str) -> None:
-        self._statistics.note(reason, DiagnosticStatus.ERROR)
+        self._statistics.note_lasting(reason, DiagnosticStatus.ERROR)
         self.get_logger().error(reason)
 
     def _warn(self, reason: str) -> None:
-        self._statistics.note(reason, DiagnosticStatus.WARN)
+        self._statistics.note_lasting(reason, DiagnosticStatus.WARN)
         self.get_logger().warning(reason)
 
     def _silence(self) -> str:

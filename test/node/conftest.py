@@ -39,7 +39,10 @@ class Graph:
         self.observer = rclpy.create_node(OBSERVER, context=self.context)
         self.add(self.observer)
         self.node = None
-        self.received = {}
+        # Made before the node: a service does not answer a client that it has not discovered yet,
+        # and says nothing about that.
+        self._clients = {name: self.observer.create_client(kind, f'/segmenter/{name}')
+                         for name, kind in service_types().items()}
 
     def add(self, node):
         self.executor.add_node(node)
@@ -63,33 +66,28 @@ class Graph:
             assert time.monotonic() < end, f'{what} did not happen within {TIMEOUT:g} s'
             self.executor.spin_once(timeout_sec=0.05)
 
-    def call(self, service_type, name, request):
-        client = self.observer.create_client(service_type, name)
+    def call(self, name, **fields):
+        """Call a service of the node and return its answer."""
+        client = self._clients[name]
         self.spin_until(client.service_is_ready, name)
-        answer = client.call_async(request)
+        answer = client.call_async(client.srv_type.Request(**fields))
         self.spin_until(answer.done, f'an answer of {name}')
-        self.observer.destroy_client(client)
         return answer.result()
 
     def change_state(self, transition):
         """Return whether the node took a transition, for example 'configure'."""
         from lifecycle_msgs.msg import Transition
-        from lifecycle_msgs.srv import ChangeState
         number = getattr(Transition, f'TRANSITION_{transition.upper()}')
-        return self.call(ChangeState, '/segmenter/change_state', ChangeState.Request(
-            transition=Transition(id=number))).success
+        return self.call('change_state', transition=Transition(id=number)).success
 
     def state(self):
-        from lifecycle_msgs.srv import GetState
-        return self.call(GetState, '/segmenter/get_state',
-                         GetState.Request()).current_state.label
+        return self.call('get_state').current_state.label
 
     def set_parameter(self, name, value):
         """Return why the node refuses; empty if it does not."""
-        from rcl_interfaces.srv import SetParameters
         from rclpy.parameter import Parameter
-        result = self.call(SetParameters, '/segmenter/set_parameters', SetParameters.Request(
-            parameters=[Parameter(name, value=value).to_parameter_msg()])).results[0]
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        result = self.call('set_parameters', parameters=[parameter]).results[0]
         return '' if result.successful else result.reason
 
     def listen(self, message_type, topic, qos=None):
@@ -99,6 +97,10 @@ class Graph:
         subscription = self.observer.create_subscription(
             message_type, topic, messages.append, qos or QoSProfile(depth=100))
         self.spin_until(lambda: subscription.get_publisher_count() > 0, f'a publisher of {topic}')
+        # Each end discovers the other by itself.
+        for publisher in self.node.publishers if self.node else ():
+            if publisher.topic_name == topic:
+                self.spin_until(lambda: publisher.get_subscription_count() > 0, topic)
         return messages
 
     def listen_to_results(self):
@@ -114,12 +116,22 @@ class Graph:
         from sensor_msgs.msg import Image
         publisher = self.observer.create_publisher(Image, '/image', qos or QoSProfile(depth=50))
         self.spin_until(lambda: publisher.get_subscription_count() > 0, 'a subscription to images')
+        for subscription in self.node.subscriptions if self.node else ():
+            if subscription.topic_name == '/image':
+                self.spin_until(lambda: subscription.get_publisher_count() > 0, '/image')
         return publisher
 
     def diagnostics(self):
         """Return the list that the node's diagnostics go to."""
         from diagnostic_msgs.msg import DiagnosticArray
         return self.listen(DiagnosticArray, '/diagnostics')
+
+
+def service_types():
+    from lifecycle_msgs.srv import ChangeState, GetState
+    from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+    return {'change_state': ChangeState, 'get_state': GetState, 'set_parameters': SetParameters,
+            'get_parameters': GetParameters, 'describe_parameters': DescribeParameters}
 
 
 @pytest.fixture

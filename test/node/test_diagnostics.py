@@ -49,6 +49,14 @@ def test_the_level_is_the_worst_of_the_period_and_the_error_stays():
     assert (level, values['last_error'], values['fps']) == (OK, 'too large', '0.00')
 
 
+def test_what_lasts_is_in_every_report():
+    statistics = diagnostics.Statistics(0.0)
+    statistics.note_lasting('no model', WARN)
+    assert [statistics.report(time)[0] for time in (1.0, 2.0)] == [WARN, WARN]
+    statistics.frame_failed('out of memory')
+    assert [statistics.report(time)[0] for time in (3.0, 4.0)] == [ERROR, WARN]
+
+
 def test_the_message_holds_one_status():
     header = pytest.importorskip('std_msgs.msg').Header(frame_id='x')
     message = diagnostics.diagnostic_message(header, '/segmenter', WARN, 'text', {'a': '1'})

@@ -23,11 +23,9 @@ def test_the_parameter_file_holds_every_parameter_with_its_default(rclpy):
 
 def test_every_parameter_is_described_with_its_range(graph):
     from instseg_ros.node.parameters import parameter_options
-    from rcl_interfaces.srv import DescribeParameters, GetParameters
     graph.start()
     options = dict(parameter_options())
-    answer = graph.call(DescribeParameters, '/segmenter/describe_parameters',
-                        DescribeParameters.Request(names=list(options)))
+    answer = graph.call('describe_parameters', names=list(options))
     for descriptor, item in zip(answer.descriptors, options.values()):
         assert item.help in descriptor.description
         assert descriptor.additional_constraints
@@ -36,8 +34,7 @@ def test_every_parameter_is_described_with_its_range(graph):
         elif item.type in (int, float):
             ranges = descriptor.integer_range or descriptor.floating_point_range
             assert (ranges[0].from_value, ranges[0].to_value) == (item.minimum, item.maximum)
-    values = graph.call(GetParameters, '/segmenter/get_parameters',
-                        GetParameters.Request(names=['grouping.center_threshold', 'model'])).values
+    values = graph.call('get_parameters', names=['grouping.center_threshold', 'model']).values
     assert (values[0].double_value, values[1].string_value) == (0.7, '')
 
 
