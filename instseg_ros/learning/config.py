@@ -43,7 +43,10 @@ class ModelConfig:
     """What network is trained."""
 
     encoder: str = option('mobilenet_v2', 'Name of the encoder')
-    weights: str = option('', 'Initial weights (safetensors); empty: random')
+    weights: str = option('', 'Initial weights: safetensors for the encoder, or a checkpoint of '
+                          'the whole network (.ckpt); empty: random')
+    trained: str = option('all', 'What is trained; with a single decoder, all the rest stays as '
+                          'it is', choices=('all', 'semantic', 'center', 'embedding'))
     frozen_stages: int = option(0, 'The first stages of the encoder that are not trained',
                                 minimum=0, maximum=16)
     embedding_size: int = option(32, "Length of a pixel's embedding", minimum=2, maximum=256)

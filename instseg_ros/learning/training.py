@@ -44,12 +44,31 @@ class TrainingModule(lightning.LightningModule):
         self.config = config
         self.network = build_network(config)
         self.network.encoder.freeze(config.model.frozen_stages)
+        if config.model.trained != 'all':
+            self.network.requires_grad_(False)
+            getattr(self.network, config.model.trained).requires_grad_(True)
         classes = len(config.data.classes)
         weights = torch.ones(classes) if frequencies is None else class_weights(
             frequencies, config.loss.class_weight_power)
         self.register_buffer('class_weights', weights)
         # A plain dictionary, so that a checkpoint opens without unpickling classes of ours.
         self.save_hyperparameters({'config': config.to_dict()})
+
+    def train(self, mode: bool = True) -> TrainingModule:
+        """Set the mode; what is not trained keeps the statistics of its normalisation, too."""
+        super().train(mode)
+        if self.config.model.trained != 'all':
+            self.network.eval()
+            getattr(self.network, self.config.model.trained).train(mode)
+        return self
+
+    def on_train_start(self) -> None:
+        self.train()  # Lightning leaves the modes as it finds them
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        # Dropout depends on the number of the step alone, as the crops do on theirs: a resumed
+        # training does what an uninterrupted one would have done.
+        torch.manual_seed(self.config.optimization.seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         return self._step(batch, 'train')
@@ -69,17 +88,44 @@ class TrainingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict:
         options = self.config.optimization
-        encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
-        inside = {id(p) for p in self.network.encoder.parameters()}
-        decoders = [p for p in self.network.parameters() if id(p) not in inside]
-        rates = [options.learning_rate * options.encoder_factor, options.learning_rate]
-        optimizer = torch.optim.AdamW([{'params': encoder}, {'params': decoders}],
-                                      lr=options.learning_rate, weight_decay=options.weight_decay)
+        groups = []
+        for part in self.network.children():
+            rate = options.learning_rate * (
+                options.encoder_factor if part is self.network.encoder else 1.0)
+            parameters = [p for p in part.parameters() if p.requires_grad]
+            if parameters:
+                groups.append({'params': parameters, 'lr': rate})
+        optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=rates, total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.1)
+            optimizer, max_lr=[group['lr'] for group in groups], pct_start=0.1,
+            total_steps=int(self.trainer.estimated_stepping_batches))
         return {'optimizer': optimizer,
                 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+
+
+def start_from(network: InstanceSegmentationNetwork, config: TrainingConfig) -> None:
+    """Load the initial weights that the configuration names.
+
+    Raises
+    ------
+    ValueError
+        The file is no such weights, or a checkpoint of other classes or another network.
+    """
+    path, classes = config.model.weights, config.data.classes
+    if not path.endswith('.ckpt'):
+        known = load_initial_weights(network, path, classes)
+        print(f'initial weights: {path}; classifier taken over for: '
+              f'{", ".join(known) or "no class"}')
+        return
+    source, theirs, _ = load_checkpoint(path)
+    if theirs.data.classes != classes:
+        raise ValueError(f'{path}: trained for the classes {", ".join(theirs.data.classes)}, the '
+                         f'configuration has {", ".join(classes)}')
+    try:
+        network.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f'{path}: a checkpoint of another network ({error})') from error
+    print(f'initial weights: {path}, the whole network')
 
 
 def split_images(count: int, calibration_images: int, seed: int) -> tuple[list[int], list[int]]:
@@ -120,9 +166,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
               f'things out, too few for a useful model (think of {FEW_IMAGES} and more)')
     module = TrainingModule(config, samples.class_frequencies(len(config.data.classes)))
     if config.model.weights and not resume:
-        known = load_initial_weights(module.network, config.model.weights, config.data.classes)
-        print(f'initial weights: {config.model.weights}; classifier taken over for: '
-              f'{", ".join(known) or "no class"}')
+        start_from(module.network, config)
     module.to(memory_format=torch.channels_last)
     stride = module.network.output_stride
     crops = TrainingCrops(samples, config.augmentation, stride, options.seed)

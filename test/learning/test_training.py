@@ -95,6 +95,24 @@ def test_an_interrupted_training_resumes_to_the_same_curve_and_weights(tmp_path,
         torch.testing.assert_close(states[1][name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
+def test_one_decoder_can_go_on_alone(tmp_path, capsys):
+    assert train(write_config(tmp_path, images=3), tmp_path / 'first') == 0
+    checkpoint = tmp_path / 'first' / 'last.ckpt'
+    config = write_config(tmp_path, images=3, model={'weights': str(checkpoint),
+                                                     'trained': 'center'})
+    assert train(config, tmp_path / 'second') == 0
+    before, after = (load_checkpoint(tmp_path / name / 'last.ckpt')[0].state_dict()
+                     for name in ('first', 'second'))
+    # The moving average rounds what does not change, too.
+    changed = {name.partition('.')[0] for name, tensor in after.items()
+               if not torch.allclose(tensor.float(), before[name].float(), rtol=1e-5, atol=1e-6)}
+    assert changed == {'center'}
+    other = write_config(tmp_path, images=3, data={'classes': ['background', 'post', 'box']},
+                         model={'weights': str(checkpoint)})
+    assert train(other, tmp_path / 'third') == 1
+    assert 'trained for the classes background, box, post' in capsys.readouterr().err
+
+
 def test_an_existing_run_is_not_overwritten(tmp_path, capsys):
     config = write_config(tmp_path, images=3)
     (tmp_path / 'run').mkdir()
