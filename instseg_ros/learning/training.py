@@ -225,8 +225,8 @@ def load_checkpoint(path: str | Path
         facts = {'encoder': config.model.encoder,
                  'initial_weights': Path(config.model.weights).name,
                  'annotations': Path(config.data.annotations).name,
-                 'epochs': checkpoint['epoch'] + 1, 'steps': checkpoint['global_step'],
-                 'seed': config.optimization.seed}
+                 'trained': config.model.trained, 'epochs': checkpoint['epoch'] + 1,
+                 'steps': checkpoint['global_step'], 'seed': config.optimization.seed}
     except FileNotFoundError as error:
         raise ValueError(f'{path}: no such checkpoint') from error
     except Exception as error:  # whatever torch finds in a file that is no checkpoint
