@@ -13,6 +13,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -31,6 +32,10 @@ POLL = 0.05
 
 ACTIVATION_TIMEOUT = 120.0
 """Seconds to start the node or to change its state; loading and compiling take a while."""
+
+CLIENT_PATIENCE = 15.0
+"""Seconds after which a client that found no service is made anew: now and then the middleware
+never matches it with a service that came later."""
 
 RESULTS = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
 
@@ -72,7 +77,7 @@ class Graph:
         self._node.create_subscription(
             DiagnosticArray, '/diagnostics', self._read_diagnostics, reliable)
         self._publisher = self._node.create_publisher(Image, image_topic, reliable)
-        self._change_state = self._node.create_client(ChangeState, f'{NODE}/change_state')
+        self._change_state = self._make_client()
 
     def _read_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -101,8 +106,20 @@ class Graph:
 
     def wait_for_node(self, process: NodeProcess) -> None:
         """Wait until the node answers service calls."""
-        self.wait(self._change_state.service_is_ready, process, 'starting the node',
-                  ACTIVATION_TIMEOUT)
+        made = time.monotonic()
+
+        def is_ready() -> bool:
+            nonlocal made
+            if time.monotonic() > made + CLIENT_PATIENCE:
+                self._node.destroy_client(self._change_state)
+                self._change_state = self._make_client()
+                made = time.monotonic()
+            return self._change_state.service_is_ready()
+
+        self.wait(is_ready, process, 'starting the node', ACTIVATION_TIMEOUT)
+
+    def _make_client(self) -> Client:
+        return self._node.create_client(ChangeState, f'{NODE}/change_state')
 
     def wait_for_listener(self, process: NodeProcess) -> None:
         """Wait until the node is subscribed to the images."""

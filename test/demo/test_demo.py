@@ -113,7 +113,8 @@ def test_the_report_has_every_field(demo, tiny_model):
     assert report['instances_total'] == 2 * COUNT
     assert report['provider'] == 'cpu'
     assert report['model'] == str(tiny_model)
-    assert report['fps'] == pytest.approx(COUNT / report['seconds'], rel=0.01)
+    # Seconds are rounded to milliseconds, of which the tiny model needs but few.
+    assert COUNT / report['fps'] == pytest.approx(report['seconds'], abs=0.001)
     latency = report['latency_ms']
     assert 0 < latency['p50'] <= latency['p95'] <= latency['max'] <= 1000 * report['seconds']
     assert {'convert', 'network', 'grouping', 'refinement', 'publish'} <= set(report['stage_ms'])

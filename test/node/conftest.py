@@ -85,10 +85,26 @@ class Graph:
             assert time.monotonic() < end, f'{what} did not happen within {TIMEOUT:g} s'
             self.executor.spin_once(timeout_sec=0.05)
 
+    def client(self, name):
+        """Return the client of a service of the node, which is there."""
+        made = time.monotonic()
+
+        def is_ready():
+            nonlocal made
+            if time.monotonic() > made + RETRY:
+                # Now and then the middleware never matches a client with a later service.
+                self.observer.destroy_client(self._clients[name])
+                self._clients[name] = self.observer.create_client(
+                    service_types()[name], f'/segmenter/{name}')
+                made = time.monotonic()
+            return self._clients[name].service_is_ready()
+
+        self.spin_until(is_ready, f'the service {name}')
+        return self._clients[name]
+
     def call(self, name, **fields):
         """Call a service of the node that may be called twice, and return its answer."""
-        client = self._clients[name]
-        self.spin_until(client.service_is_ready, name)
+        client = self.client(name)
         answers = []
 
         def ask():
@@ -108,8 +124,7 @@ class Graph:
     def change_state(self, transition):
         """Return whether the node took a transition, for example 'configure'."""
         from lifecycle_msgs.msg import Transition
-        client = self._clients['change_state']
-        self.spin_until(client.service_is_ready, 'change_state')
+        client = self.client('change_state')
         request = client.srv_type.Request(transition=Transition(
             id=getattr(Transition, f'TRANSITION_{transition.upper()}')))
         answer = client.call_async(request)
