@@ -7,10 +7,8 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.config import check_options, option
+from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-
-PADDING_VALUE = 128
-"""Colour of what lies outside the image: the value with which inference pads, too."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Sample:
 def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Generator) -> Sample:
     """Cut a randomly scaled, perhaps mirrored square out of a labelled image.
 
-    What lies outside the image is grey and ignored.
+    What lies outside the image is padded as at inference, and ignored.
     """
     height, width = sample.semantic_ids.shape
     size = config.crop_size
@@ -81,7 +79,7 @@ def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Gener
                               borderValue=(fill,) * 3)
 
     return Sample(
-        warp(image, image_matrix, cv2.INTER_LINEAR, PADDING_VALUE),
+        warp(image, image_matrix, cv2.INTER_LINEAR, PADDING),
         warp(sample.semantic_ids, to_image, cv2.INTER_NEAREST, UNLABELLED),
         warp(sample.instance_ids, to_image, cv2.INTER_NEAREST, NO_INSTANCE))
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.evaluation.coco import CocoDataset
-from instseg_ros.learning.augmentation import (
-    AugmentationConfig, PADDING_VALUE, Sample, augment)
+from instseg_ros.learning.augmentation import AugmentationConfig, Sample, augment
 from instseg_ros.learning.targets import build_targets
 
 
@@ -115,7 +115,7 @@ class WholeImages(Dataset):
         sample = self.samples.samples[index]
         scale = self.long_side / max(sample.semantic_ids.shape)
         height, width = (max(1, round(side * scale)) for side in sample.semantic_ids.shape)
-        square = Sample(np.full((self.long_side, self.long_side, 3), PADDING_VALUE, np.uint8),
+        square = Sample(np.full((self.long_side, self.long_side, 3), PADDING, np.uint8),
                         np.full((self.long_side, self.long_side), UNLABELLED, np.uint8),
                         np.full((self.long_side, self.long_side), NO_INSTANCE, np.uint16))
         for target, source, how in ((square.image, sample.image, cv2.INTER_LINEAR),

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.learning.augmentation import (
-    AugmentationConfig, PADDING_VALUE, Sample, augment, jitter_color, paste_instances, random_crop)
+    AugmentationConfig, Sample, augment, jitter_color, paste_instances, random_crop)
 
 
 def painted(height=120, width=160):
@@ -52,7 +53,7 @@ def test_what_lies_outside_is_grey_and_ignored(seed):
     assert (crop.semantic_ids == UNLABELLED).mean() > 0.4
     inside = (crop.semantic_ids != UNLABELLED).astype(np.uint8)
     inner = cv2.dilate(inside, np.ones((5, 5), np.uint8)) == 0
-    assert (crop.image[inner] == PADDING_VALUE).all()
+    assert (crop.image[inner] == PADDING).all()
 
 
 def test_a_crop_depends_on_its_seed_alone():
