@@ -185,8 +185,15 @@ def service_types():
             'get_parameters': GetParameters, 'describe_parameters': DescribeParameters}
 
 
+@pytest.fixture(scope='session')
+def compiled_kernels(tiny_model):
+    """Compile once: a service whose callback compiles for long loses its answer."""
+    from instseg_ros import Segmenter
+    Segmenter.from_onnx(tiny_model).warm_up()
+
+
 @pytest.fixture
-def graph(rclpy):
+def graph(rclpy, compiled_kernels):
     """Return a graph that is taken down after the test."""
     with ExitStack() as stack:
         yield Graph(rclpy, stack)
