@@ -50,8 +50,9 @@ class ModelConfig:
     frozen_stages: int = option(0, 'The first stages of the encoder that are not trained',
                                 minimum=0, maximum=16)
     embedding_size: int = option(32, "Length of a pixel's embedding", minimum=2, maximum=256)
-    width_16: int = option(96, 'Channels of the decoders at stride 16', minimum=8, maximum=1024)
-    width_8: int = option(64, 'Channels of the decoders at stride 8', minimum=8, maximum=1024)
+    position: bool = option(True, "Whether a pixel's position is added to its embedding")
+    width_16: int = option(128, 'Channels of the decoders at stride 16', minimum=8, maximum=1024)
+    width_8: int = option(96, 'Channels of the decoders at stride 8', minimum=8, maximum=1024)
     width_4: int = option(48, 'Channels of the decoders at stride 4', minimum=8, maximum=1024)
     dropout: float = option(0.1, "Share of the decoders' channels that training switches off",
                             minimum=0.0, maximum=0.9)

@@ -93,8 +93,8 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.expand(x)) if hasattr(self, 'expand') else x
-        y = self.project(F.relu6(self.depthwise(y)))
+        y = F.relu6(self.expand(x), inplace=True) if hasattr(self, 'expand') else x
+        y = self.project(F.relu6(self.depthwise(y), inplace=True))
         return x + y if self.shortcut else y
 
 
@@ -143,7 +143,7 @@ class MobileNetV2(Encoder):
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         features = {}
-        x = F.relu6(self.stem(image))
+        x = F.relu6(self.stem(image), inplace=True)
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in self._tap_after_block:

@@ -38,10 +38,12 @@ class InstanceSegmentationNetwork(nn.Module):
         Stride and channels of the decoders' levels; the smallest stride is the output stride.
     dropout : float
         Share of the decoders' channels that training switches off.
+    position : bool
+        Whether the pixel's position is added to its embedding.
     """
 
     def __init__(self, *, encoder: Encoder, classes: int, embedding_size: int,
-                 widths: Mapping[int, int], dropout: float = 0.0) -> None:
+                 widths: Mapping[int, int], dropout: float = 0.0, position: bool = True) -> None:
         super().__init__()
         self.encoder = encoder
         self.output_stride = min(widths)
@@ -49,7 +51,7 @@ class InstanceSegmentationNetwork(nn.Module):
         parts = {'channels': encoder.channels, 'widths': widths, 'dropout': dropout}
         self.semantic = SemanticDecoder(classes=classes, **parts)
         self.center = CenterDecoder(**parts)
-        self.embedding = EmbeddingDecoder(size=embedding_size, **parts)
+        self.embedding = EmbeddingDecoder(size=embedding_size, position=position, **parts)
         self.register_buffer('mean', torch.tensor(encoder.mean).view(1, 3, 1, 1))
         self.register_buffer('std', torch.tensor(encoder.std).view(1, 3, 1, 1))
 

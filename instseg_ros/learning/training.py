@@ -33,7 +33,7 @@ def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork:
     return InstanceSegmentationNetwork(
         encoder=build_encoder(config.model.encoder), classes=len(config.data.classes),
         embedding_size=config.model.embedding_size, widths=config.model.widths,
-        dropout=config.model.dropout)
+        dropout=config.model.dropout, position=config.model.position)
 
 
 class TrainingModule(lightning.LightningModule):
