@@ -21,8 +21,8 @@ class DataConfig:
     annotations: str = option('', 'COCO instances file of the training images')
     classes: tuple[str, ...] = option(('background',), 'Class names; the first is the background, '
                                       'the others are things, matched with COCO categories')
-    calibration_images: int = option(32, 'Images that are held out of training to calibrate the '
-                                     'center confidences', minimum=0)
+    calibration_images: int = option(32, 'Images with objects that are held out of training to '
+                                     'calibrate the confidences', minimum=0)
     empty_share: float = option(0.1, 'Share of training images without any instance',
                                 minimum=0.0, maximum=0.9)
 

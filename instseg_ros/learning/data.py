@@ -8,12 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
 
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.evaluation.coco import CocoDataset
 from instseg_ros.learning.augmentation import AugmentationConfig, Sample, augment
 from instseg_ros.learning.targets import build_targets
+
+
+def objects_shown(dataset: CocoDataset) -> list[bool]:
+    """Tell for each image whether a pixel of it belongs to an instance of a class."""
+    return [bool(dataset.load_ground_truth(index).instance_ids.any())
+            for index in tqdm(range(len(dataset)), desc='looking for objects', unit='img')]
 
 
 class CachedSamples:

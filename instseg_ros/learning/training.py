@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import lightning
 import numpy as np
@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from instseg_ros.evaluation.coco import CocoDataset
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops, WholeImages
+from instseg_ros.learning.data import (
+    CachedSamples, EpochSampler, TrainingCrops, WholeImages, objects_shown)
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
@@ -128,11 +129,24 @@ def start_from(network: InstanceSegmentationNetwork, config: TrainingConfig) -> 
     print(f'initial weights: {path}, the whole network')
 
 
-def split_images(count: int, calibration_images: int, seed: int) -> tuple[list[int], list[int]]:
-    """Split image indices into those trained on and those held out for calibration."""
-    held_out = min(calibration_images, count // 4)
-    order = np.random.default_rng(seed).permutation(count)
-    return sorted(order[held_out:].tolist()), sorted(order[:held_out].tolist())
+def split_images(shows_object: Sequence[bool], calibration_images: int,
+                 seed: int) -> tuple[list[int], list[int]]:
+    """Split image indices into those trained on and those held out for calibration.
+
+    Parameters
+    ----------
+    shows_object : sequence of bool
+        For each image of the data set, see `objects_shown`.
+    calibration_images : int
+        Wanted number of held-out images. All of them show an object: the others would tell
+        nothing of the centers that are right. At most a quarter of those that do are taken.
+    seed : int
+        Of the random choice.
+    """
+    candidates = np.flatnonzero(shows_object)
+    count = min(calibration_images, len(candidates) // 4)
+    held_out = sorted(np.random.default_rng(seed).permutation(candidates)[:count].tolist())
+    return sorted(set(range(len(shows_object))) - set(held_out)), held_out
 
 
 def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> Path:
@@ -154,8 +168,8 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
         raise ValueError(f'{last} exists: go on with it (--resume) or choose another folder')
     lightning.seed_everything(options.seed, verbose=False)
     dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
-    training, calibration = split_images(len(dataset), config.data.calibration_images,
-                                         options.seed)
+    training, calibration = split_images(objects_shown(dataset),
+                                         config.data.calibration_images, options.seed)
 
     def read(indices: list[int], what: str) -> CachedSamples:
         return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img'))
@@ -199,7 +213,7 @@ def calibration_images(config: TrainingConfig, input_size: int,
                        stride: int) -> tuple[list[Tensor], list[Targets]]:
     """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
     dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
-    _, held_out = split_images(len(dataset), config.data.calibration_images,
+    _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
                                config.optimization.seed)
     batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
     return ([batch['image'].permute(1, 2, 0).contiguous() for batch in batches],

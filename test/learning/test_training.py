@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up import write_dataset
 
 from instseg_ros import Segmenter
 from instseg_ros.cli import main
 from instseg_ros.evaluation.coco import CocoDataset
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops
-from instseg_ros.learning.training import load_checkpoint
+from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops, objects_shown
+from instseg_ros.learning.training import load_checkpoint, split_images
 
 CLASSES = ['background', 'box', 'post']
 
@@ -156,7 +158,9 @@ def test_numbers_of_crops_never_repeat_and_cover_every_image(tmp_path):
     document = json.loads(path.read_text())
     document['annotations'] = [a for a in document['annotations'] if a['image_id'] < 3]
     path.write_text(json.dumps(document))
-    samples = CachedSamples(CocoDataset(path.parent / 'images', path, CLASSES), range(5))
+    dataset = CocoDataset(path.parent / 'images', path, CLASSES)
+    assert objects_shown(dataset) == [True, True, True, False, False]
+    samples = CachedSamples(dataset, range(5))
     assert samples.with_instances == [0, 1, 2] and samples.without_instances == [3, 4]
     sampler = EpochSampler(samples, empty_share=0.25, seed=0)
     numbers = []
@@ -166,3 +170,14 @@ def test_numbers_of_crops_never_repeat_and_cover_every_image(tmp_path):
     assert all(len(epoch) == len(sampler) == 4 for epoch in numbers)
     assert len({number for epoch in numbers for number in epoch}) == 16
     assert all({0, 1, 2} <= {number % 5 for number in epoch} for epoch in numbers)
+
+
+@given(shows=st.lists(st.booleans(), max_size=60), wanted=st.integers(0, 20),
+       seed=st.integers(0, 2 ** 32))
+def test_all_images_held_out_show_an_object_and_all_others_are_trained_on(shows, wanted, seed):
+    training, held_out = split_images(shows, wanted, seed)
+    assert all(shows[index] for index in held_out)
+    assert len(held_out) == min(wanted, sum(shows) // 4)
+    assert sorted(training + held_out) == list(range(len(shows)))
+    assert training == sorted(training) and held_out == sorted(held_out)
+    assert split_images(shows, wanted, seed) == (training, held_out)
