@@ -58,25 +58,31 @@ class EncoderConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups)
         self.stride_padding = (0, 1, 0, 1) if late else (1, 0, 1, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, phases_apart: bool = False) -> Tensor:
         if self.stride == (2, 2):
             return super().forward(F.pad(x, self.stride_padding))
-        if self.training and self.dilation != (1, 1):
-            return self._forward_space_to_batch(x)
+        if phases_apart:  # see `space_to_batch`
+            return F.conv2d(x, self.weight, self.bias, padding=1, groups=self.groups)
         return super().forward(x)
 
-    def _forward_space_to_batch(self, x: Tensor) -> Tensor:
-        # The backward pass of a dilated depthwise convolution is very slow on CPUs. The pixels of
-        # equal phase form images on which the same convolution is not dilated.
-        d = self.dilation[0]
-        n, _, height, width = x.shape
-        x = F.pad(x, (0, -width % d, 0, -height % d))
-        h, w = x.shape[2] // d, x.shape[3] // d
-        x = x.view(n, -1, h, d, w, d).permute(0, 3, 5, 1, 2, 4).reshape(n * d * d, -1, h, w)
-        x = x.contiguous(memory_format=torch.channels_last)
-        x = F.conv2d(x, self.weight, self.bias, padding=1, groups=self.groups)
-        x = x.view(n, d, d, -1, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, -1, h * d, w * d)
-        return x[:, :, :height, :width]
+
+def space_to_batch(x: Tensor) -> Tensor:
+    """Make four images of every image (N, C, 2 h, 2 w): one of each phase of its pixels.
+
+    A convolution with dilation 2 is one without dilation there; 1x1 convolutions are the same.
+    """
+    n, c, height, width = x.shape
+    x = x.reshape(n, c, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
+    return x.reshape(4 * n, c, height // 2, width // 2).contiguous(
+        memory_format=torch.channels_last)
+
+
+def batch_to_space(x: Tensor) -> Tensor:
+    """Undo `space_to_batch`."""
+    n, c, height, width = x.shape
+    x = x.reshape(n // 4, 2, 2, c, height, width).permute(0, 3, 4, 1, 5, 2)
+    return x.reshape(n // 4, c, 2 * height, 2 * width).contiguous(
+        memory_format=torch.channels_last)
 
 
 class InvertedResidual(nn.Module):
@@ -92,9 +98,9 @@ class InvertedResidual(nn.Module):
         self.project = EncoderConv2d(hidden, outputs, 1)
         self.shortcut = stride == 1 and inputs == outputs
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, phases_apart: bool = False) -> Tensor:
         y = F.relu6(self.expand(x), inplace=True) if hasattr(self, 'expand') else x
-        y = self.project(F.relu6(self.depthwise(y), inplace=True))
+        y = self.project(F.relu6(self.depthwise(y, phases_apart), inplace=True))
         return x + y if self.shortcut else y
 
 
@@ -123,6 +129,7 @@ class MobileNetV2(Encoder):
     _stages = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 2, 1),
                (6, 96, 3, 1, 1), (6, 160, 3, 1, 2), (6, 320, 1, 1, 2))
     _tap_after_block = {2: 4, 5: 8}
+    _first_dilated = 14
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,10 +151,16 @@ class MobileNetV2(Encoder):
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         features = {}
         x = F.relu6(self.stem(image), inplace=True)
+        apart = False
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            if index == self._first_dilated and self.training:
+                # The backward pass of a dilated depthwise convolution is very slow on CPUs.
+                apart = x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
+                x = space_to_batch(x) if apart else x
+            x = block(x, apart)
             if index in self._tap_after_block:
                 features[self._tap_after_block[index]] = x
+        x = batch_to_space(x) if apart else x
         pooled = F.relu(self.aspp['pool'](x.mean((2, 3), keepdim=True)))
         local = F.relu(self.aspp['conv'](x))
         context = F.relu(self.aspp['project'](torch.cat([pooled.expand_as(local), local], 1)))
