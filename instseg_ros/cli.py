@@ -17,6 +17,7 @@ COMMANDS = {
     'segment': ('instseg_ros.commands.segment', 'find the objects in images, folders and videos'),
     'demo': ('instseg_ros.commands.demo', 'run the ROS 2 node on a video and record what it says'),
     'evaluate': ('instseg_ros.commands.evaluate', 'measure a model on labelled images'),
+    'benchmark': ('instseg_ros.commands.benchmark', 'measure how fast this machine is'),
     'train': ('instseg_ros.commands.train', 'train a model on labelled images'),
     'export': ('instseg_ros.commands.export', 'make an ONNX model of a training checkpoint'),
 }
@@ -43,6 +44,7 @@ examples:
   instseg segment street.mp4 --model models/street.onnx --out out
   instseg evaluate --model models/street.onnx --images DIR --annotations instances.json
   instseg demo --video street.mp4 --out out/demo
+  instseg benchmark
 
 "instseg COMMAND --help" explains a command and all of its options.
 """

@@ -16,6 +16,7 @@ OURS = {
     'core': set(),
     'visualization': {'core'},
     'evaluation': {'core', 'visualization', 'files', 'errors', 'media', 'records'},
+    'benchmark': {'core', 'evaluation'},
     'bags': {'core', 'files', 'errors', 'media'},
     'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records'},
     'learning': {'core', 'evaluation', 'files', 'errors', 'media', 'visualization'},

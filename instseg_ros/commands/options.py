@@ -33,14 +33,19 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     for part, config in CONFIGS.items():
         group = parser.add_argument_group(f'{part} options')
         for option in options_of(config):
-            details = [f'default {option.default}']
-            if option.choices is None and option.minimum is not None:
-                details.append(f'{option.minimum:g} to {option.maximum:g} {option.unit}'.strip())
-            group.add_argument(
-                flag_of(part, option), dest=f'{part}.{option.name}', default=option.default,
-                type=option.type, choices=option.choices,
-                metavar=None if option.choices else option.type.__name__.upper(),
-                help=f'{option.help} ({", ".join(details)})'.replace('%', '%%'))
+            add_option_argument(group, part, option)
+
+
+def add_option_argument(group: argparse._ActionsContainer, part: str, option: Option) -> None:
+    """Declare the flag of one option, with its default, unit and bounds."""
+    details = [f'default {option.default}']
+    if option.choices is None and option.minimum is not None:
+        details.append(f'{option.minimum:g} to {option.maximum:g} {option.unit}'.strip())
+    group.add_argument(
+        flag_of(part, option), dest=f'{part}.{option.name}', default=option.default,
+        type=option.type, choices=option.choices,
+        metavar=None if option.choices else option.type.__name__.upper(),
+        help=f'{option.help} ({", ".join(details)})'.replace('%', '%%'))
 
 
 def configs_of(args: argparse.Namespace) -> dict[str, Any]:

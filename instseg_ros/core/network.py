@@ -68,7 +68,7 @@ class Network:
         self.path = Path(path)
         if not self.path.is_file():
             raise ModelError(f'{path}: expected a model file (.onnx), but there is no such file')
-        self._session, self.provider = _open_session(self.path, config)
+        self._session, self.provider = open_session(self.path, config)
         try:
             self.info = ModelInfo.from_metadata(
                 self._session.get_modelmeta().custom_metadata_map)
@@ -144,7 +144,14 @@ def choose_provider(asked: str, available: tuple[str, ...]) -> str:
     return asked
 
 
-def _open_session(path: Path, config: NetworkConfig):
+def open_session(path: Path, config: NetworkConfig) -> tuple[onnxruntime.InferenceSession, str]:
+    """Return a session of any ONNX file, and the provider that really runs it.
+
+    Raises
+    ------
+    ModelError
+        The file can't be loaded, or the provider can't be had.
+    """
     provider = choose_provider(config.provider, available_providers())
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; they come as exceptions, too

@@ -1,0 +1,112 @@
+"""The parts of a benchmark's report as tables to read on a screen."""
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, Sequence
+
+from instseg_ros.benchmark.stages import RECALL_MARGIN, YARDSTICK
+
+Report = Mapping[str, Any]
+
+
+def machine_lines(machine: Report) -> list[str]:
+    """Return what machine this is, and whether it was busy."""
+    modules = ', '.join(f'{name} {version}' for name, version in machine['modules'].items())
+    lines = [f'{machine["cpu"]}, {machine["cores"]} cores, {machine["system"]}',
+             f'Python {machine["python"]}, {modules}',
+             f'load average before the start: {machine["load_average"]}']
+    if machine['busy']:
+        lines.append('THE MACHINE WAS BUSY: times on the clock say little; trust those of the '
+                     'processor (cpu) and their ratios.')
+    return lines
+
+
+def stage_lines(item: Report) -> list[str]:
+    """Return the table of one size, and what was missed of the targets."""
+    rows: list[Sequence[str]] = [('', 'ms', 'cpu ms', 'ratio', 'cpu ratio', 'wanted')]
+    for name, times in item['times'].items():
+        target = times['target']
+        rows.append((title(name), _ms(times['wall_ms']), _ms(times['cpu_ms']),
+                     f'{times["ratio"]["wall"]:.1f}', f'{times["ratio"]["cpu"]:.1f}',
+                     f'{target:.0f}' if target else ''))
+    tolerance, *recalls = item['boundary_recall'].items()
+    return [
+        f'After the network, {_size(item["size"])}: output stride {item["output_stride"]}, '
+        f'{item["classes"]} classes, {item["instances"]} objects, {item["threads"]} threads, '
+        f'{item["superpixels"]} superpixels', '', *align(rows), '',
+        f'ratio: how many times as long one call of {YARDSTICK} takes',
+        f'boundary recall within {tolerance[1]} px: '
+        + ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in recalls),
+        *missed_targets(item)]
+
+
+def missed_targets(item: Report) -> list[str]:
+    """Return a sentence for each target that was missed, by the times on the clock."""
+    missed = [f'MISSED: {title(name)}: the ratio is {times["ratio"]["wall"]:.1f}, wanted '
+              f'{times["target"]:.0f}' for name, times in item['times'].items()
+              if times['target'] and times['ratio']['wall'] < times['target']]
+    recall, is_reference = item['boundary_recall'], item['times']['refinement_slic']['target']
+    if is_reference and recall['slic'] < recall['slic_of_scikit_image'] - RECALL_MARGIN:
+        missed.append(f'MISSED: boundary recall of slic: {recall["slic"]:.4f}, wanted at least '
+                      f"scikit-image's less {RECALL_MARGIN}")
+    return missed
+
+
+def growth_lines(growth: Report) -> list[str]:
+    """Return processor times against pixels and objects, and how fast they grow."""
+    lines = []
+    for axis, column in (('pixels', lambda point: _size(point['size'])),
+                         ('instances', lambda point: str(point['instances']))):
+        points, exponents = growth[axis], growth['exponents'][axis]
+        rows: list[Sequence[str]] = [('cpu ms', *map(column, points), 'exponent')]
+        for name in points[0]['times']:
+            rows.append((title(name), *(_ms(point['times'][name]['cpu_ms']) for point in points),
+                         f'{exponents[name]:.2f}'))
+        rest = (f'{points[0]["instances"]} objects' if axis == 'pixels'
+                else _size(points[0]['size']))
+        lines += [f'Growth with the number of {axis}, {rest}', '', *align(rows), '']
+    return [*lines, 'exponent of the growth: 1 is linear, 0 is flat']
+
+
+def model_lines(item: Report) -> list[str]:
+    """Return the times of a model at one size, and of the other networks."""
+    rows: list[Sequence[str]] = [('', 'ms', 'cpu ms', 'per second')]
+    for name, label in (('network', 'network alone'), ('segment', 'end to end')):
+        times = item[name]
+        rows.append((label, _ms(times['wall_ms']), _ms(times['cpu_ms']), f'{times["fps"]:.1f}'))
+    for other in item['others']:
+        rows.append((f'{other["network"]} alone', _ms(other['wall_ms']), _ms(other['cpu_ms']),
+                     f'{1e3 / other["wall_ms"]:.1f}'))
+    stages = ', '.join(f'{stage} {_ms(value)}' for stage, value in item['stages_ms'].items())
+    return [
+        f'{item["model"]} on {item["provider"]}, images of {_size(item["size"])}, which the '
+        f'network sees as {_size(item["network_size"])}, {item["instances"]} objects', '',
+        *align(rows), '', f'stages of end to end, ms: {stages}',
+        f'peak memory of a process of its own: {item["peak_memory_mib"]:.0f} MiB',
+        *(f'end to end takes {other["ratio"]["wall"]:.2f} of the time of {other["network"]} alone '
+          f'at {"x".join(map(str, other["shape"]))}; by the processor {other["ratio"]["cpu"]:.2f}'
+          for other in item['others'])]
+
+
+def title(name: str) -> str:
+    """Return the key of a stage as a person wants to read it."""
+    stage, _, method = name.partition('_')
+    known = {'instances': 'instance table', 'postprocessing': 'all of it'}
+    return ', '.join(filter(None, [known.get(stage, stage), method]))
+
+
+def align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose first row is its header."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for number, row in enumerate(rows):
+        yield '  '.join([row[0].ljust(widths[0]), *(
+            cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
+        if number == 0:
+            yield '-' * (sum(widths) + 2 * len(widths) - 2)
+
+
+def _ms(value: float) -> str:
+    return f'{value:.2f}' if value < 100 else f'{value:.0f}'
+
+
+def _size(size: Sequence[int]) -> str:
+    return 'x'.join(map(str, size))

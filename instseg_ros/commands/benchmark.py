@@ -1,0 +1,231 @@
+"""`instseg benchmark`: how fast this machine is, stage by stage, and how the time grows."""
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instseg_ros.commands.options import add_option_argument
+from instseg_ros.core.config import NetworkConfig, RefinementConfig, options_of
+
+if TYPE_CHECKING:
+    from instseg_ros.benchmark.model import OtherNetwork
+
+FORMAT_VERSION = 1
+"""Of the JSON file."""
+
+SIZES = ((1024, 2048), (480, 640))
+SIDES = (32, 16384)
+PARTS = ('stages', 'growth', 'model')
+PICTURES = ('.png', '.svg', '.pdf')
+
+EPILOG = """\
+parts:
+  stages  grouping, refinement and instance table of a made-up street with known objects. Beside
+          milliseconds there is a ratio: how many times as long one call of
+          skimage.segmentation.slic takes (5 iterations, no connectivity, as many superpixels),
+          measured in turns with ours. Ratios carry over to other machines, milliseconds don't.
+  growth  the same for images from a sixteenth of the largest size on, and for up to 1000 objects
+  model   the network alone; end to end, from the image to the objects in it; peak memory.
+          What the network says is replaced by what the street holds, so that the stages after it
+          have objects to work on.
+
+examples:
+  instseg benchmark
+  instseg benchmark --threads 2 --json figures.json --plot growth.png
+  instseg benchmark --parts model --size 480x640 --size 720x1280 --provider cuda
+  instseg benchmark --parts model --size 480x640 --input-size 640 --compare yolo.onnx
+
+All figures are medians. "cpu" is the time of the processor, all threads together: on a busy
+machine it is the one to trust. With the defaults it takes about a minute.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument('--size', type=parse_size, action='append', metavar='HxW', dest='sizes',
+                        help='height and width of the camera image; repeatable (default '
+                        f'{" and ".join(format_shape(size) for size in SIZES)})')
+    parser.add_argument('--threads', type=int, default=RefinementConfig().threads, metavar='N',
+                        help='threads of network and refinement; 0 takes one for each core '
+                        '(default %(default)s)')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS,
+                        help='what to measure (default: all)')
+    parser.add_argument('--rounds', type=int, default=5, metavar='N',
+                        help='calls of the slow ones; the quick are called more often (default '
+                        '%(default)s)')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write the figures to this file too')
+    parser.add_argument('--plot', type=Path, metavar='FILE',
+                        help='draw time against image size and number of objects '
+                        f'({" ".join(PICTURES)})')
+    scene = parser.add_argument_group('the made-up street')
+    scene.add_argument('--instances', type=int, default=50, metavar='N',
+                       help='objects in it (default %(default)s)')
+    scene.add_argument('--classes', type=int, default=19, metavar='N',
+                       help='classes, about 8 of 19 with objects; the model has its own (default '
+                       '%(default)s)')
+    scene.add_argument('--output-stride', type=int, default=4, metavar='N',
+                       help='pixels of the image per pixel of the label maps; the model has its '
+                       'own (default %(default)s)')
+    model = parser.add_argument_group('the model')
+    model.add_argument('--model', type=Path, metavar='FILE',
+                       help='the ONNX model (default: the street model that is installed)')
+    for option in options_of(NetworkConfig):
+        if option.name != 'threads':
+            add_option_argument(model, 'network', option)
+    model.add_argument('--compare', type=Path, action='append', default=[], metavar='FILE',
+                       help="somebody else's ONNX network with one image as input, to be timed "
+                       'alone, in turns with ours; repeatable')
+    model.add_argument('--compare-shape', type=parse_shape, metavar='NxCxHxW',
+                       help='shape of its input, where the file leaves it open')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the tables, write the files and return the exit code."""
+    check_arguments(args)
+    if args.plot:
+        from instseg_ros.benchmark.plot import draw_growth  # missing matplotlib is said at once
+    from instseg_ros.files import replacing
+
+    with ExitStack() as files:
+        json_file, picture = (files.enter_context(replacing(path)) if path else None
+                              for path in (args.json, args.plot))
+        report = measure(args)
+        if picture:
+            draw_growth(report['growth'], picture)
+        if json_file:
+            json_file.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+    written = [str(path) for path in (args.json, args.plot) if path]
+    if written:
+        print(f'\nsee {" and ".join(written)}')
+    return 0
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse at once what could only fail after a minute."""
+    for flag, low, high in (('threads', 0, 1024), ('rounds', 1, 10_000), ('instances', 0, 10_000),
+                            ('classes', 1, 255), ('output_stride', 1, 64)):
+        value = getattr(args, flag)
+        if not low <= value <= high:
+            raise ValueError(f'--{flag.replace("_", "-")}: expected {low} to {high}, got {value}')
+    if args.plot and args.plot.suffix.lower() not in PICTURES:
+        raise ValueError(f'--plot: expected a file name that ends in one of '
+                         f'{", ".join(PICTURES)}, got {args.plot}')
+    if args.plot and 'growth' not in args.parts:
+        raise ValueError('--plot shows the growth, which --parts leaves out')
+    if 'model' not in args.parts and (args.compare or args.model):
+        raise ValueError('--model and --compare are for the part "model", which --parts leaves '
+                         'out')
+    if args.compare_shape and not args.compare:
+        raise ValueError('--compare-shape is the shape for a network given by --compare')
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure the parts, print each when it is done, and return the report.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: `format_version`, `machine`, `settings`, `stages` and `model` (lists with
+        an item a size), `growth`; a part that was left out is empty or None.
+    """
+    from tqdm import tqdm
+
+    from instseg_ros.benchmark import table
+    from instseg_ros.benchmark.growth import measure_growth
+    from instseg_ros.benchmark.machine import describe_machine
+    from instseg_ros.benchmark.model import measure_model
+    from instseg_ros.benchmark.scene import scene_info, street_scene
+    from instseg_ros.benchmark.stages import measure_stages
+    from instseg_ros.core.bands import thread_count
+
+    def bar(text: str) -> Any:
+        return functools.partial(tqdm, desc=text, leave=False, dynamic_ncols=True)
+
+    def show(lines: list[str]) -> None:
+        print('\n' + '\n'.join(lines), flush=True)
+
+    sizes, threads = args.sizes or list(SIZES), thread_count(args.threads)
+    info = scene_info(args.classes, stride=args.output_stride)
+    report: dict[str, Any] = {
+        'format_version': FORMAT_VERSION, 'machine': describe_machine(),
+        'settings': {'threads': threads, 'rounds': args.rounds}, 'stages': [], 'growth': None,
+        'model': []}
+    print('\n'.join(table.machine_lines(report['machine'])), flush=True)
+    for _ in bar('starting')(range(1)):
+        model, others = load(args) if 'model' in args.parts else (None, [])
+        measure_stages(street_scene((256, 256), 5, info), threads, 1)  # compiles
+    for size in sizes if 'stages' in args.parts else ():
+        scene = street_scene(size, args.instances, info)
+        report['stages'].append(measure_stages(scene, threads, args.rounds,
+                                               bar(f'stages, {format_shape(size)}')))
+        show(table.stage_lines(report['stages'][-1]))
+    if 'growth' in args.parts:
+        largest = max(sizes, key=lambda size: size[0] * size[1])
+        report['growth'] = measure_growth(largest, info, threads, 3 * args.rounds, bar('growth'),
+                                          instances=args.instances)
+        show(table.growth_lines(report['growth']))
+    for size in sizes if 'model' in args.parts else ():
+        report['model'].append(measure_model(
+            model, configs_of(args), size, args.instances, 3 * args.rounds,
+            bar(f'model, {format_shape(size)}'), others=others))
+        show(table.model_lines(report['model'][-1]))
+    return report
+
+
+def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
+    """Return the model's path, once it is known to load, and the networks to compare."""
+    from instseg_ros.benchmark.model import OtherNetwork
+    from instseg_ros.commands.models import default_model
+    from instseg_ros.core.network import Network
+
+    model, config = args.model or default_model(), configs_of(args)['network']
+    Network(model, config)
+    others = [OtherNetwork(path, config, args.compare_shape) for path in args.compare]
+    for other in others:
+        other.run()
+    return model, others
+
+
+def configs_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the configs of the model: the given options of the network, and the threads."""
+    values = vars(args)
+    return {'network': NetworkConfig(threads=args.threads,
+                                     provider=values['network.provider'],
+                                     input_size=values['network.input_size']),
+            'refinement': RefinementConfig(threads=args.threads)}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read HxW."""
+    try:
+        height, width = map(int, text.lower().split('x'))
+    except ValueError:
+        height = width = 0
+    if not all(SIDES[0] <= side <= SIDES[1] for side in (height, width)):
+        raise argparse.ArgumentTypeError(
+            f'expected height x width, {SIDES[0]} to {SIDES[1]} pixels each, for example 480x640, '
+            f'got {text!r}')
+    return height, width
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read lengths of axes."""
+    try:
+        shape = tuple(map(int, text.lower().split('x')))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise argparse.ArgumentTypeError(f'expected lengths of axes, for example 1x3x640x640, '
+                                         f'got {text!r}')
+    return shape
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Write it as `parse_size` and `parse_shape` read it."""
+    return 'x'.join(map(str, shape))
