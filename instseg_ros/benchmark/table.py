@@ -31,7 +31,7 @@ def stage_lines(item: Report) -> list[str]:
     tolerance, *recalls = item['boundary_recall'].items()
     return [
         f'After the network, {_size(item["size"])}: output stride {item["output_stride"]}, '
-        f'{item["classes"]} classes, {item["instances"]} objects, {item["threads"]} threads, '
+        f'{item["classes"]} classes, {item["instances"]} objects, threads: {item["threads"]}, '
         f'{item["superpixels"]} superpixels', '', *align(rows), '',
         f'ratio: how many times as long one call of {YARDSTICK} takes',
         f'boundary recall within {tolerance[1]} px: '
