@@ -5,7 +5,7 @@ import math
 from statistics import linear_regression
 from typing import Any, Sequence
 
-from instseg_ros.benchmark.scene import INSTANCES, street_scene
+from instseg_ros.benchmark.scene import street_scene
 from instseg_ros.benchmark.stages import stage_calls
 from instseg_ros.benchmark.timing import Progress, measure
 from instseg_ros.core.types import ModelInfo
@@ -15,14 +15,28 @@ INSTANCE_COUNTS = (0, 10, 25, 50, 100, 250, 500, 1000)
 METHODS = ('bilateral', 'slic')
 
 
-def measure_growth(size: tuple[int, int], info: ModelInfo, threads: int, rounds: int,
-                   progress: Progress = iter, *, instances: int = INSTANCES,
+def measure_growth(size: tuple[int, int], instances: int, info: ModelInfo, threads: int,
+                   rounds: int, progress: Progress = iter, *,
                    instance_counts: Sequence[int] = INSTANCE_COUNTS) -> dict[str, Any]:
     """Time the stages for images up to a size, and for numbers of objects at that size.
 
     It is the same scene at every size, and objects cover the same share of it whatever their
     number. Scenes follow one another, so that on a busy machine only the processor times of
     different ones can be compared.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width of the largest image.
+    instances : int
+        Objects in images of different sizes.
+    info : ModelInfo
+        Classes and output stride of the scene.
+    threads, rounds : int
+    progress : callable
+        Wraps the sequence of scenes.
+    instance_counts : sequence of int
+        Objects in images of the largest size.
 
     Returns
     -------

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from instseg_ros.benchmark.config import BenchmarkConfig
 from instseg_ros.core.segmenter import Inference
 from instseg_ros.core.types import ModelInfo, NetworkOutput
 
-CLASSES = 19
-INSTANCES = 50
-STRIDE = 4
 EMBEDDING_SIZE = 32
-
 REGIONS = 18
-OBJECT_RADIUS = (15, 70)
 REGION_RADIUS = (100, 450)
-"""In pixels of an image 1024 pixels high; objects: where there are `INSTANCES` of them."""
+"""In pixels of an image 1024 pixels high."""
+
+OBJECT_RADIUS = (15, 70)
+"""The same, where there are as many objects as by default."""
+
+_DEFAULTS = BenchmarkConfig()
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,17 @@ class Scene:
     info: ModelInfo
 
 
-def scene_info(classes: int = CLASSES, *, stride: int = STRIDE,
-               embedding_size: int = EMBEDDING_SIZE) -> ModelInfo:
+def scene_info(classes: int = _DEFAULTS.classes, *,
+               stride: int = _DEFAULTS.output_stride) -> ModelInfo:
     """Describe a network of so many classes; about 8 of 19 are things, as in Cityscapes."""
     things = max(1, classes * 8 // 19)
     return ModelInfo(
         class_names=tuple(f'class {index}' for index in range(classes)),
         thing_ids=tuple(range(classes - things, classes)), palette=((0, 0, 0),) * classes,
-        output_stride=stride, size_multiple=stride, embedding_size=embedding_size, input_size=1)
+        output_stride=stride, size_multiple=stride, embedding_size=EMBEDDING_SIZE, input_size=1)
 
 
-def street_scene(size: tuple[int, int], instances: int = INSTANCES,
+def street_scene(size: tuple[int, int], instances: int = _DEFAULTS.instances,
                  info: ModelInfo = scene_info(), grid: tuple[int, int] | None = None,
                  seed: int = 0) -> Scene:
     """Make a scene.
@@ -97,7 +98,7 @@ def _paint(size: tuple[int, int], instances: int, info: ModelInfo, rng: np.rando
     semantic_ids, instance_ids = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
     semantic_ids[:] = stuff[0] if stuff else info.thing_ids[0]
     colors = np.full((*size, 3), rng.integers(20, 236, 3), np.float32)
-    shrink = (INSTANCES / max(instances, 1))**.5
+    shrink = (_DEFAULTS.instances / max(instances, 1))**.5
     for number in range(1 - REGIONS, instances + 1):
         if number <= 0:
             place, mask = _blob(size, REGION_RADIUS, 0, rng)

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instseg_ros.benchmark.config import BenchmarkConfig
 from instseg_ros.commands.options import add_option_argument
 from instseg_ros.core.config import NetworkConfig, RefinementConfig, options_of
 
@@ -50,28 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', type=parse_size, action='append', metavar='HxW', dest='sizes',
                         help='height and width of the camera image; repeatable (default '
                         f'{" and ".join(format_shape(size) for size in SIZES)})')
-    parser.add_argument('--threads', type=int, default=RefinementConfig().threads, metavar='N',
-                        help='threads of network and refinement; 0 takes one for each core '
-                        '(default %(default)s)')
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS,
                         help='what to measure (default: all)')
-    parser.add_argument('--rounds', type=int, default=5, metavar='N',
-                        help='calls of the slow ones; the quick are called more often (default '
-                        '%(default)s)')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this file too')
     parser.add_argument('--plot', type=Path, metavar='FILE',
                         help='draw time against image size and number of objects '
                         f'({" ".join(PICTURES)})')
-    scene = parser.add_argument_group('the made-up street')
-    scene.add_argument('--instances', type=int, default=50, metavar='N',
-                       help='objects in it (default %(default)s)')
-    scene.add_argument('--classes', type=int, default=19, metavar='N',
-                       help='classes, about 8 of 19 with objects; the model has its own (default '
-                       '%(default)s)')
-    scene.add_argument('--output-stride', type=int, default=4, metavar='N',
-                       help='pixels of the image per pixel of the label maps; the model has its '
-                       'own (default %(default)s)')
+    group = parser.add_argument_group('how it is measured')
+    for option in options_of(BenchmarkConfig):
+        add_option_argument(group, 'benchmark', option)
     model = parser.add_argument_group('the model')
     model.add_argument('--model', type=Path, metavar='FILE',
                        help='the ONNX model (default: the street model that is installed)')
@@ -108,11 +98,6 @@ def run(args: argparse.Namespace) -> int:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Refuse at once what could only fail after a minute."""
-    for flag, low, high in (('threads', 0, 1024), ('rounds', 1, 10_000), ('instances', 0, 10_000),
-                            ('classes', 1, 255), ('output_stride', 1, 64)):
-        value = getattr(args, flag)
-        if not low <= value <= high:
-            raise ValueError(f'--{flag.replace("_", "-")}: expected {low} to {high}, got {value}')
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f'--plot: expected a file name that ends in one of '
                          f'{", ".join(PICTURES)}, got {args.plot}')
@@ -142,7 +127,6 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     from instseg_ros.benchmark.model import measure_model
     from instseg_ros.benchmark.scene import scene_info, street_scene
     from instseg_ros.benchmark.stages import measure_stages
-    from instseg_ros.core.bands import thread_count
 
     def bar(text: str) -> Any:
         return functools.partial(tqdm, desc=text, leave=False, dynamic_ncols=True)
@@ -150,29 +134,28 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     def show(lines: list[str]) -> None:
         print('\n' + '\n'.join(lines), flush=True)
 
-    sizes, threads = args.sizes or list(SIZES), thread_count(args.threads)
-    info = scene_info(args.classes, stride=args.output_stride)
+    config, sizes = benchmark_config(args), args.sizes or list(SIZES)
+    info = scene_info(config.classes, stride=config.output_stride)
     report: dict[str, Any] = {
         'format_version': FORMAT_VERSION, 'machine': describe_machine(),
-        'settings': {'threads': threads, 'rounds': args.rounds}, 'stages': [], 'growth': None,
-        'model': []}
+        'settings': dataclasses.asdict(config), 'stages': [], 'growth': None, 'model': []}
     print('\n'.join(table.machine_lines(report['machine'])), flush=True)
     for _ in bar('starting')(range(1)):
         model, others = load(args) if 'model' in args.parts else (None, [])
-        measure_stages(street_scene((256, 256), 5, info), threads, 1)  # compiles
+        measure_stages(street_scene((256, 256), 5, info), config.threads, 1)  # compiles
     for size in sizes if 'stages' in args.parts else ():
-        scene = street_scene(size, args.instances, info)
-        report['stages'].append(measure_stages(scene, threads, args.rounds,
-                                               bar(f'stages, {format_shape(size)}')))
+        report['stages'].append(measure_stages(
+            street_scene(size, config.instances, info), config.threads, config.rounds,
+            bar(f'stages, {format_shape(size)}')))
         show(table.stage_lines(report['stages'][-1]))
     if 'growth' in args.parts:
         largest = max(sizes, key=lambda size: size[0] * size[1])
-        report['growth'] = measure_growth(largest, info, threads, 3 * args.rounds, bar('growth'),
-                                          instances=args.instances)
+        report['growth'] = measure_growth(largest, config.instances, info, config.threads,
+                                          3 * config.rounds, bar('growth'))
         show(table.growth_lines(report['growth']))
     for size in sizes if 'model' in args.parts else ():
         report['model'].append(measure_model(
-            model, configs_of(args), size, args.instances, 3 * args.rounds,
+            model, model_configs(args), size, config.instances, 3 * config.rounds,
             bar(f'model, {format_shape(size)}'), others=others))
         show(table.model_lines(report['model'][-1]))
     return report
@@ -184,7 +167,7 @@ def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
     from instseg_ros.commands.models import default_model
     from instseg_ros.core.network import Network
 
-    model, config = args.model or default_model(), configs_of(args)['network']
+    model, config = args.model or default_model(), model_configs(args)['network']
     Network(model, config)
     others = [OtherNetwork(path, config, args.compare_shape) for path in args.compare]
     for other in others:
@@ -192,13 +175,22 @@ def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
     return model, others
 
 
-def configs_of(args: argparse.Namespace) -> dict[str, Any]:
+def benchmark_config(args: argparse.Namespace) -> BenchmarkConfig:
+    """Return the options of the benchmark, with the number of threads that 0 stands for."""
+    from instseg_ros.core.bands import thread_count
+
+    values = {option.name: vars(args)[f'benchmark.{option.name}']
+              for option in options_of(BenchmarkConfig)}
+    config = BenchmarkConfig(**values)
+    return dataclasses.replace(config, threads=thread_count(config.threads))
+
+
+def model_configs(args: argparse.Namespace) -> dict[str, Any]:
     """Return the configs of the model: the given options of the network, and the threads."""
-    values = vars(args)
-    return {'network': NetworkConfig(threads=args.threads,
-                                     provider=values['network.provider'],
+    threads, values = benchmark_config(args).threads, vars(args)
+    return {'network': NetworkConfig(threads=threads, provider=values['network.provider'],
                                      input_size=values['network.input_size']),
-            'refinement': RefinementConfig(threads=args.threads)}
+            'refinement': RefinementConfig(threads=threads)}
 
 
 def parse_size(text: str) -> tuple[int, int]:

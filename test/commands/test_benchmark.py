@@ -42,7 +42,8 @@ def test_all_parts(tiny_model, tmp_path, capsys):
     report = json.loads(out.read_text())
     assert set(report) == {'format_version', 'machine', 'settings', 'stages', 'growth', 'model'}
     assert report['format_version'] == 1
-    assert report['settings'] == {'threads': 1, 'rounds': 1}
+    assert report['settings'] == {'threads': 1, 'rounds': 1, 'instances': 5, 'classes': 19,
+                                  'output_stride': 4}
     assert set(report['machine']) == {'cpu', 'cores', 'system', 'python', 'modules',
                                       'load_average', 'busy'}
     (stages,) = report['stages']
@@ -124,9 +125,9 @@ def test_a_wrong_command_line_shows_the_usage(arguments, message, capsys):
 @pytest.mark.parametrize('arguments, message', [
     (('--model', 'nowhere.onnx'), 'nowhere.onnx'),
     (('--compare', 'nowhere.onnx'), 'nowhere.onnx: no such file'),
-    (('--threads', '-1'), '--threads: expected 0 to 1024, got -1'),
-    (('--rounds', '0'), '--rounds: expected 1 to'),
-    (('--classes', '0'), '--classes: expected 1 to 255'),
+    (('--threads', '-1'), 'threads: expected a value from 0 to 1024, got -1'),
+    (('--rounds', '0'), 'rounds: expected a value from 1 to'),
+    (('--classes', '0'), 'classes: expected a value from 1 to 255'),
     (('--plot', 'x.txt'), '--plot: expected a file name that ends in one of .png, .svg, .pdf'),
     (('--plot', 'x.png', '--parts', 'model'), '--plot shows the growth'),
     (('--parts', 'stages', '--compare', 'x.onnx'), 'are for the part "model"'),
