@@ -45,7 +45,8 @@ def draw_growth(growth: Mapping[str, Any], path: Path) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter('{x:g}')
         axes.grid(alpha=.3)
-    figure.legend(*left.get_legend_handles_labels(), loc='outside right center', frameon=False)
+    right.legend(*left.get_legend_handles_labels(), loc='center left', bbox_to_anchor=(1, .5),
+                 frameon=False)
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
