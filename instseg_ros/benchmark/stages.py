@@ -5,6 +5,7 @@ superpixels as ours: what anybody would reach for first, and the same on every m
 """
 from __future__ import annotations
 
+import math
 from typing import Any, Iterable
 
 from instseg_ros.benchmark.scene import Scene
@@ -112,20 +113,21 @@ def measure_stages(scene: Scene, threads: int, rounds: int,
         'boundary_recall': boundary_recall(scene)}
 
 
-def boundary_recall(scene: Scene) -> dict[str, float]:
-    """Return the share of the true boundaries that each refinement finds within 2 pixels.
+def boundary_recall(scene: Scene) -> dict[str, float | None]:
+    """Return the share of the true boundaries that each refinement finds.
 
     `slic_of_scikit_image` is the vote in scikit-image's superpixels; `tolerance_px` says within
-    how many pixels a boundary counts as found.
+    how many pixels a boundary counts as found. None where there is no boundary.
     """
     configs = {**{method: RefinementConfig(method=method) for method in REFINEMENT_METHODS},
                'slic_of_scikit_image': RefinementConfig(backend='skimage')}
     output = scene.inference.output
     grouped = assign_pixels(output, find_centers(output, scene.info)[0])
     truth = panoptic_ids(scene.semantic_ids, scene.instance_ids)
-    recall = {}
+    recalls: dict[str, float | None] = {}
     for name, config in configs.items():
         maps = refine(scene.inference.image, output.semantic_ids, grouped, scene.inference.scale,
                       config)
-        recall[name] = boundary_score(truth, panoptic_ids(*maps)).recall
-    return {'tolerance_px': TOLERANCE, **recall}
+        recall = boundary_score(truth, panoptic_ids(*maps)).recall
+        recalls[name] = None if math.isnan(recall) else recall
+    return {'tolerance_px': TOLERANCE, **recalls}

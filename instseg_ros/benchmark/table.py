@@ -35,7 +35,8 @@ def stage_lines(item: Report) -> list[str]:
         f'{item["superpixels"]} superpixels', '', *align(rows), '',
         f'ratio: how many times as long one call of {YARDSTICK} takes',
         f'boundary recall within {tolerance[1]} px: '
-        + ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in recalls),
+        + ', '.join(f'{name.replace("_", " ")} ' + ('-' if value is None else f'{value:.4f}')
+                    for name, value in recalls),
         *missed_targets(item)]
 
 

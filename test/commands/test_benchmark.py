@@ -87,6 +87,13 @@ def test_parts_can_be_left_out(tiny_model, tmp_path, capsys):
     assert 'Growth' not in capsys.readouterr().out
 
 
+def test_a_street_without_any_boundary(tmp_path, capsys):
+    out = tmp_path / 'figures.json'
+    assert benchmark('--parts', 'stages', '--classes', '1', '--instances', '0', '--json', out) == 0
+    assert json.loads(out.read_text())['stages'][0]['boundary_recall']['slic'] is None
+    assert 'slic -' in capsys.readouterr().out
+
+
 def test_the_shape_of_a_network_may_be_open(tiny_model, tmp_path):
     other = write_network(tmp_path / 'open.onnx', ['n', 3, 'h', 'w'], TensorProto.UINT8)
     out = tmp_path / 'figures.json'
