@@ -1,4 +1,4 @@
-"""Encoder, decoders and export."""
+"""The whole network: decoders, initial weights and export."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning.calibration import Calibration
-from instseg_ros.learning.encoders import EncoderConv2d, build_encoder
+from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.export import (
     PEAK_WINDOW, ExportedNetwork, export_onnx, model_info)
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
@@ -32,14 +32,6 @@ def test_output_shapes():
     assert prediction.embedding.shape == (2, 8, 16, 24)
 
 
-@pytest.mark.parametrize('size', [(12, 12), (13, 9)])
-def test_training_computes_dilated_convolutions_as_inference_does(size):
-    torch.manual_seed(0)
-    layer = EncoderConv2d(4, 4, 3, dilation=2, groups=4)
-    x = torch.randn(2, 4, *size)
-    torch.testing.assert_close(layer.train()(x), layer.eval()(x))
-
-
 def test_the_embedding_knows_where_a_pixel_is():
     network = small_network().eval()
     with torch.no_grad():
@@ -53,28 +45,6 @@ def test_the_embedding_knows_where_a_pixel_is():
     torch.testing.assert_close(moved[0, 3, 7].item(), 7 * step, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(moved[1, 3, 7].item(), 3 * step, rtol=1e-4, atol=1e-4)
     assert moved[2:].abs().max() == 0
-
-
-def test_frozen_stages_are_the_first_ones():
-    encoder = build_encoder('mobilenet_v2')
-    encoder.freeze(3)
-    trained = {name.rpartition('.')[0].split('.')[1] for name, p in encoder.named_parameters()
-               if p.requires_grad and name.startswith('blocks')}
-    assert trained == {str(index) for index in range(6, 17)}
-    assert not encoder.stem.weight.requires_grad
-
-
-def test_unknown_encoder_names_the_known_ones():
-    with pytest.raises(ValueError, match="expected one of mobilenet_v2.*got 'vgg'"):
-        build_encoder('vgg')
-
-
-def test_weights_that_are_no_weights_are_refused(tmp_path):
-    (tmp_path / 'x.safetensors').write_bytes(b'nonsense')
-    with pytest.raises(ValueError, match='not a safetensors file'):
-        build_encoder('mobilenet_v2').load_weights(tmp_path / 'x.safetensors')
-    with pytest.raises(ValueError, match='no such file'):
-        build_encoder('mobilenet_v2').load_weights(tmp_path / 'missing.safetensors')
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason=f'initial weights are not at {WEIGHTS}')
