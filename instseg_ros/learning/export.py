@@ -2,21 +2,23 @@
 from __future__ import annotations
 
 import copy
-import os
-import tempfile
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from instseg_ros.core.network import INPUT, OUTPUTS
 from instseg_ros.core.types import ModelInfo, NetworkOutput
+from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
+from instseg_ros.learning.comparison import agreement, compare, open_model, smooth_images
 from instseg_ros.learning.model import InstanceSegmentationNetwork
+from instseg_ros.learning.precision import PRECISIONS, to_half, to_int8
 
 OPSET = 18
 IR_VERSION = 8
@@ -24,8 +26,6 @@ IR_VERSION = 8
 
 PEAK_WINDOW = 5
 """A center is the strongest pixel of a window of this side."""
-
-OUTPUTS = ('semantic_ids', 'semantic_confidence', 'center_heatmap', 'embedding')
 
 
 class ExportedNetwork(nn.Module):
@@ -56,109 +56,99 @@ class ExportedNetwork(nn.Module):
         """Return calibrated confidences of center logits of any shape."""
         return torch.sigmoid(self.calibration.scale * logits + self.calibration.shift)
 
-    def predict(self, image: Tensor) -> NetworkOutput:
+    def predict(self, image: np.ndarray) -> NetworkOutput:
         """Run one image (H, W, 3) uint8 and return what ONNX Runtime would."""
         with torch.no_grad():
-            return NetworkOutput(*(array[0].numpy() for array in self(image[None])))
+            return NetworkOutput(*(array[0].numpy()
+                                   for array in self(torch.from_numpy(image)[None])))
 
 
 def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, info: ModelInfo,
-                path: str | Path) -> Mapping[str, float]:
+                path: str | Path, precision: str = 'fp32',
+                images: Sequence[np.ndarray] = ()) -> Mapping[str, float]:
     """Write the ONNX file, checked against the network it was made from.
+
+    Parameters
+    ----------
+    network, calibration, info
+        What the file is made of.
+    path : path
+    precision : str
+        fp32, fp16 or int8.
+    images : sequence of (H, W, 3) uint8
+        For int8: images of the training's kind, to measure the ranges of the activations. Their
+        sides are multiples of `info.size_multiple`.
 
     Returns
     -------
     dict of str to float
-        For each output the largest difference between ONNX Runtime and PyTorch on random images
-        of two sizes; for `semantic_ids` the share of pixels that differ.
+        For fp32 and fp16 the largest difference of each output to PyTorch on random images of two
+        sizes (`comparison.compare`); for int8 how far they agree on `images`
+        (`comparison.agreement`).
 
     Raises
     ------
     ValueError
         The exported file does not say what the network says.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if precision not in PRECISIONS:
+        raise ValueError(f'precision: expected one of {", ".join(PRECISIONS)}, got {precision!r}')
+    if precision == 'int8' and not len(images):
+        raise ValueError('precision int8: expected images to measure the ranges of the '
+                         'activations on, got none; the training has to hold some out '
+                         '(data.calibration_images)')
     module = ExportedNetwork(copy.deepcopy(network).float().cpu(), calibration).eval()
-    side = info.size_multiple * 4
-    example = torch.zeros(1, side, side + info.size_multiple, 3, dtype=torch.uint8)
-    handle, temporary = tempfile.mkstemp(suffix='.onnx', dir=path.parent)
-    os.close(handle)
-    try:
-        multiple = info.size_multiple
-        rows, columns = torch.export.Dim('rows', max=256), torch.export.Dim('columns', max=256)
-        program = torch.onnx.export(
-            module, (example,), input_names=['image'], output_names=list(OUTPUTS),
-            opset_version=OPSET, dynamo=True, verbose=False,
-            dynamic_shapes={'image': {1: multiple * rows, 2: multiple * columns}})
-        program.save(temporary)
-        model = onnx.load(temporary)
-        model.ir_version = min(model.ir_version, IR_VERSION)
+    with replacing(path) as temporary:
+        whole = temporary.with_name('whole.onnx')
+        onnx.save(_trace(module, info.size_multiple), whole)
+        if precision == 'int8':
+            to_int8(whole, temporary, images)
+            model = onnx.load(temporary)
+        else:
+            model = onnx.load(whole)
+            model = to_half(model) if precision == 'fp16' else model
         for key, value in info.to_metadata().items():
             model.metadata_props.add(key=key, value=value)
+        model.ir_version = min(model.ir_version, IR_VERSION)
         onnx.checker.check_model(model)
         onnx.save(model, temporary)
-        differences = compare(module, temporary, info)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-    return differences
+        exported = open_model(temporary)
+        if precision == 'int8':
+            return agreement(module.predict, exported, images)
+        return compare(module.predict, exported, smooth_images(info.size_multiple), precision)
 
 
-TOLERANCES: Mapping[str, float] = {'semantic_ids': 1e-3, 'semantic_confidence': 1e-3,
-                                   'center_heatmap': 1e-3, 'embedding': 1e-2}
-"""Largest accepted difference of each output: float32 rounding through some 60 layers."""
-
-def compare(module: ExportedNetwork, path: str | Path, info: ModelInfo) -> dict[str, float]:
-    """Run both on random images of two sizes; see `export_onnx`."""
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-    rng = np.random.default_rng(0)
-    worst: dict[str, float] = dict.fromkeys(OUTPUTS, 0.0)
-    for rows, columns in ((5, 4), (3, 7)):
-        # Smooth images: on noise, equally strong neighbours would make the peaks ambiguous.
-        coarse = rng.integers(0, 256, (1, 3, rows, columns)).astype(np.float32)
-        size = (rows * info.size_multiple, columns * info.size_multiple)
-        smooth = F.interpolate(torch.from_numpy(coarse), size=size, mode='bicubic')
-        image = smooth.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-        with torch.no_grad():
-            expected = module(image)
-            confidence = module.center_confidence(
-                module.network(image.permute(0, 3, 1, 2).float()).center)[0].numpy()
-        for name, want, got in zip(OUTPUTS, expected, session.run(None, {'image': image.numpy()})):
-            if got.dtype != want.numpy().dtype or got.shape != tuple(want.shape):
-                raise ValueError(f'export: {name} became {got.dtype} {got.shape}, expected '
-                                 f'{want.numpy().dtype} {tuple(want.shape)}')
-            worst[name] = max(worst[name], _difference(name, want.numpy(), got, confidence))
-    for name, difference in worst.items():
-        if not difference <= TOLERANCES[name]:
-            raise ValueError(f'export: {name} differs by {difference:.3g} between ONNX Runtime '
-                             f'and PyTorch, accepted is {TOLERANCES[name]:.3g}')
-    return worst
+def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
+    """Return the graph in float32, without metadata."""
+    module = copy.deepcopy(module)
+    fold_batch_norms(module)
+    example = torch.zeros(1, 4 * multiple, 5 * multiple, 3, dtype=torch.uint8)
+    rows, columns = torch.export.Dim('rows', max=256), torch.export.Dim('columns', max=256)
+    program = torch.onnx.export(
+        module, (example,), input_names=[INPUT], output_names=list(OUTPUTS),
+        opset_version=OPSET, dynamo=True, verbose=False,
+        dynamic_shapes={'image': {1: multiple * rows, 2: multiple * columns}})
+    model = program.model_proto
+    # The exporter notes for every node where in whose folders its code stands.
+    graph = model.graph
+    for item in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input,
+                 *graph.output):
+        del item.metadata_props[:]
+    return model
 
 
-def _difference(name: str, want: np.ndarray, got: np.ndarray, confidence: np.ndarray) -> float:
-    if name == 'semantic_ids':
-        return float(np.mean(got != want))
-    if name == 'center_heatmap':
-        return _peak_difference(confidence, got[0])
-    return float(np.abs(got - want).max())
+def fold_batch_norms(module: nn.Module) -> None:
+    """Fold every batch normalisation, in place, into the convolution that is defined before it.
 
-
-def _peak_difference(confidence: np.ndarray, heatmap: np.ndarray) -> float:
-    """Return by how much the peaks of a heatmap are not those of a map of confidences.
-
-    Between (nearly) equally strong neighbours rounding decides which is the peak. So a peak may
-    be weaker than its neighbours, and one may be missing, by as much as is returned.
+    The exporter folds most, but not all; what is left costs time, most of all in integers.
     """
-    margin = PEAK_WINDOW // 2
-    padded = np.pad(confidence, margin, constant_values=-1.0)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (PEAK_WINDOW, PEAK_WINDOW))
-    others = np.delete(windows.reshape(*confidence.shape, -1), PEAK_WINDOW ** 2 // 2, axis=2)
-    lead = confidence - others.max(axis=2)
-    peaks = heatmap > 0
-    return float(max(np.abs(heatmap - confidence)[peaks].max(initial=0.0),
-                     (-lead)[peaks].max(initial=0.0), lead[~peaks].max(initial=0.0)))
+    before, convolution = '', None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d):
+            setattr(module, before, fuse_conv_bn_eval(convolution, child))
+            setattr(module, name, nn.Identity())
+        fold_batch_norms(child)
+        before, convolution = name, child
 
 
 def model_info(network: InstanceSegmentationNetwork, class_names: tuple[str, ...],

@@ -210,13 +210,13 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
 
 
 def calibration_images(config: TrainingConfig, input_size: int,
-                       stride: int) -> tuple[list[Tensor], list[Targets]]:
+                       stride: int) -> tuple[list[np.ndarray], list[Targets]]:
     """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
     dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
     _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
                                config.optimization.seed)
     batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
-    return ([batch['image'].permute(1, 2, 0).contiguous() for batch in batches],
+    return ([batch['image'].permute(1, 2, 0).contiguous().numpy() for batch in batches],
             [Targets(batch['semantic_ids'].numpy().astype(np.uint8),
                      batch['instance_ids'].numpy().astype(np.uint16),
                      batch['center_mask'].numpy()) for batch in batches])

@@ -69,7 +69,7 @@ def test_the_exported_file_says_what_the_network_says(tmp_path):
     assert ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map) == info
     image = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), np.uint8)
     semantic, confidence, heatmap, embedding = session.run(None, {'image': image})
-    expected = ExportedNetwork(network, calibration).eval().predict(torch.from_numpy(image[0]))
+    expected = ExportedNetwork(network, calibration).eval().predict(image[0])
     assert (semantic[0] == expected.semantic_ids).mean() > 0.99
     np.testing.assert_allclose(confidence[0], expected.semantic_confidence, atol=1e-3)
     np.testing.assert_allclose(embedding[0], expected.embedding, atol=1e-2)
@@ -79,10 +79,11 @@ def test_the_exported_file_says_what_the_network_says(tmp_path):
 
 def test_only_local_maxima_of_the_centers_are_exported():
     network = small_network().eval()
-    image = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8))
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     raw = ExportedNetwork(network, Calibration()).eval().predict(image).center_heatmap
     with torch.no_grad():
-        logits = network(image.permute(2, 0, 1)[None].float()).center[0].numpy()
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+        logits = network(pixels).center[0].numpy()
     padded = np.pad(logits, PEAK_WINDOW // 2, constant_values=-np.inf)
     windows = np.stack([padded[y:y + 16, x:x + 16]
                         for y in range(PEAK_WINDOW) for x in range(PEAK_WINDOW)])
