@@ -9,8 +9,8 @@ from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 
 CENTER_RADIUS = 0.18
 """Radius of a center's disc, relative to the square root of the instance's area. Ours."""
-CENTER_RADIUS_MIN, CENTER_RADIUS_MAX = 0.8, 6.0
-"""Bounds of that radius in output pixels. Ours."""
+CENTER_RADIUS_MIN, CENTER_RADIUS_MAX = 3.2, 24.0
+"""Bounds of that radius in pixels of the network's input, at whatever output stride. Ours."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: in
     half = stride // 2
     semantic = np.ascontiguousarray(semantic_ids[half::stride, half::stride])
     instances = np.ascontiguousarray(instance_ids[half::stride, half::stride])
+    smallest, largest = CENTER_RADIUS_MIN / stride, CENTER_RADIUS_MAX / stride
     centers = np.where(semantic == UNLABELLED, UNLABELLED, 0).astype(np.uint8)
     for instance_id in np.unique(instances):
         if instance_id == NO_INSTANCE:
             continue
         ys, xs = np.nonzero(instances == instance_id)
         k = np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2)
-        radius = np.clip(CENTER_RADIUS * np.sqrt(len(ys)), CENTER_RADIUS_MIN, CENTER_RADIUS_MAX)
+        radius = np.clip(CENTER_RADIUS * np.sqrt(len(ys)), smallest, largest)
         disc = (ys - ys[k]) ** 2 + (xs - xs[k]) ** 2 <= radius ** 2
         centers[ys[disc], xs[disc]] = 1
     return Targets(semantic, instances, centers)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.types import UNLABELLED, ModelInfo, NetworkOutput
-from instseg_ros.learning.targets import CENTER_RADIUS_MAX, build_targets
+from instseg_ros.learning.targets import CENTER_RADIUS_MAX, CENTER_RADIUS_MIN, build_targets
 
 STRIDE = 4
 INFO = ModelInfo(class_names=('background', 'person', 'car'), thing_ids=(1, 2),
@@ -76,10 +76,21 @@ def test_the_center_of_a_ring_lies_on_the_ring():
     assert (targets.instance_ids[targets.center_mask == 1] == 1).all()
 
 
-@pytest.mark.parametrize('side', [4, 64, 512])
-def test_the_disc_grows_with_the_object_up_to_a_bound(side):
+@pytest.mark.parametrize('stride', [1, 2, 4, 8])
+@pytest.mark.parametrize('side', [8, 64, 512])
+def test_the_disc_grows_with_the_object_up_to_a_bound(side, stride):
     semantic = np.ones((side, side), np.uint8)
-    targets = build_targets(semantic, semantic.astype(np.uint16), STRIDE)
+    targets = build_targets(semantic, semantic.astype(np.uint16), stride)
     area = (targets.center_mask == 1).sum()
-    assert 1 <= area <= np.pi * (CENTER_RADIUS_MAX + 1) ** 2
-    assert area <= max(1, 0.15 * (side / STRIDE) ** 2)
+    assert 1 <= area <= np.pi * (CENTER_RADIUS_MAX / stride + 1) ** 2
+    assert area <= max(np.pi * (CENTER_RADIUS_MIN / stride + 1) ** 2, 0.15 * (side / stride) ** 2)
+
+
+def test_the_disc_covers_the_same_part_of_the_image_at_every_stride():
+    semantic = np.zeros((256, 256), np.uint8)
+    semantic[40:200, 60:220] = 1
+    areas = {stride: (build_targets(semantic, semantic.astype(np.uint16), stride)
+                      .center_mask == 1).sum() * stride ** 2 for stride in (1, 2, 4, 8)}
+    assert areas[1] == pytest.approx(np.pi * CENTER_RADIUS_MAX ** 2, rel=0.01)
+    for area in areas.values():
+        assert area == pytest.approx(areas[1], rel=0.2)
