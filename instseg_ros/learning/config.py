@@ -10,7 +10,10 @@ import yaml
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.learning.augmentation import AugmentationConfig
+from instseg_ros.learning.encoders import ENCODERS
 from instseg_ros.learning.losses import LossConfig
+
+OUTPUT_STRIDES = (8, 4, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,24 @@ class DataConfig:
 class ModelConfig:
     """What network is trained."""
 
-    encoder: str = option('mobilenet_v2', 'Name of the encoder')
-    weights: str = option('', 'Initial weights: safetensors for the encoder, or a checkpoint of '
-                          'the whole network (.ckpt); empty: random')
+    encoder: str = option('mobilenet_v2', 'Name of the encoder', choices=tuple(ENCODERS))
+    weights: str = option('', "Initial weights: for the encoder (.safetensors, or .pth in "
+                          "torchvision's layout for ResNets), or a checkpoint of the whole "
+                          'network (.ckpt); empty: random')
     trained: str = option('all', 'What is trained; with a single decoder, all the rest stays as '
                           'it is', choices=('all', 'semantic', 'center', 'embedding'))
-    frozen_stages: int = option(0, 'The first stages of the encoder that are not trained',
-                                minimum=0, maximum=16)
+    frozen_stages: int = option(0, 'The first stages of the encoder that are not trained; '
+                                'mobilenet_v2 has 7, ResNets have 5', minimum=0, maximum=16)
+    output_stride: int = option(4, 'Pixels of the input per pixel of the output: 8, 4, 2 or 1; '
+                                'below 4, training and inference take several times as long',
+                                unit='px', minimum=1, maximum=8)
     embedding_size: int = option(32, "Length of a pixel's embedding", minimum=2, maximum=256)
     position: bool = option(True, "Whether a pixel's position is added to its embedding")
     width_16: int = option(128, 'Channels of the decoders at stride 16', minimum=8, maximum=1024)
     width_8: int = option(96, 'Channels of the decoders at stride 8', minimum=8, maximum=1024)
     width_4: int = option(48, 'Channels of the decoders at stride 4', minimum=8, maximum=1024)
+    width_2: int = option(32, 'Channels of the decoders at stride 2', minimum=8, maximum=1024)
+    width_1: int = option(16, 'Channels of the decoders at stride 1', minimum=8, maximum=1024)
     dropout: float = option(0.1, "Share of the decoders' channels that training switches off",
                             minimum=0.0, maximum=0.9)
     input_size: int = option(768, 'Long side of the images at inference', unit='px', minimum=64,
@@ -61,11 +70,16 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'model')
+        if self.output_stride not in OUTPUT_STRIDES:
+            raise ValueError('model.output_stride: expected one of '
+                             f'{", ".join(map(str, OUTPUT_STRIDES))}, got {self.output_stride}')
 
     @property
     def widths(self) -> dict[int, int]:
-        """Stride and channels of the decoders' levels."""
-        return {16: self.width_16, 8: self.width_8, 4: self.width_4}
+        """Stride and channels of the decoders' levels, down to the output stride."""
+        widths = {16: self.width_16, 8: self.width_8, 4: self.width_4, 2: self.width_2,
+                  1: self.width_1}
+        return {stride: width for stride, width in widths.items() if stride >= self.output_stride}
 
 
 @dataclass(frozen=True)

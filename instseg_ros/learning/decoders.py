@@ -114,13 +114,13 @@ class CenterDecoder(Decoder):
 class EmbeddingDecoder(Decoder):
     """Embedding of every pixel: learned features, plus the pixel's position.
 
-    The first two channels get s * (x, y) / `position_unit`, with s learned and x, y in output
-    pixels. A convolutional network can't tell two equal objects at different places apart by
+    The first two channels get s * (x, y) / `position_unit`, with s learned and x, y in pixels of
+    the network's input, so that distances mean the same at every output stride. A convolutional network can't tell two equal objects at different places apart by
     itself; the position does, and the learned features move the pixels of one object together.
     (Ours; as an input of the decoder, positions had no effect.)
     """
 
-    position_unit = 8.0
+    position_unit = 32.0
 
     def __init__(self, *, channels: Mapping[int, int], widths: Mapping[int, int],
                  size: int, dropout: float, position: bool = True) -> None:
@@ -132,7 +132,7 @@ class EmbeddingDecoder(Decoder):
         if self.position_scale is None:
             return learned
         height, width = learned.shape[2:]
-        step = (self.position_scale / self.position_unit).to(learned.dtype)
+        step = (self.position_scale * (self.strides[-1] / self.position_unit)).to(learned.dtype)
         x = torch.arange(width, device=learned.device, dtype=learned.dtype) * step
         y = torch.arange(height, device=learned.device, dtype=learned.dtype) * step
         position = torch.stack([x[None, :].expand(height, width), y[:, None].expand(height, width)])

@@ -24,8 +24,13 @@ OPSET = 18
 IR_VERSION = 8
 """Old enough for the ONNX Runtime releases of the oldest supported distribution."""
 
-PEAK_WINDOW = 5
-"""A center is the strongest pixel of a window of this side."""
+PEAK_REACH = 8
+"""A center is the strongest pixel as far as this in each direction, in pixels of the input. Ours."""
+
+
+def peak_window(stride: int) -> int:
+    """Return the side of the window of which a center is the strongest pixel, in output pixels."""
+    return 2 * (PEAK_REACH // stride) + 1
 
 
 class ExportedNetwork(nn.Module):
@@ -47,7 +52,11 @@ class ExportedNetwork(nn.Module):
         confidence = 1.0 / (prediction.semantic - strongest).exp().sum(1)
         semantic_ids = prediction.semantic.argmax(1).to(torch.uint8)
         logits = prediction.center[:, None]
-        peaks = logits >= F.max_pool2d(logits, PEAK_WINDOW, 1, PEAK_WINDOW // 2)
+        window = peak_window(self.network.output_stride)
+        # First the rows, then the columns: at stride 1 the window is large.
+        around = F.max_pool2d(logits, (1, window), 1, (0, window // 2))
+        around = F.max_pool2d(around, (window, 1), 1, (window // 2, 0))
+        peaks = logits >= around
         heatmap = self.center_confidence(logits)
         heatmap = torch.where(peaks, heatmap, torch.zeros_like(heatmap))[:, 0]
         return semantic_ids, confidence, heatmap, prediction.embedding.permute(0, 2, 3, 1)

@@ -1,49 +1,49 @@
-"""The whole network: decoders, initial weights and export."""
+"""The whole network: decoders at every output stride, and initial weights."""
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 
-from instseg_ros.core.types import ModelInfo
-from instseg_ros.learning.calibration import Calibration
+from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
 from instseg_ros.learning.encoders import build_encoder
-from instseg_ros.learning.export import (
-    PEAK_WINDOW, ExportedNetwork, export_onnx, model_info)
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
 
 CLASSES = ('background', 'person', 'bicycle', 'car', 'motorcycle')
 WEIGHTS = Path(__file__).parents[3] / 'shared' / 'weights' / 'mobilenet_v2_deeplab_voc.safetensors'
 
 
-def small_network(classes=3):
+def small_network(classes=3, stride=4):
     torch.manual_seed(0)
+    widths = ModelConfig(width_16=16, width_8=16, width_4=16, width_2=8, width_1=8,
+                         output_stride=stride).widths
     return InstanceSegmentationNetwork(encoder=build_encoder('mobilenet_v2'), classes=classes,
-                                       embedding_size=8, widths={16: 16, 8: 16, 4: 16})
+                                       embedding_size=8, widths=widths)
 
 
-def test_output_shapes():
-    prediction = small_network()(torch.rand(2, 3, 64, 96) * 255)
-    assert prediction.semantic.shape == (2, 3, 16, 24)
-    assert prediction.center.shape == (2, 16, 24)
-    assert prediction.embedding.shape == (2, 8, 16, 24)
+@pytest.mark.parametrize('stride', OUTPUT_STRIDES)
+def test_output_shapes(stride):
+    prediction = small_network(stride=stride)(torch.rand(2, 3, 64, 96) * 255)
+    height, width = 64 // stride, 96 // stride
+    assert prediction.semantic.shape == (2, 3, height, width)
+    assert prediction.center.shape == (2, height, width)
+    assert prediction.embedding.shape == (2, 8, height, width)
 
 
-def test_the_embedding_knows_where_a_pixel_is():
-    network = small_network().eval()
+@pytest.mark.parametrize('stride', OUTPUT_STRIDES)
+def test_the_embedding_knows_where_in_the_image_a_pixel_is(stride):
+    network = small_network(stride=stride).eval()
+    image = torch.full((1, 3, 96, 96), 128.0)
     with torch.no_grad():
-        embedding = network(torch.full((1, 3, 96, 96), 128.0)).embedding[0]
-    step = float(network.embedding.position_scale) / network.embedding.position_unit
-    learned = network.embedding
-    with torch.no_grad():
-        learned.position_scale.zero_()
-        plain = network(torch.full((1, 3, 96, 96), 128.0)).embedding[0]
-    moved = embedding - plain
-    torch.testing.assert_close(moved[0, 3, 7].item(), 7 * step, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(moved[1, 3, 7].item(), 3 * step, rtol=1e-4, atol=1e-4)
+        embedding = network(image).embedding[0]
+        step = network.embedding.position_scale.item() / network.embedding.position_unit
+        network.embedding.position_scale.zero_()
+        moved = embedding - network(image).embedding[0]
+    y, x = 24, 56  # in pixels of the image
+    at_place = moved[:, y // stride, x // stride]
+    torch.testing.assert_close(at_place[0].item(), x * step, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(at_place[1].item(), y * step, rtol=1e-4, atol=1e-4)
     assert moved[2:].abs().max() == 0
 
 
@@ -55,36 +55,3 @@ def test_initial_weights_bring_their_classifier():
         prediction = network.eval()(torch.full((1, 3, 64, 64), 128.0))
     # The decoder's residual starts at 0: an empty image is background by the classifier alone.
     assert (prediction.semantic.argmax(1) == 0).all()
-
-
-def test_the_exported_file_says_what_the_network_says(tmp_path):
-    network = small_network().eval()
-    info = model_info(network, ('background', 'box', 'post'), 128, {'epochs': 1})
-    calibration = Calibration(scale=2.0, shift=9.0)
-    differences = export_onnx(network, calibration, info, tmp_path / 'model.onnx')
-    assert set(differences) == {'semantic_ids', 'semantic_confidence', 'center_heatmap',
-                                'embedding'}
-    session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'),
-                                           providers=['CPUExecutionProvider'])
-    assert ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map) == info
-    image = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), np.uint8)
-    semantic, confidence, heatmap, embedding = session.run(None, {'image': image})
-    expected = ExportedNetwork(network, calibration).eval().predict(image[0])
-    assert (semantic[0] == expected.semantic_ids).mean() > 0.99
-    np.testing.assert_allclose(confidence[0], expected.semantic_confidence, atol=1e-3)
-    np.testing.assert_allclose(embedding[0], expected.embedding, atol=1e-2)
-    assert heatmap.max() > 0.5
-    assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
-
-
-def test_only_local_maxima_of_the_centers_are_exported():
-    network = small_network().eval()
-    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    raw = ExportedNetwork(network, Calibration()).eval().predict(image).center_heatmap
-    with torch.no_grad():
-        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-        logits = network(pixels).center[0].numpy()
-    padded = np.pad(logits, PEAK_WINDOW // 2, constant_values=-np.inf)
-    windows = np.stack([padded[y:y + 16, x:x + 16]
-                        for y in range(PEAK_WINDOW) for x in range(PEAK_WINDOW)])
-    assert np.array_equal(raw > 0, logits >= windows.max(0))
