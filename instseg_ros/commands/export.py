@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 EPILOG = """\
@@ -14,8 +15,8 @@ precision:
   fp16  half the size; for GPUs (on a CPU it is slower than fp32)
   int8  a quarter of the size; for CPUs with 8-bit dot products (x86 with VNNI, ARM with DOTPROD).
         The ranges of all activations are measured on the images that the training held out. It is
-        an approximation: the command reports how far it agrees with the network and how fast it
-        is here, "instseg evaluate" what it costs in quality.
+        an approximation: the command reports how far it agrees with the network, "instseg
+        evaluate" what it costs in quality, "benchmarks/network_speed.py" what it gains in speed.
 
 examples:
   instseg export runs/street/last.ckpt --out models/street.onnx
@@ -63,8 +64,14 @@ def run(args: argparse.Namespace) -> int:
     facts['precision'] = args.precision
     info = model_info(network, config.data.classes, size, facts)
     report = export_onnx(network, calibration, info, args.out, args.precision, images)
-    print(('agreement with PyTorch on the held-out images: ' if args.precision == 'int8' else
-           'largest difference to PyTorch: ')
-          + ', '.join(f'{name} {value:.2g}' for name, value in report.items()))
+    if args.precision == 'int8':
+        centers = report['same centers']
+        print(f'agreement with PyTorch on the {len(images)} held-out images: same class '
+              f'{report["same class"]:.1%} of pixels, same centers '
+              + ('(there are none)' if math.isnan(centers) else f'{centers:.1%}')
+              + f', embeddings {report["embedding"]:.2f} apart')
+    else:
+        print('largest difference to PyTorch: '
+              + ', '.join(f'{name} {value:.2g}' for name, value in report.items()))
     print(f'model: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
     return 0

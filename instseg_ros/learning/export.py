@@ -116,6 +116,7 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
         else:
             model = onnx.load(whole)
             model = to_half(model) if precision == 'fp16' else model
+        del model.metadata_props[:]
         for key, value in info.to_metadata().items():
             model.metadata_props.add(key=key, value=value)
         model.ir_version = min(model.ir_version, IR_VERSION)

@@ -60,6 +60,22 @@ def test_three_images_train_and_export(tmp_path, capsys):
     assert result.semantic_ids.shape == (50, 70)
 
 
+def test_another_encoder_and_stride_train_and_export_in_integers(tmp_path, capsys):
+    config = write_config(tmp_path, images=4, epochs=1, data={'calibration_images': 1},
+                          model={'encoder': 'resnet18', 'output_stride': 2, 'width_2': 8})
+    assert train(config, tmp_path / 'run') == 0
+    model, checkpoint = tmp_path / 'model.onnx', tmp_path / 'run' / 'last.ckpt'
+    assert main(['export', str(checkpoint), '--out', str(model), '--no-calibration',
+                 '--precision', 'int8']) == 0
+    assert re.search(r'agreement with PyTorch on the 1 held-out images?: same class \d',
+                     capsys.readouterr().out)
+    segmenter = Segmenter.from_onnx(model, 'cpu')
+    assert segmenter.model_info.output_stride == 2
+    assert segmenter.model_info.training['encoder'] == 'resnet18'
+    assert segmenter.model_info.training['precision'] == 'int8'
+    assert segmenter.segment(np.zeros((50, 70, 3), np.uint8)).semantic_ids.shape == (50, 70)
+
+
 class Interruption:
     """Ctrl-C at the n-th crop."""
 
@@ -140,6 +156,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, capsys):
     ('loss', {'gama': 2}, r'unknown key "loss\.gama"; known are: .*gamma'),
     ('losses', {}, r'unknown key "losses"'),
     ('model', {'embedding_size': 1}, r'model\.embedding_size: expected .* from 2 .*got 1'),
+    ('model', {'output_stride': 3}, r'model\.output_stride: expected one of 8, 4, 2, 1, got 3'),
+    ('model', {'encoder': 'vgg'}, r'model\.encoder: expected one of mobilenet_v2, resnet18'),
     ('data', {'classes': ['background']}, r'data\.classes: expected the background and at least'),
     ('optimization', {'precision': '8-bit'}, r'optimization\.precision: expected one of'),
 ])
