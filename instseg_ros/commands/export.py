@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from instseg_ros.learning.calibration import Calibration, fit_calibration
-    from instseg_ros.learning.export import ExportedNetwork, export_onnx, model_info
+    from instseg_ros.learning.export import export_onnx, model_info
+    from instseg_ros.learning.exported_network import ExportedNetwork
     from instseg_ros.learning.training import calibration_images, load_checkpoint
 
     network, config, facts = load_checkpoint(args.checkpoint)

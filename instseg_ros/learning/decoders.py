@@ -8,8 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def upsample(x: Tensor, like: Tensor) -> Tensor:
-    """Scale `x` bilinearly to the height and width of `like`."""
+def upsample(x: Tensor, like: Tensor, factor: int) -> Tensor:
+    """Scale `x` bilinearly to the height and width of `like`, which is about `factor` times.
+
+    Where it is exactly so, as in all exported networks, the factor is said rather than the size:
+    ONNX Runtime has a faster layer for it.
+    """
+    if (factor * x.shape[2], factor * x.shape[3]) == (like.shape[2], like.shape[3]):
+        return F.interpolate(x, scale_factor=float(factor), mode='bilinear', align_corners=False)
     return F.interpolate(x, size=like.shape[2:], mode='bilinear', align_corners=False)
 
 
@@ -70,10 +76,11 @@ class Decoder(nn.Module):
 
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:
         x = self.enter(features[self.strides[0]])
-        for stride in self.strides[1:]:
+        for above, stride in zip(self.strides, self.strides[1:]):
             key = str(stride)
             skip = self.skips[key](features[stride])
-            x = self.joins[key](torch.cat([upsample(self.narrow[key](x), skip), skip], 1))
+            x = upsample(self.narrow[key](x), skip, above // stride)
+            x = self.joins[key](torch.cat([x, skip], 1))
         return self.head(x)
 
 
@@ -97,7 +104,8 @@ class SemanticDecoder(nn.Module):
 
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:
         residual = self.residual(features)
-        return residual + upsample(self.coarse(features[self.deepest]), residual)
+        coarse = self.coarse(features[self.deepest])
+        return residual + upsample(coarse, residual, self.deepest // self.residual.strides[-1])
 
 
 class CenterDecoder(Decoder):
@@ -135,5 +143,6 @@ class EmbeddingDecoder(Decoder):
         step = (self.position_scale * (self.strides[-1] / self.position_unit)).to(learned.dtype)
         x = torch.arange(width, device=learned.device, dtype=learned.dtype) * step
         y = torch.arange(height, device=learned.device, dtype=learned.dtype) * step
-        position = torch.stack([x[None, :].expand(height, width), y[:, None].expand(height, width)])
+        position = torch.stack([x[None, :].expand(height, width),
+                                y[:, None].expand(height, width)])
         return torch.cat([learned[:, :2] + position, learned[:, 2:]], 1)

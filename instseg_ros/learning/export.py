@@ -8,69 +8,21 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from instseg_ros.core.network import INPUT, OUTPUTS
-from instseg_ros.core.types import ModelInfo, NetworkOutput
+from instseg_ros.core.types import ModelInfo
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.comparison import agreement, compare, open_model, smooth_images
+from instseg_ros.learning.exported_network import ExportedNetwork
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 from instseg_ros.learning.precision import PRECISIONS, to_half, to_int8
 
 OPSET = 18
 IR_VERSION = 8
 """Old enough for the ONNX Runtime releases of the oldest supported distribution."""
-
-PEAK_REACH = 8
-"""A center is the strongest pixel as far as this in each direction, in pixels of the input. Ours."""
-
-
-def peak_window(stride: int) -> int:
-    """Return the side of the window of which a center is the strongest pixel, in output pixels."""
-    return 2 * (PEAK_REACH // stride) + 1
-
-
-class ExportedNetwork(nn.Module):
-    """The network with all that belongs to it: normalisation, argmax, calibration, peaks.
-
-    Maps `image` (1, H, W, 3) uint8 RGB to the arrays of `core.types.NetworkOutput`, each with a
-    leading axis of length 1.
-    """
-
-    def __init__(self, network: InstanceSegmentationNetwork, calibration: Calibration) -> None:
-        super().__init__()
-        self.network = network
-        self.calibration = calibration
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        prediction = self.network(image.permute(0, 3, 1, 2).to(torch.float32))
-        strongest = prediction.semantic.amax(1, keepdim=True)
-        # The largest softmax probability; without dividing all of them.
-        confidence = 1.0 / (prediction.semantic - strongest).exp().sum(1)
-        semantic_ids = prediction.semantic.argmax(1).to(torch.uint8)
-        logits = prediction.center[:, None]
-        window = peak_window(self.network.output_stride)
-        # First the rows, then the columns: at stride 1 the window is large.
-        around = F.max_pool2d(logits, (1, window), 1, (0, window // 2))
-        around = F.max_pool2d(around, (window, 1), 1, (window // 2, 0))
-        peaks = logits >= around
-        heatmap = self.center_confidence(logits)
-        heatmap = torch.where(peaks, heatmap, torch.zeros_like(heatmap))[:, 0]
-        return semantic_ids, confidence, heatmap, prediction.embedding.permute(0, 2, 3, 1)
-
-    def center_confidence(self, logits: Tensor) -> Tensor:
-        """Return calibrated confidences of center logits of any shape."""
-        return torch.sigmoid(self.calibration.scale * logits + self.calibration.shift)
-
-    def predict(self, image: np.ndarray) -> NetworkOutput:
-        """Run one image (H, W, 3) uint8 and return what ONNX Runtime would."""
-        with torch.no_grad():
-            return NetworkOutput(*(array[0].numpy()
-                                   for array in self(torch.from_numpy(image)[None])))
-
 
 def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, info: ModelInfo,
                 path: str | Path, precision: str = 'fp32',
@@ -125,7 +77,7 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
         exported = open_model(temporary)
         if precision == 'int8':
             return agreement(module.predict, exported, images)
-        return compare(module.predict, exported, smooth_images(info.size_multiple), precision)
+        return compare(module, exported, smooth_images(info.size_multiple), precision)
 
 
 def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:

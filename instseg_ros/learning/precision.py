@@ -62,7 +62,8 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
     model = onnx.load(prepared)
     names = _inner_nodes(model) - _first_convolutions(model)
     quantize_static(
-        prepared, target, _Images(tqdm(images, desc='measuring ranges', unit='img')), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+        prepared, target, _Images(tqdm(images, desc='measuring ranges', unit='img')),
+        quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         op_types_to_quantize=list(QUANTIZED), nodes_to_quantize=sorted(names),
         calibrate_method=CalibrationMethod.MinMax)

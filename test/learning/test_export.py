@@ -17,8 +17,9 @@ from instseg_ros.learning.comparison import agreement, compare, smooth_images
 from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.encoders.encoder import Encoder, EncoderConv2d
-from instseg_ros.learning.export import (
-    PEAK_REACH, ExportedNetwork, export_onnx, fold_batch_norms, model_info, peak_window)
+from instseg_ros.learning.export import export_onnx, fold_batch_norms, model_info
+from instseg_ros.learning.exported_network import (
+    PEAK_REACH, ExportedNetwork, peak_window)
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 
 CLASSES = ('background', 'box', 'post')
@@ -143,11 +144,12 @@ def test_integers_need_images(tmp_path):
 
 def test_a_file_that_says_something_else_is_refused():
     network = small_network()
-    predict = ExportedNetwork(network, Calibration()).eval().predict
+    exported = ExportedNetwork(network, Calibration()).eval()
+    predict = exported.predict
     other = ExportedNetwork(small_network(), Calibration(scale=2.0, shift=1.0)).eval().predict
     images = smooth_images(32)
     with pytest.raises(ValueError, match='center_heatmap differs by'):
-        compare(predict, other, images, 'fp32')
+        compare(exported, other, images, 'fp32')
     assert agreement(predict, predict, images)['same class'] == 1
 
     def wrong(image):
