@@ -133,7 +133,8 @@ def test_weights_load_from_safetensors_and_without_counts_of_batches(tmp_path):
 
 
 @pytest.mark.parametrize('theirs, message', [
-    ('resnet34', 'no place for .*layer1.2.*another depth'), ('resnet50', 'expected layer1.0.conv1')])
+    ('resnet34', 'no place for .*layer1.2.*another depth'),
+    ('resnet50', 'expected layer1.0.conv1')])
 def test_weights_of_another_depth_are_refused(theirs, message, tmp_path):
     torch.save(torchvision_state(theirs), tmp_path / 'weights.pth')
     with pytest.raises(ValueError, match=message):

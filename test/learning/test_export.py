@@ -18,8 +18,7 @@ from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.encoders.encoder import Encoder, EncoderConv2d
 from instseg_ros.learning.export import export_onnx, fold_batch_norms, model_info
-from instseg_ros.learning.exported_network import (
-    PEAK_REACH, ExportedNetwork, peak_window)
+from instseg_ros.learning.exported_network import PEAK_REACH, ExportedNetwork, peak_window
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 
 CLASSES = ('background', 'box', 'post')
@@ -126,11 +125,11 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
     output = segmenter.infer(images[0]).output
     assert output.semantic_ids.shape == (64 // stride, 96 // stride)
     assert segmenter.segment(images[0][:50, :70]).semantic_ids.shape == (50, 70)
-    # Files say nothing of the folders of the machine that they were made on.
     kinds = {tensor.data_type for tensor in onnx.load(path).graph.initializer if tensor.dims}
     wanted = {'fp32': onnx.TensorProto.FLOAT, 'fp16': onnx.TensorProto.FLOAT16,
               'int8': onnx.TensorProto.INT8}
     assert wanted[precision] in kinds
+    # Files say nothing of the folders of the machine that they were made on.
     assert b'site-packages' not in path.read_bytes()
 
 
