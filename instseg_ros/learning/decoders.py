@@ -123,9 +123,10 @@ class EmbeddingDecoder(Decoder):
     """Embedding of every pixel: learned features, plus the pixel's position.
 
     The first two channels get s * (x, y) / `position_unit`, with s learned and x, y in pixels of
-    the network's input, so that distances mean the same at every output stride. A convolutional network can't tell two equal objects at different places apart by
-    itself; the position does, and the learned features move the pixels of one object together.
-    (Ours; as an input of the decoder, positions had no effect.)
+    the network's input, so that distances mean the same at every output stride. A convolutional
+    network can't tell two equal objects at different places apart by itself; the position does,
+    and the learned features move the pixels of one object together. (Ours; as an input of the
+    decoder, positions had no effect.)
     """
 
     position_unit = 32.0
