@@ -54,8 +54,8 @@ class ModelConfig:
     frozen_stages: int = option(0, 'The first stages of the encoder that are not trained; '
                                 'mobilenet_v2 has 7, ResNets have 5', minimum=0, maximum=16)
     output_stride: int = option(4, 'Pixels of the input per pixel of the output: 8, 4, 2 or 1; '
-                                'below 4, training and inference take several times as long',
-                                unit='px', minimum=1, maximum=8)
+                                'the finer, the slower, see docs/method.md', unit='px',
+                                minimum=1, maximum=8)
     embedding_size: int = option(32, "Length of a pixel's embedding", minimum=2, maximum=256)
     position: bool = option(True, "Whether a pixel's position is added to its embedding")
     width_16: int = option(128, 'Channels of the decoders at stride 16', minimum=8, maximum=1024)
