@@ -30,3 +30,24 @@ def write_coco(folder, document, image_size=None):
     path = folder / 'instances.json'
     path.write_text(json.dumps(document))
     return images, path
+
+
+def write_panoptic(folder, segments, ids, categories, name='panoptic'):
+    """Write a COCO panoptic file of one image a.png, its PNG and a gray image.
+
+    `segments` are dicts of segments_info, `ids` the (H, W) ids of the PNG and `categories`
+    (id, name, isthing).
+    """
+    height, width = ids.shape
+    (folder / 'images').mkdir(exist_ok=True)
+    (folder / name).mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / 'images' / 'a.png'), np.full((height, width, 3), 90, np.uint8))
+    colors = np.stack([ids // 65536, ids // 256 % 256, ids % 256], -1)  # blue first for OpenCV
+    cv2.imwrite(str(folder / name / 'a.png'), colors.astype(np.uint8))
+    path = folder / f'{name}.json'
+    path.write_text(json.dumps({
+        'images': [{'id': 5, 'file_name': 'a.png', 'width': width, 'height': height}],
+        'categories': [{'id': number, 'name': label, 'isthing': thing}
+                       for number, label, thing in categories],
+        'annotations': [{'image_id': 5, 'file_name': 'a.png', 'segments_info': segments}]}))
+    return folder / 'images', path

@@ -7,20 +7,20 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_of
 
 if TYPE_CHECKING:
     from instseg_ros.core.types import ModelInfo
-    from instseg_ros.evaluation.cityscapes import CityscapesDataset
-    from instseg_ros.evaluation.coco import CocoDataset
     from instseg_ros.evaluation.predictions import Predictions
-    from instseg_ros.evaluation.run import Evaluation, Progress
+    from instseg_ros.evaluation.run import Evaluation, LabelledImages, Progress
 
 EPILOG = """\
-classes are matched with COCO categories by name; what else is labelled, and crowds, is ignored:
-finding it, or not, changes no figure. Pixels without a label are background.
+classes are matched with the data's categories by name; what else is labelled, and crowds, is
+ignored: finding it, or not, changes no figure. In COCO instances, pixels without a label are
+background; in COCO panoptic and Cityscapes they are ignored, and other stuff is background, if
+the model has one.
 
 figures:
   IoU         intersection over union of the pixels of a class in all images
@@ -35,6 +35,9 @@ predictions of another system are scored in the same way:
                            of at least --score-threshold, the strongest in front.
   --predictions DIR        label images as "instseg segment" writes them: semantic/NAME.png,
                            instance/NAME.png and, for the scores, instances.jsonl
+
+--annotations takes COCO instances and COCO panoptic files. The PNGs of a panoptic file are looked
+for in the folder that is called like it, without .json, or in --segments.
 
 --cityscapes ROOT takes the place of --images and --annotations. Beside the figures above, which
 all data sets share, the report then has those of the authors' own scripts, as in published tables.
@@ -60,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group('labelled images')
     data.add_argument('--images', type=Path, metavar='DIR', help='folder of the images')
     data.add_argument('--annotations', type=Path, metavar='FILE',
-                      help='COCO instances file (JSON)')
+                      help='COCO instances or panoptic file (JSON)')
+    data.add_argument('--segments', type=Path, metavar='DIR',
+                      help='folder of the PNGs of a panoptic file (default: its name without '
+                      '.json)')
     data.add_argument('--cityscapes', type=Path, metavar='DIR',
                       help='folder with leftImg8bit and gtFine, instead of the two above')
     data.add_argument('--split', default='val', metavar='NAME',
@@ -73,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('options for --predictions')
     group.add_argument('--classes', nargs='+', metavar='NAME',
                        help='classes to score; in label images they have the ids 1, 2, ... '
-                       '(default: all categories of the annotations, in their order)')
+                       '(default: all categories of the annotations, in their order; those of a '
+                       'panoptic file have the ids 0, 1, ...)')
     group.add_argument('--score-threshold', type=float, metavar='FLOAT',
                        help='detections of a COCO results file with a lower score are in AP only '
                        '(default 0.5)')
@@ -123,13 +130,15 @@ def check_data_arguments(args: argparse.Namespace) -> None:
         They aren't.
     """
     coco = [args.images is not None, args.annotations is not None]
+    if args.cityscapes is not None and args.segments is not None:
+        raise ValueError('--segments is for a COCO panoptic file, not for --cityscapes')
     if any(coco) if args.cityscapes is not None else not all(coco):
         raise ValueError('labelled images are needed: either --images and --annotations, or '
                          '--cityscapes')
 
 
 def compare(args: argparse.Namespace, predictions: Predictions,
-            dataset: CocoDataset | CityscapesDataset, info: ModelInfo,
+            dataset: LabelledImages, info: ModelInfo,
             progress: Progress) -> tuple[Evaluation, dict[str, Any]]:
     """Return the evaluation, and for Cityscapes what the official scripts say of it."""
     from instseg_ros.evaluation.run import evaluate_predictions
@@ -146,7 +155,7 @@ def compare(args: argparse.Namespace, predictions: Predictions,
 
 
 def prepare_model(args: argparse.Namespace) -> tuple[
-        Predictions, CocoDataset | CityscapesDataset, ModelInfo, dict[str, Any]]:
+        Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
     """Return the model's predictions, the data set, the classes and the settings to report."""
     from instseg_ros import Segmenter
     from instseg_ros.evaluation.run import ModelPredictions
@@ -158,16 +167,17 @@ def prepare_model(args: argparse.Namespace) -> tuple[
     configs = configs_of(args)
     segmenter = Segmenter.from_onnx(args.model, **configs)
     info = segmenter.model_info
-    dataset = open_dataset(args, info.class_names)
+    dataset = open_dataset(args, info.class_names, info.thing_ids)
     settings = {'model': args.model.name, **{
         part: dataclasses.asdict(config) for part, config in configs.items()}}
     return ModelPredictions(segmenter, dataset), dataset, info, settings
 
 
 def prepare_predictions(args: argparse.Namespace) -> tuple[
-        Predictions, CocoDataset | CityscapesDataset, ModelInfo, dict[str, Any]]:
+        Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
     """Return the predictions in files, the data set, the classes and the settings to report."""
     from instseg_ros.core.types import ModelInfo
+    from instseg_ros.evaluation.coco import BACKGROUND, CocoDataset
     from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 
@@ -178,8 +188,12 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
     if is_folder and args.score_threshold is not None:
         raise ValueError('--score-threshold is for a COCO results file: label images already '
                          'hold what was kept')
-    names, thing_ids = classes_of_data(args)
-    dataset = open_dataset(args, names)
+    if args.classes is not None and args.cityscapes is not None:
+        raise ValueError('--classes is for COCO annotations: label images of Cityscapes hold the '
+                         'official train ids')
+    chosen = dict.fromkeys((BACKGROUND, *args.classes)) if args.classes else ()
+    dataset = open_dataset(args, tuple(chosen))
+    names, thing_ids = dataset.class_names, dataset.thing_ids
     # Whatever network made the predictions: only classes and colours matter here.
     info = ModelInfo(names, thing_ids, output_stride=1, size_multiple=1, embedding_size=1,
                      palette=((0, 0, 0), *(instance_color(k) for k in range(1, len(names)))),
@@ -187,37 +201,30 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
     settings: dict[str, Any] = {'predictions': args.predictions.name}
     if is_folder:
         return LabelFolder(args.predictions, dataset, thing_ids), dataset, info, settings
-    if args.cityscapes is not None:
-        raise ValueError(f'{args.predictions}: for Cityscapes, predictions are read from a folder '
-                         'of label images only')
+    if not isinstance(dataset, CocoDataset):
+        raise ValueError(f'{args.predictions}: for Cityscapes and panoptic data, predictions are '
+                         'read from a folder of label images only')
     threshold = SCORE_THRESHOLD if args.score_threshold is None else args.score_threshold
     predictions = ResultsFile(args.predictions, dataset, threshold)
     return predictions, dataset, info, {**settings, 'score_threshold': threshold}
 
 
-def classes_of_data(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return names and things of the classes by which files of predictions are scored."""
-    if args.cityscapes is not None:
-        from instseg_ros.evaluation.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_THINGS
-
-        if args.classes is not None:
-            raise ValueError('--classes is for COCO annotations: label images of Cityscapes hold '
-                             'the official train ids')
-        return CITYSCAPES_CLASSES, CITYSCAPES_THINGS
-    from instseg_ros.evaluation.coco import read_category_names
-
-    categories = args.classes or read_category_names(args.annotations)
-    names = tuple(dict.fromkeys(('background', *categories)))
-    return names, tuple(range(1, len(names)))
-
-
-def open_dataset(args: argparse.Namespace,
-                 class_names: tuple[str, ...]) -> CocoDataset | CityscapesDataset:
-    """Return the labelled images with these classes."""
+def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
+                 thing_ids: Sequence[int] | None = None) -> LabelledImages:
+    """Return the labelled images with these classes, or with all that the data has."""
     if args.cityscapes is not None:
         from instseg_ros.evaluation.cityscapes import CityscapesDataset
 
         return CityscapesDataset(args.cityscapes, args.split, class_names)
-    from instseg_ros.evaluation.coco import CocoDataset
+    from instseg_ros.evaluation.coco import BACKGROUND, CocoDataset
+    from instseg_ros.evaluation.coco_file import CocoFile
+    from instseg_ros.evaluation.coco_panoptic import CocoPanopticDataset
 
-    return CocoDataset(args.images, args.annotations, class_names)
+    file = CocoFile(args.annotations)
+    if file.panoptic:
+        return CocoPanopticDataset(args.images, file, class_names, args.segments)
+    if args.segments is not None:
+        raise ValueError(f'--segments is for a panoptic file, {args.annotations} is a COCO '
+                         'instances file')
+    names = class_names or dict.fromkeys((BACKGROUND, *file.category_names))
+    return CocoDataset(args.images, file, tuple(names), thing_ids)

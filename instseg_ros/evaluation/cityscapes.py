@@ -2,8 +2,10 @@
 
 `ROOT/leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png` and
 `ROOT/gtFine/SPLIT/CITY/NAME_gtFine_instanceIds.png`, as the data set is distributed
-(https://www.cityscapes-dataset.com). Its 19 evaluated labels are matched with the classes by name;
-all others are ignored. Names and ids come from the authors' package `cityscapesscripts`.
+(https://www.cityscapes-dataset.com). Its 19 evaluated labels are matched with the classes by name.
+All others are ignored, and so are evaluated labels that are no class; but if the first class is
+called "background", stuff among these belongs to it. Names and ids come from the authors' package
+`cityscapesscripts`.
 """
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import labels
 
-from instseg_ros.core.types import UNLABELLED
-from instseg_ros.evaluation.coco import DatasetError, GroundTruth, LabelledObject
+from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.evaluation.coco import BACKGROUND, GroundTruth, LabelledObject
+from instseg_ros.evaluation.coco_file import DatasetError
 from instseg_ros.evaluation.masks import encode_mask
 
 EVALUATED = sorted((label for label in labels if not label.ignoreInEval),
@@ -39,11 +42,13 @@ class CityscapesDataset:
     split : str
         train or val.
     class_names : sequence of str
-        Classes in the order of their ids.
+        Classes in the order of their ids; default: the 19 evaluated labels.
 
     Attributes
     ----------
     class_names : tuple of str
+    thing_ids : tuple of int
+        Ids of the classes that have instances.
     label_ids : dict of int to int
         Class id to Cityscapes label id, of the classes that are evaluated labels.
 
@@ -54,16 +59,23 @@ class CityscapesDataset:
     """
 
     def __init__(self, root: str | Path, split: str,
-                 class_names: Sequence[str] = CITYSCAPES_CLASSES) -> None:
+                 class_names: Sequence[str] = ()) -> None:
         self.root = Path(root)
         self.split = split
-        self.class_names = tuple(class_names)
-        known = {label.name: label.id for label in EVALUATED}
-        self.label_ids = {class_id: known[name]
+        self.class_names = tuple(class_names or CITYSCAPES_CLASSES)
+        known = {label.name: label for label in EVALUATED}
+        self.label_ids = {class_id: known[name].id
                           for class_id, name in enumerate(self.class_names) if name in known}
         if not self.label_ids:
             raise DatasetError(f'none of the classes ({", ".join(self.class_names)}) is one of '
                                f'the labels of Cityscapes ({", ".join(known)})')
+        self.thing_ids = tuple(class_id for class_id in self.label_ids
+                               if known[self.class_names[class_id]].hasInstances)
+        self._classes = {label_id: class_id for class_id, label_id in self.label_ids.items()}
+        if self.class_names[0] == BACKGROUND:
+            for label in EVALUATED:
+                if not label.hasInstances:
+                    self._classes.setdefault(label.id, 0)
         folder = self.root / 'leftImg8bit' / split
         self._images = sorted(folder.glob('*/*_leftImg8bit.png'))
         if not self._images:
@@ -114,6 +126,16 @@ class CityscapesDataset:
         """
         return cv2.cvtColor(_read(self._images[index], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
+    def shows_object(self, index: int) -> bool:
+        """Tell whether image `index` has an instance of a class."""
+        return bool(self.load_label_maps(index)[1].any())
+
+    def load_label_maps(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return semantic and instance ids of image `index`; see `load_ground_truth`."""
+        values = self._read_values(index)
+        semantic_of, instance_of, _ = self._tables(values)
+        return semantic_of[values], instance_of[values]
+
     def load_ground_truth(self, index: int) -> GroundTruth:
         """Return the labels of image `index`.
 
@@ -125,29 +147,39 @@ class CityscapesDataset:
         DatasetError
             The file can't be read or isn't an instanceIds image.
         """
+        values = self._read_values(index)
+        semantic_of, instance_of, groups = self._tables(values)
+        instances = [LabelledObject(int(semantic_of[value]), encode_mask(values == value))
+                     for value in np.flatnonzero(instance_of)]
+        crowds = [LabelledObject(int(semantic_of[value]), encode_mask(values == value), crowd=True)
+                  for value in groups]
+        return GroundTruth(semantic_of[values], instance_of[values], (), (*instances, *crowds))
+
+    def _tables(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Return semantic and instance id of each value, and the values that are groups."""
+        semantic_of = np.full(1 << 16, UNLABELLED, np.uint8)
+        instance_of = np.full(1 << 16, NO_INSTANCE, np.uint16)
+        groups, number = [], 0
+        for value in np.flatnonzero(np.bincount(values.ravel(), minlength=1)).tolist():
+            is_instance = value >= FIRST_INSTANCE
+            class_id = self._classes.get(value // FIRST_INSTANCE if is_instance else value)
+            if class_id is None:
+                continue
+            semantic_of[value] = class_id
+            if is_instance:
+                number += 1
+                instance_of[value] = number
+            elif class_id in self.thing_ids:
+                groups.append(value)
+        return semantic_of, instance_of, groups
+
+    def _read_values(self, index: int) -> np.ndarray:
         path = self.truth_path(index)
         values = _read(path, cv2.IMREAD_UNCHANGED)
         if values.ndim != 2 or values.dtype != np.uint16:
             raise DatasetError(f'{path}: expected one channel of 16 bits, got {values.dtype} of '
                                f'shape {values.shape}')
-        classes = {label_id: class_id for class_id, label_id in self.label_ids.items()}
-        things = {label.id for label in EVALUATED if label.hasInstances}
-        semantic_ids = np.full(values.shape, UNLABELLED, np.uint8)
-        instance_ids = np.zeros(values.shape, np.uint16)
-        instances, crowds = [], []
-        for value in np.unique(values).tolist():
-            label_id = value // FIRST_INSTANCE if value >= FIRST_INSTANCE else value
-            if label_id not in classes:
-                continue
-            mask = values == value
-            class_id = classes[label_id]
-            semantic_ids[mask] = class_id
-            if value >= FIRST_INSTANCE:
-                instances.append(LabelledObject(class_id, encode_mask(mask)))
-                instance_ids[mask] = len(instances)
-            elif label_id in things:
-                crowds.append(LabelledObject(class_id, encode_mask(mask), crowd=True))
-        return GroundTruth(semantic_ids, instance_ids, (), (*instances, *crowds))
+        return values
 
 
 def _read(path: Path, flags: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
 
 from instseg_ros.core.types import NO_INSTANCE, Segmentation
 from instseg_ros.evaluation.cityscapes import CityscapesDataset
-from instseg_ros.evaluation.coco import DatasetError
+from instseg_ros.evaluation.coco_file import DatasetError
 from instseg_ros.evaluation.masks import decode_segmentation
 from instseg_ros.evaluation.predictions import Prediction, Predictions
 

@@ -1,12 +1,10 @@
 """Labelled images in COCO's instance format, as label maps of a model's classes.
 
-Format: https://cocodataset.org/#format-data. Categories are matched with classes by name. What the
-model has no class for, and crowds, is *ignored*: neither background nor a class, in training and
-in evaluation.
+Categories are matched with classes by name. What the model has no class for, and crowds, is
+*ignored*: neither background nor a class, in training and in evaluation.
 """
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -15,18 +13,11 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.evaluation.coco_file import CocoFile, DatasetError
 from instseg_ros.evaluation.masks import decode_segmentation, encode_mask
 
-RECORD_FIELDS = {
-    'images': {'id': int, 'file_name': str, 'width': int, 'height': int},
-    'categories': {'id': int, 'name': str},
-    'annotations': {'id': int, 'image_id': int, 'category_id': int},
-}
-"""What every record of a list must have; a file with less can't be understood."""
-
-
-class DatasetError(ValueError):
-    """A data set that can't be used; the message names the file and the annotation."""
+BACKGROUND = 'background'
+"""Name of a class for all that is labelled as nothing else, where a data set has none itself."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +47,13 @@ class GroundTruth:
     semantic_ids : (H0, W0) uint8
         255: ignore.
     instance_ids : (H0, W0) uint16
-        0: no instance; otherwise 1 + the index in `annotations`. Where objects overlap, the
-        smaller one is in front.
+        0: no instance; otherwise 1 + the index in `objects`. Where objects overlap, the smaller
+        one is in front.
     annotations : tuple of dict
         COCO annotations of the instances whose category is a class, without crowds.
     objects : tuple of LabelledObject
-        One for each of `annotations`, in their order, then the crowds of a class.
+        The instances (for COCO's instance format one for each of `annotations`, in their order),
+        then the crowds of a class.
     """
 
     semantic_ids: np.ndarray
@@ -70,62 +62,40 @@ class GroundTruth:
     objects: tuple[LabelledObject, ...] = ()
 
 
-class CocoDataset:
-    """Images and annotations of one COCO file.
+class CocoImages:
+    """The images of a COCO file: what its two formats share.
 
     Parameters
     ----------
     images : path
         Folder of the images.
-    annotations : path
-        COCO instances file (JSON).
+    annotations : path or CocoFile
     class_names : sequence of str
-        Classes in the order of their ids; id 0 is the background, to which every pixel without
-        an annotation belongs.
 
     Attributes
     ----------
-    images : list of dict
-        COCO's image records, in the order of the file.
+    folder, path : Path
+    images, categories : list of dict
+        COCO's records, in the order of the file.
     class_names : tuple of str
-    category_to_class : dict of int to int
-        COCO category id to semantic id, of the categories that are classes.
 
     Raises
     ------
     DatasetError
-        The file can't be read, has no COCO structure, or shares no category with the classes.
+        The folder is missing or the file can't be understood.
     """
 
-    def __init__(self, images: str | Path, annotations: str | Path,
+    def __init__(self, images: str | Path, annotations: str | Path | CocoFile,
                  class_names: Sequence[str]) -> None:
         self.folder = Path(images)
-        self.path = Path(annotations)
-        self.class_names = tuple(class_names)
         if not self.folder.is_dir():
             raise DatasetError(f'{self.folder}: no such folder of images')
-        document = _read_document(self.path)
-        self.images = _records(self.path, document, 'images')
-        self.categories = _records(self.path, document, 'categories')
-        ids = {name: index for index, name in enumerate(self.class_names) if index > 0}
-        self.category_to_class = {category['id']: ids[category['name']]
-                                  for category in self.categories if category['name'] in ids}
-        if not self.category_to_class:
-            names = ', '.join(category['name'] for category in self.categories)
-            raise DatasetError(f'{self.path}: none of its categories ({names}) is one of the '
-                               f'classes ({", ".join(self.class_names[1:])})')
-        known_categories = {category['id'] for category in self.categories}
-        self._annotations: dict[int, list[dict[str, Any]]] = {
-            record['id']: [] for record in self.images}
-        for annotation in _records(self.path, document, 'annotations'):
-            where = f'{self.path}: annotation {annotation["id"]}'
-            if annotation['image_id'] not in self._annotations:
-                raise DatasetError(f'{where}: image {annotation["image_id"]} is not in the list '
-                                   'of images')
-            if annotation['category_id'] not in known_categories:
-                raise DatasetError(f'{where}: category {annotation["category_id"]} is not in the '
-                                   'list of categories')
-            self._annotations[annotation['image_id']].append(annotation)
+        file = annotations if isinstance(annotations, CocoFile) else CocoFile(annotations)
+        self.file = file
+        self.path = file.path
+        self.images = file.images
+        self.categories = file.categories
+        self.class_names = tuple(class_names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -166,10 +136,84 @@ class CocoDataset:
         if image is None:
             raise DatasetError(f'{path}: image {record["id"]} of {self.path.name} can not be '
                                'decoded')
-        if image.shape[:2] != (record['height'], record['width']):
-            raise DatasetError(f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but '
-                               f'{self.path.name} says {record["width"]}x{record["height"]}')
+        size, expected = image.shape[:2], (record['height'], record['width'])
+        if size != expected:
+            turned = (' (was it labelled without its EXIF orientation?)'
+                      if size == expected[::-1] else '')
+            raise DatasetError(f'{path}: {size[1]}x{size[0]} pixels, but {self.path.name} says '
+                               f'{expected[1]}x{expected[0]}{turned}')
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+    def _match(self, ids: Mapping[str, int]) -> dict[int, int]:
+        """Return the class id of every COCO category whose name is in `ids`."""
+        matched = {category['id']: ids[category['name']]
+                   for category in self.categories if category['name'] in ids}
+        if not matched:
+            raise DatasetError(f'{self.path}: none of its categories '
+                               f'({", ".join(self.file.category_names)}) is one of the classes '
+                               f'({", ".join(ids)})')
+        return matched
+
+    def _missing(self, record: Mapping[str, Any]) -> DatasetError:
+        return DatasetError(f'{self.folder / record["file_name"]}: image {record["id"]} of '
+                            f'{self.path.name} does not exist')
+
+
+class CocoDataset(CocoImages):
+    """Images and annotations of one COCO instances file.
+
+    Parameters
+    ----------
+    images : path
+        Folder of the images.
+    annotations : path or CocoFile
+    class_names : sequence of str
+        Classes in the order of their ids; the first one is the background: every pixel without
+        an annotation.
+    thing_ids : sequence of int, optional
+        Classes that have instances; default: all but the background. Annotations of the others
+        lie behind all objects.
+
+    Attributes
+    ----------
+    folder, path : Path
+    images, categories : list of dict
+        COCO's records, in the order of the file.
+    class_names : tuple of str
+    thing_ids : tuple of int
+    category_to_class : dict of int to int
+        COCO category id to semantic id, of the categories that are classes.
+
+    Raises
+    ------
+    DatasetError
+        The file can't be read, has no COCO structure, or shares no category with the classes.
+    """
+
+    def __init__(self, images: str | Path, annotations: str | Path | CocoFile,
+                 class_names: Sequence[str], thing_ids: Sequence[int] | None = None) -> None:
+        super().__init__(images, annotations, class_names)
+        if self.file.panoptic:
+            raise DatasetError(f'{self.path}: a panoptic file, expected a COCO instances file')
+        self.thing_ids = tuple(range(1, len(self.class_names)) if thing_ids is None
+                               else thing_ids)
+        self.category_to_class = self._match(
+            {name: index for index, name in enumerate(self.class_names) if index > 0})
+        self._annotations: dict[int, list[dict[str, Any]]] = {
+            record['id']: [] for record in self.images}
+        for annotation in self.file.annotations:
+            self._annotations[annotation['image_id']].append(annotation)
+
+    def shows_object(self, index: int) -> bool:
+        """Tell whether image `index` has an annotation of a thing that is no crowd."""
+        return any(self.category_to_class.get(annotation['category_id']) in self.thing_ids
+                   and not annotation.get('iscrowd')
+                   for annotation in self._annotations[self.images[index]['id']])
+
+    def load_label_maps(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return semantic and instance ids of image `index`; see `load_ground_truth`."""
+        truth = self.load_ground_truth(index)
+        return truth.semantic_ids, truth.instance_ids
 
     def load_ground_truth(self, index: int) -> GroundTruth:
         """Return the labels of image `index`.
@@ -180,23 +224,24 @@ class CocoDataset:
             An annotation's segmentation can't be drawn.
         """
         record = self.images[index]
-        height, width = record['height'], record['width']
-        semantic_ids = np.zeros((height, width), np.uint8)
-        instance_ids = np.full((height, width), NO_INSTANCE, np.uint16)
-        instances, crowds = [], []
+        semantic_ids = np.zeros((record['height'], record['width']), np.uint8)
+        instance_ids = np.full(semantic_ids.shape, NO_INSTANCE, np.uint16)
+        stuff, instances, ignored, crowds = [], [], [], []
         for annotation in self._annotations[record['id']]:
-            try:
-                mask = decode_segmentation(annotation.get('segmentation'), height, width)
-            except ValueError as error:
-                raise DatasetError(f'{self.path}: annotation {annotation["id"]} of '
-                                   f'{record["file_name"]}: {error}') from error
+            mask = self._draw(annotation, record)
             class_id = self.category_to_class.get(annotation['category_id'])
-            if class_id is not None and not annotation.get('iscrowd'):
+            if class_id is not None and class_id not in self.thing_ids:
+                stuff.append((class_id, mask))
+            elif class_id is not None and not annotation.get('iscrowd'):
                 instances.append((annotation, class_id, mask))
-                continue
+            else:
+                ignored.append(mask)
+                if class_id is not None:
+                    crowds.append(LabelledObject(class_id, encode_mask(mask), crowd=True))
+        for class_id, mask in sorted(stuff, key=lambda item: -np.count_nonzero(item[1])):
+            semantic_ids[mask] = class_id
+        for mask in ignored:
             semantic_ids[mask] = UNLABELLED
-            if class_id is not None:
-                crowds.append(LabelledObject(class_id, encode_mask(mask), crowd=True))
         front_last = sorted(range(len(instances)), key=lambda k: -np.count_nonzero(
             instances[k][2]))
         for k in front_last:
@@ -208,64 +253,10 @@ class CocoDataset:
                            (*(LabelledObject(class_id, encode_mask(mask))
                               for _, class_id, mask in instances), *crowds))
 
-    def _missing(self, record: Mapping[str, Any]) -> DatasetError:
-        return DatasetError(f'{self.folder / record["file_name"]}: image {record["id"]} of '
-                            f'{self.path.name} does not exist')
-
-
-def read_category_names(path: str | Path) -> list[str]:
-    """Return the names of the categories of a COCO file, in its order.
-
-    Raises
-    ------
-    DatasetError
-        The file can't be read or has no COCO structure.
-    """
-    return [category['name']
-            for category in _records(Path(path), _read_document(Path(path)), 'categories')]
-
-
-def read_json(path: Path) -> Any:
-    """Return what a JSON file says.
-
-    Raises
-    ------
-    DatasetError
-        It can't be read or isn't JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise DatasetError(f'{path}: {error.strerror or error}') from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path}: not valid JSON ({error})') from error
-
-
-def _read_document(path: Path) -> dict[str, Any]:
-    document = read_json(path)
-    if not isinstance(document, dict):
-        raise DatasetError(f'{path}: expected a JSON object, got a {type(document).__name__}')
-    return document
-
-
-def _records(path: Path, document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return one of the file's lists, its records checked one by one."""
-    records = document.get(name)
-    if not isinstance(records, list):
-        raise DatasetError(f'{path}: not a COCO instances file, the list "{name}" is missing')
-    seen = set()
-    for position, record in enumerate(records):
-        where = f'{path}: "{name}", record {position}'
-        if not isinstance(record, dict):
-            raise DatasetError(f'{where}: expected a JSON object, got a {type(record).__name__}')
-        for field, kind in RECORD_FIELDS[name].items():
-            if type(record.get(field)) is not kind:
-                raise DatasetError(f'{where} (id {record.get("id")}): expected a field "{field}" '
-                                   f'of type {kind.__name__}, got {record.get(field)!r}')
-        if name != 'annotations' and record['id'] in seen:  # nothing refers to annotations
-            raise DatasetError(f'{where}: id {record["id"]} appears twice')
-        seen.add(record['id'])
-        if name == 'images' and (record['width'] < 1 or record['height'] < 1):
-            raise DatasetError(f'{where} ({record["file_name"]}): expected at least 1x1 pixels, '
-                               f'got {record["width"]}x{record["height"]}')
-    return records
+    def _draw(self, annotation: Mapping[str, Any], record: Mapping[str, Any]) -> np.ndarray:
+        try:
+            return decode_segmentation(annotation.get('segmentation'), record['height'],
+                                       record['width'])
+        except ValueError as error:
+            raise DatasetError(f'{self.path}: annotation {annotation["id"]} of '
+                               f'{record["file_name"]}: {error}') from error

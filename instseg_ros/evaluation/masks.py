@@ -43,6 +43,8 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
         return _draw_polygons(segmentation, height, width)
     if isinstance(segmentation, Mapping):
         return _expand_runs(segmentation, height, width)
+    if segmentation is None:
+        raise ValueError('it has no segmentation; a mask is needed, a box is not enough')
     raise ValueError('its segmentation is neither a list of polygons nor run lengths '
                      f'(got {type(segmentation).__name__})')
 

@@ -19,9 +19,13 @@ class LabelledImages(Protocol):
     """What a data set must offer; `CocoDataset` does."""
 
     class_names: tuple[str, ...]
+    thing_ids: tuple[int, ...]
 
     def __len__(self) -> int:
         """Return the number of images."""
+
+    def check_images(self) -> None:
+        """Check that every file is there, before long work is begun."""
 
     def image_name(self, index: int) -> str:
         """Return a name for people."""
@@ -31,6 +35,12 @@ class LabelledImages(Protocol):
 
     def load_ground_truth(self, index: int) -> GroundTruth:
         """Return the labels of image `index`."""
+
+    def load_label_maps(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the semantic and instance ids of `load_ground_truth`, which may take longer."""
+
+    def shows_object(self, index: int) -> bool:
+        """Tell whether image `index` has an instance of a class."""
 
 
 class ImageSegmenter(Protocol):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from cityscapes_files import NAMES, STREETS, write_cityscapes
-from coco_files import coco_document, rectangle, write_coco
+from coco_files import coco_document, rectangle, write_coco, write_panoptic
 from tiny_models import paint_scene, rectangles, tiny_info
 
 from instseg_ros import cli
@@ -195,3 +195,38 @@ def test_exactly_one_source_of_predictions_is_asked_for(street, capsys):
             evaluate(street, *arguments)
         assert exit_info.value.code == 2
         assert '--predictions' in capsys.readouterr().err
+
+
+def test_a_panoptic_file_is_evaluated_too(tmp_path, tiny_model, capsys):
+    # Classes are matched by name: the model's background is all stuff that it has no class for.
+    scene = rectangles((120, 160), [PERSON, CAR])
+    ids = np.select([scene[1] == 1, scene[1] == 2], [300, 70000], 7)
+    images, path = write_panoptic(tmp_path, [
+        {'id': 7, 'category_id': 9}, {'id': 300, 'category_id': 12},
+        {'id': 70000, 'category_id': 90}], ids, ((9, 'road', 0), (12, 'person', 1),
+                                                 (90, 'car', 1)))
+    image = paint_scene(*scene, tiny_info(), confidence={1: .8, 2: .9})
+    cv2.imwrite(str(images / 'a.png'), image[..., ::-1])
+    data, out = (images, path), tmp_path / 'figures.json'
+    assert evaluate(data, '--model', tiny_model, '--refinement', 'nearest', '--json', out) == 0
+    report = json.loads(out.read_text())
+    assert report['panoptic']['pq'] == report['semantic']['miou'] == 1
+    assert report['semantic']['iou']['background'] == 1
+    assert report['instance']['ap'] == pytest.approx(1)
+    # Label images of another system have the categories' places as class ids.
+    labels = tmp_path / 'labels'
+    for kind, values in (('semantic', np.select([ids == 300, ids == 70000], [1, 2], 0)),
+                         ('instance', scene[1])):
+        (labels / kind).mkdir(parents=True)
+        cv2.imwrite(str(labels / kind / 'a.png'), values.astype(np.uint8))
+    assert evaluate(data, '--predictions', labels, '--json', out) == 0
+    assert json.loads(out.read_text())['semantic']['iou'] == {'road': 1, 'person': 1, 'car': 1}
+    theirs = tmp_path / 'theirs.json'
+    theirs.write_text('[]')
+    assert evaluate(data, '--predictions', theirs) == 1
+    assert 'are read from a folder of label images only' in capsys.readouterr().err
+
+
+def test_a_folder_of_segments_is_for_panoptic_files(street, tiny_model, tmp_path, capsys):
+    assert evaluate(street, '--model', tiny_model, '--segments', tmp_path) == 1
+    assert '--segments is for a panoptic file' in capsys.readouterr().err

@@ -4,8 +4,9 @@ import pytest
 from cityscapes_files import LABEL_IDS, NAMES, SIZE, STREETS, write_cityscapes
 
 from instseg_ros.core.types import Instance, Segmentation
-from instseg_ros.evaluation.coco import DatasetError
+from instseg_ros.evaluation.coco_file import DatasetError
 from instseg_ros.evaluation.instances import detections_of
+from instseg_ros.evaluation.masks import decode_segmentation
 from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.evaluation.run import evaluate_predictions
 
@@ -79,8 +80,31 @@ def test_classes_of_another_model_are_matched_by_name(tmp_path):
     root = write_cityscapes(tmp_path)
     dataset = cityscapes.CityscapesDataset(root, 'val', ('background', 'person', 'car'))
     truth = dataset.load_ground_truth(0)
-    assert set(np.unique(truth.semantic_ids)) == {1, 2, 255}
+    assert truth.semantic_ids[0, 0] == truth.semantic_ids[110, 0] == 0  # sky and road
+    assert set(np.unique(truth.semantic_ids)) == {0, 1, 2, 255}
+    assert dataset.thing_ids == (1, 2)
     assert dataset.label_ids == {1: LABEL_IDS['person'], 2: LABEL_IDS['car']}
+
+
+def test_without_a_background_what_is_no_class_is_ignored(tmp_path):
+    dataset = cityscapes.CityscapesDataset(write_cityscapes(tmp_path), 'val', ('sky', 'car'))
+    assert dataset.thing_ids == (1,)
+    assert set(np.unique(dataset.load_ground_truth(0).semantic_ids)) == {0, 1, 255}
+    other = cityscapes.CityscapesDataset(tmp_path, 'val', ('background', 'car'))
+    assert (other.load_ground_truth(0).semantic_ids[60, 165] == 255)  # a person is no background
+
+
+def test_label_maps_are_those_of_the_ground_truth(dataset):
+    for index in range(2):
+        truth = dataset.load_ground_truth(index)
+        semantic_ids, instance_ids = dataset.load_label_maps(index)
+        assert np.array_equal(semantic_ids, truth.semantic_ids)
+        assert np.array_equal(instance_ids, truth.instance_ids)
+        assert dataset.shows_object(index)
+        for number, item in enumerate(truth.objects, start=1):
+            if not item.crowd:
+                mask = decode_segmentation(item.mask, *SIZE)
+                assert np.array_equal(mask, truth.instance_ids == number)
 
 
 def test_a_perfect_prediction_reaches_one_in_the_official_evaluation(dataset, tmp_path, capfd):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from coco_files import coco_document, rectangle, write_coco
 
-from instseg_ros.evaluation.coco import CocoDataset, DatasetError
+from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.evaluation.coco_file import CocoFile, DatasetError
 from instseg_ros.evaluation.masks import decode_segmentation
 
 CLASSES = ('background', 'person', 'car')
@@ -50,6 +51,37 @@ def test_a_labelled_object_lies_over_ignored_pixels_and_a_small_one_over_a_large
     assert (truth.semantic_ids[:, :10] == 2).all()
     whole = decode_segmentation(truth.objects[1].mask, 10, 20)
     assert whole.sum() == 100  # an object's own mask keeps what is hidden in the label map
+
+
+def test_stuff_has_no_instances_and_lies_behind_all_else(tmp_path):
+    categories = ((3, 'car'), (7, 'road'), (8, 'bus'))
+    document = coco_document(annotations=[
+        {'category_id': 3, 'segmentation': [rectangle(2, 2, 5, 5)]},
+        {'category_id': 8, 'segmentation': [rectangle(6, 2, 9, 5)]},
+        {'category_id': 7, 'segmentation': [rectangle(0, 0, 20, 6)]}], categories=categories)
+    dataset = CocoDataset(*write_coco(tmp_path, document), ('background', 'road', 'car'), (2,))
+    truth = dataset.load_ground_truth(0)
+    expected = np.zeros((10, 20), np.uint8)
+    expected[:6], expected[2:5, 2:5], expected[2:5, 6:9] = 1, 2, 255
+    assert np.array_equal(truth.semantic_ids, expected)
+    assert np.array_equal(truth.instance_ids, expected == 2)
+    assert [item.class_id for item in truth.objects] == [2]
+
+
+def test_images_that_show_an_object_are_known_before_they_are_read(tmp_path):
+    car = [{'segmentation': [rectangle(0, 0, 4, 4)]}]
+    crowd = [{'iscrowd': 1, 'segmentation': [rectangle(0, 0, 4, 4)]}]
+    for annotations, shows in ((car, True), (crowd, False), ((), False)):
+        assert load(tmp_path, coco_document(annotations=annotations)).shows_object(0) is shows
+    document = coco_document(annotations=car)
+    dataset = CocoDataset(*write_coco(tmp_path, document), ('background', 'car'), ())
+    assert not dataset.shows_object(0)  # where cars are stuff
+
+
+def test_annotations_are_counted_for_each_category(tmp_path):
+    _, path = write_coco(tmp_path, coco_document(annotations=[
+        {'segmentation': [rectangle(0, 0, 4, 4)]}] * 3))
+    assert CocoFile(path).annotation_counts() == {'car': 3, 'person': 0}
 
 
 def test_an_image_without_annotations_is_background(tmp_path):
@@ -116,10 +148,15 @@ def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path, document, message)
 
 
 @pytest.mark.parametrize('segmentation, message', [
-    (None, 'neither a list of polygons nor run lengths'),
+    (None, 'it has no segmentation; a mask is needed, a box is not enough'),
+    ('m.png', r'neither a list of polygons nor run lengths \(got str\)'),
+    ([], 'its segmentation is an empty list'),
+    ([[1, 2, 3, 4]], 'a polygon that is not a list of at least three points'),
     ([rectangle(30, 0, 34, 4)], 'polygon outside the image: x from 30 to 34'),
     ({'size': [20, 10], 'counts': [200]}, 'made for an image of 10x20 pixels'),
     ({'size': [10, 20], 'counts': 'zz'}, 'run lengths are damaged'),
+    ({'size': [10, 20], 'counts': [150, 51]}, 'run lengths are damaged'),
+    ({'counts': [200]}, r'its mask has no size \[height, width\]'),
 ])
 def test_a_damaged_segmentation_is_named_with_file_annotation_and_image(
         tmp_path, segmentation, message):
@@ -159,7 +196,8 @@ def test_missing_files_are_named(tmp_path):
 
 def test_an_image_of_another_size_than_its_record_is_named(tmp_path):
     dataset = load(tmp_path, coco_document(), image_size=(10, 20))
-    with pytest.raises(DatasetError, match='a.png: 10x20 pixels, but instances.json says 20x10'):
+    with pytest.raises(DatasetError, match='a.png: 10x20 pixels, but instances.json says 20x10 '
+                       r'\(was it labelled without its EXIF orientation\?\)'):
         dataset.load_image(0)
 
 

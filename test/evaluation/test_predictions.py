@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from coco_files import coco_document, rectangle, write_coco
 
-from instseg_ros.evaluation.coco import CocoDataset, DatasetError
+from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.evaluation.coco_file import DatasetError
 from instseg_ros.evaluation.masks import decode_segmentation
 from instseg_ros.evaluation.predictions import LabelFolder, ResultsFile
 
@@ -85,7 +86,7 @@ def test_damaged_results_are_named(tmp_path, dataset, records, message):
 def test_a_result_without_a_mask_is_named(tmp_path, dataset):
     records = [detection(CAR, (0, 0, 5, 5), .9), detection(CAR, (0, 0, 5, 5), .5)]
     del records[1]['segmentation']
-    with pytest.raises(DatasetError, match='results.json: detection 1: its segmentation is nei'):
+    with pytest.raises(DatasetError, match='results.json: detection 1: it has no segmentation'):
         results(tmp_path, dataset, records).load(0)
 
 
