@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     network, config, facts = load_checkpoint(args.checkpoint)
     size = args.input_size or config.model.input_size
-    info = model_info(network, config.data.classes, size, {})
+    info = model_info(network, config.data.classes, config.data.thing_ids, size, {})
     calibration, images = Calibration(), []
     if not args.no_calibration or args.precision == 'int8':
         images, targets = calibration_images(config, info.input_size, info.output_stride)
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         facts['calibration'] = {'images': report.images, 'raw_threshold': report.threshold,
                                 'scale': calibration.scale, 'shift': calibration.shift}
     facts['precision'] = args.precision
-    info = model_info(network, config.data.classes, size, facts)
+    info = model_info(network, config.data.classes, config.data.thing_ids, size, facts)
     report = export_onnx(network, calibration, info, args.out, args.precision, images)
     if args.precision == 'int8':
         centers = report['same centers']

@@ -1,21 +1,37 @@
-"""Random crops of labelled images: scale, flip, colour, and copy-paste of instances."""
+"""Random crops of labelled images: scale, flip, copy-paste of instances, and colour.
+
+What moves pixels is done crop by crop where the images are read; what changes colours is chosen
+there and done for a whole batch at once, on the device that trains.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 
 
+GREY = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in the luma of ITU-R BT.601."""
+
+GREY_SHARE = 0.05
+"""Share of crops without colour."""
+
+
 @dataclass(frozen=True)
 class AugmentationConfig:
     """How training crops are made."""
 
-    crop_size: int = option(384, 'Side of the square crop', unit='px', minimum=64, maximum=4096)
+    crop_size: int = option(384, 'Side of the square crop, or its width where crop_height is '
+                            'given', unit='px', minimum=64, maximum=4096)
+    crop_height: int = option(0, 'Height of the crop; 0: that of a square', unit='px', minimum=0,
+                              maximum=4096)
     long_side_min: int = option(384, "Smallest long side of the scaled image", unit='px',
                                 minimum=32, maximum=8192)
     long_side_max: int = option(1280, "Largest long side of the scaled image", unit='px',
@@ -34,6 +50,24 @@ class AugmentationConfig:
             raise ValueError(f'augmentation.long_side_min: expected at most long_side_max '
                              f'({self.long_side_max}), got {self.long_side_min}')
 
+    @property
+    def crop_shape(self) -> tuple[int, int]:
+        """Height and width of the crop."""
+        return self.crop_height or self.crop_size, self.crop_size
+
+    def check_crop(self, multiple: int) -> None:
+        """Check that a network takes the crops.
+
+        Raises
+        ------
+        ValueError
+            A side is no multiple of `multiple`.
+        """
+        for name in ('crop_size', 'crop_height'):
+            if getattr(self, name) % multiple:
+                raise ValueError(f'augmentation.{name}: expected a multiple of {multiple}, got '
+                                 f'{getattr(self, name)}')
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -45,23 +79,23 @@ class Sample:
 
 
 def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Generator) -> Sample:
-    """Cut a randomly scaled, perhaps mirrored square out of a labelled image.
+    """Cut a randomly scaled, perhaps mirrored piece out of a labelled image.
 
     What lies outside the image is padded as at inference, and ignored.
     """
     height, width = sample.semantic_ids.shape
-    size = config.crop_size
+    rows, columns = config.crop_shape
     long_side = np.exp(rng.uniform(np.log(config.long_side_min), np.log(config.long_side_max)))
     scale = long_side / max(height, width)
     focus_y, focus_x = _focus(sample, config, rng)
-    shift_y, shift_x = rng.uniform(-0.35, 0.35, 2) * size
-    left = _place(focus_x * scale - size / 2 + shift_x, width * scale, size, rng)
-    top = _place(focus_y * scale - size / 2 + shift_y, height * scale, size, rng)
+    shift_y, shift_x = rng.uniform(-0.35, 0.35, 2) * (rows, columns)
+    left = _place(focus_x * scale - columns / 2 + shift_x, width * scale, columns, rng)
+    top = _place(focus_y * scale - rows / 2 + shift_y, height * scale, rows, rng)
     # Pixel centers: crop pixel c shows image coordinate (c + 0.5 + left) / scale - 0.5.
     to_image = np.array([[1 / scale, 0, (0.5 + left) / scale - 0.5],
                          [0, 1 / scale, (0.5 + top) / scale - 0.5]], np.float64)
     if rng.random() < 0.5:
-        to_image = to_image @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]], np.float64)
+        to_image = to_image @ np.array([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]], np.float64)
     image = sample.image
     if scale < 0.75:
         # warpAffine does not smooth: shrink by averaging first, or the crop would be aliased.
@@ -74,7 +108,7 @@ def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Gener
         image_matrix = to_image
 
     def warp(array: np.ndarray, matrix: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
-        return cv2.warpAffine(array, matrix, (size, size), flags=interpolation
+        return cv2.warpAffine(array, matrix, (columns, rows), flags=interpolation
                               | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
                               borderValue=(fill,) * 3)
 
@@ -87,13 +121,17 @@ def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Gener
 def _focus(sample: Sample, config: AugmentationConfig,
            rng: np.random.Generator) -> tuple[float, float]:
     height, width = sample.semantic_ids.shape
-    ids = np.unique(sample.instance_ids)
-    ids = ids[ids != NO_INSTANCE]
+    ids = _instances(sample)
     if len(ids) and rng.random() < config.thing_probability:
         ys, xs = np.nonzero(sample.instance_ids == rng.choice(ids))
         k = rng.integers(len(ys))
         return float(ys[k]), float(xs[k])
     return rng.uniform(0, height), rng.uniform(0, width)
+
+
+def _instances(sample: Sample) -> np.ndarray:
+    ids = np.flatnonzero(np.bincount(sample.instance_ids.ravel()))  # faster than unique
+    return ids[ids != NO_INSTANCE]
 
 
 def _place(start: float, length: float, size: int, rng: np.random.Generator) -> float:
@@ -110,8 +148,7 @@ def paste_instances(onto: Sample, source: Sample, config: AugmentationConfig,
     After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance
     Segmentation", CVPR 2021.
     """
-    ids = np.unique(source.instance_ids)
-    ids = ids[ids != NO_INSTANCE]
+    ids = _instances(source)
     if not len(ids) or config.paste_max == 0:
         return onto
     count = rng.integers(1, min(config.paste_max, len(ids)) + 1)
@@ -126,27 +163,56 @@ def paste_instances(onto: Sample, source: Sample, config: AugmentationConfig,
                   instance_ids.astype(np.uint16))
 
 
-def jitter_color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Change brightness, contrast, saturation and white balance; sometimes to grey."""
+def random_color_map(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Choose a change of brightness, contrast, saturation and white balance; sometimes to grey.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8, RGB
+    strength : float
+        In [0, 1]; 0 changes nothing.
+
+    Returns
+    -------
+    (3, 4) float32
+        A colour c becomes M c + b, where M are the first three columns and b is the last.
+    """
     if strength == 0:
-        return image
-    x = image.astype(np.float32)
-    grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
-    if rng.random() < 0.05:
-        x = np.repeat(grey[..., None], 3, axis=2)
+        return np.eye(3, 4, dtype=np.float32)
+    matrix = np.eye(3)
+    to_grey = np.tile(GREY, (3, 1))
+    if rng.random() < GREY_SHARE:
+        matrix = to_grey
     saturation, contrast, brightness = 1 + strength * rng.uniform(-1, 1, 3)
-    x = grey[..., None] + (x - grey[..., None]) * saturation
-    mean = grey.mean()
-    x = (x - mean) * contrast + mean * brightness
-    x *= 1 + 0.25 * strength * rng.uniform(-1, 1, 3).astype(np.float32)
-    return np.clip(x, 0, 255).astype(np.uint8)
+    matrix = (saturation * np.eye(3) + (1 - saturation) * to_grey) @ matrix
+    mean = GREY @ cv2.mean(image)[:3]
+    balance = 1 + 0.25 * strength * rng.uniform(-1, 1, 3)
+    offset = balance * mean * (brightness - contrast)  # contrast is about the mean
+    return np.column_stack([balance[:, None] * contrast * matrix, offset]).astype(np.float32)
+
+
+def change_colors(images: Tensor, color_maps: Tensor) -> Tensor:
+    """Change the colours of a batch on its device.
+
+    Parameters
+    ----------
+    images : (N, 3, H, W) uint8
+    color_maps : (N, 3, 4) float32
+        See `random_color_map`.
+
+    Returns
+    -------
+    (N, 3, H, W) float32, in [0, 255]
+    """
+    pixels = images.float().flatten(2)
+    changed = torch.baddbmm(color_maps[..., 3:], color_maps[..., :3], pixels)
+    return changed.clamp_(0, 255).view(images.shape)
 
 
 def augment(sample: Sample, source: Sample | None, config: AugmentationConfig,
-            rng: np.random.Generator) -> Sample:
+                  rng: np.random.Generator) -> Sample:
     """Make one training crop of a sample, perhaps with instances of `source` pasted into it."""
     crop = random_crop(sample, config, rng)
     if source is not None and rng.random() < config.paste_probability:
         crop = paste_instances(crop, random_crop(source, config, rng), config, rng)
-    return Sample(jitter_color(crop.image, config.color, rng), crop.semantic_ids,
-                  crop.instance_ids)
+    return crop

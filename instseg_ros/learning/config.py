@@ -9,6 +9,7 @@ from typing import Any, Mapping
 import yaml
 
 from instseg_ros.core.config import check_options, option
+from instseg_ros.core.types import UNLABELLED
 from instseg_ros.learning.augmentation import AugmentationConfig
 from instseg_ros.learning.encoders import ENCODERS
 from instseg_ros.learning.losses import LossConfig
@@ -16,29 +17,85 @@ from instseg_ros.learning.losses import LossConfig
 OUTPUT_STRIDES = (8, 4, 2, 1)
 
 
+FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    'coco': (('images', 'annotations'), ()),
+    'coco_panoptic': (('images', 'annotations'), ('segments',)),
+    'cityscapes': (('root',), ()),
+}
+"""Layouts of data sets: the paths that each needs, and those that it may have."""
+
+PATHS = ('images', 'annotations', 'segments', 'root')
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Which data is trained on. Relative paths are relative to the configuration file."""
 
-    images: str = option('', 'Folder of the training images')
-    annotations: str = option('', 'COCO instances file of the training images')
-    classes: tuple[str, ...] = option(('background',), 'Class names; the first is the background, '
-                                      'the others are things, matched with COCO categories')
+    format: str = option('coco', 'Layout of the data: COCO instances, COCO panoptic or Cityscapes',
+                         choices=tuple(FORMATS))
+    images: str = option('', 'COCO: folder of the training images')
+    annotations: str = option('', 'COCO: instances or panoptic file of the training images')
+    segments: str = option('', 'COCO panoptic: folder of the PNGs; empty: called like the '
+                           'annotations, without .json')
+    root: str = option('', 'Cityscapes: folder with leftImg8bit and gtFine')
+    split: str = option('train', 'Cityscapes: which part')
+    classes: tuple[str, ...] = option((), 'Class names, matched with the categories of the data; '
+                                      'empty: all that it has. For COCO instances the first is '
+                                      'the background')
+    stuff: tuple[str, ...] = option((), 'COCO instances: classes without instances, such as road, '
+                                    'beside the background; the others are things. The other '
+                                    'formats say it themselves')
     calibration_images: int = option(32, 'Images with objects that are held out of training to '
                                      'calibrate the confidences', minimum=0)
     empty_share: float = option(0.1, 'Share of training images without any instance',
                                 minimum=0.0, maximum=0.9)
+    cache_gb: float = option(4.0, 'Memory for decoded images; those that do not fit are read '
+                             'from disk each time', unit='GB', minimum=0.0)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.classes, (list, tuple)) or len(self.classes) < 2:
-            raise ValueError('data.classes: expected the background and at least one thing, got '
-                             f'{self.classes!r}')
-        object.__setattr__(self, 'classes', tuple(str(name) for name in self.classes))
-        if not 0.0 <= self.empty_share <= 0.9:
-            raise ValueError(f'data.empty_share: expected 0.0 to 0.9, got {self.empty_share!r}')
-        for name in ('images', 'annotations'):
-            if not getattr(self, name):
-                raise ValueError(f'data.{name}: expected a path, got nothing')
+        check_options(self, 'data')
+        needed, allowed = FORMATS[self.format]
+        for name in PATHS:
+            value = getattr(self, name)
+            if name in needed and not value:
+                raise ValueError(f'data.{name}: expected a path, got nothing (format '
+                                 f'{self.format} needs: {", ".join(needed)})')
+            if value and name not in needed + allowed:
+                raise ValueError(f'data.{name}: format {self.format} has no such path, it needs: '
+                                 f'{", ".join(needed)}')
+        for name in ('classes', 'stuff'):
+            values = getattr(self, name)
+            if not isinstance(values, (list, tuple)):
+                raise ValueError(f'data.{name}: expected a list of names, got {values!r}')
+            object.__setattr__(self, name, tuple(str(value) for value in values))
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        if not self.classes:
+            return
+        if self.format == 'coco':
+            if len(self.classes) < 2:
+                raise ValueError('data.classes: expected the background and at least one thing, '
+                                 f'got {self.classes!r}')
+            object.__setattr__(self, 'stuff', tuple(dict.fromkeys((self.classes[0],
+                                                                   *self.stuff))))
+        if len(set(self.classes)) < len(self.classes) or len(self.classes) > UNLABELLED:
+            raise ValueError(f'data.classes: expected at most {UNLABELLED} different names, got '
+                             f'{", ".join(self.classes)}')
+        for name in self.stuff:
+            if name not in self.classes:
+                raise ValueError(f'data.stuff: {name!r} is none of the classes: '
+                                 f'{", ".join(self.classes)}')
+
+    @property
+    def thing_ids(self) -> tuple[int, ...]:
+        """Ids of the classes that have instances."""
+        return tuple(k for k, name in enumerate(self.classes) if name not in self.stuff)
+
+    @property
+    def source(self) -> str:
+        """Name of the annotation file or data set, for people."""
+        return Path(self.annotations or self.root).name
 
 
 @dataclass(frozen=True)
@@ -155,8 +212,9 @@ class TrainingConfig:
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
         here = path.resolve().parent
-        data = dataclasses.replace(config.data, images=str(here / config.data.images),
-                                   annotations=str(here / config.data.annotations))
+        data = dataclasses.replace(config.data, **{
+            name: str(here / getattr(config.data, name))
+            for name in PATHS if getattr(config.data, name)})
         weights = str(here / config.model.weights) if config.model.weights else ''
         return dataclasses.replace(config, data=data, model=dataclasses.replace(
             config.model, weights=weights))

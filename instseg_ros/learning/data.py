@@ -1,6 +1,7 @@
-"""Training data: labelled images held in memory, cropped anew in every epoch."""
+"""Training data: labelled images, held in memory as far as they fit, cropped anew each epoch."""
 from __future__ import annotations
 
+import dataclasses
 from typing import Callable, Iterable, Iterator
 
 import cv2
@@ -12,43 +13,163 @@ from tqdm import tqdm
 
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.evaluation.coco import CocoDataset
-from instseg_ros.learning.augmentation import AugmentationConfig, Sample, augment
+from instseg_ros.evaluation.coco import BACKGROUND, CocoDataset
+from instseg_ros.evaluation.coco_file import CocoFile, DatasetError
+from instseg_ros.evaluation.coco_panoptic import CocoPanopticDataset
+from instseg_ros.evaluation.run import LabelledImages
+from instseg_ros.learning.augmentation import (
+    AugmentationConfig, Sample, augment, random_color_map)
+from instseg_ros.learning.config import DataConfig
 from instseg_ros.learning.targets import build_targets
 
 
-def objects_shown(dataset: CocoDataset) -> list[bool]:
-    """Tell for each image whether a pixel of it belongs to an instance of a class."""
-    return [bool(dataset.load_ground_truth(index).instance_ids.any())
+def objects_shown(dataset: LabelledImages) -> list[bool]:
+    """Tell for each image whether it shows an instance of a class."""
+    return [dataset.shows_object(index)
             for index in tqdm(range(len(dataset)), desc='looking for objects', unit='img')]
 
 
+def open_dataset(config: DataConfig) -> tuple[LabelledImages, DataConfig]:
+    """Open the data of a configuration.
+
+    Returns
+    -------
+    (LabelledImages, DataConfig)
+        The data set, and the configuration with the classes that the data set says itself.
+
+    Raises
+    ------
+    DatasetError
+        A file is missing or can't be understood, or no annotation has one of the classes.
+    """
+    if config.format == 'cityscapes':
+        dataset = _open_cityscapes(config)
+    else:
+        dataset = _open_coco(config)
+    dataset.check_images()
+    stuff = tuple(name for k, name in enumerate(dataset.class_names)
+                  if k not in dataset.thing_ids)
+    unknown = [name for name in config.stuff if name not in stuff]
+    if unknown:
+        raise DatasetError(f'data.stuff: expected some of {", ".join(stuff)}; got '
+                           f'{", ".join(unknown)}')
+    return dataset, dataclasses.replace(config, classes=dataset.class_names, stuff=stuff)
+
+
+def _open_cityscapes(config: DataConfig) -> LabelledImages:
+    # Here, because its package is needed for nothing else.
+    from instseg_ros.evaluation.cityscapes import CITYSCAPES_CLASSES, CityscapesDataset
+
+    _refuse_unknown(_labelled(config), CITYSCAPES_CLASSES, 'Cityscapes has the labels: '
+                    + ', '.join(CITYSCAPES_CLASSES))
+    return CityscapesDataset(config.root, config.split, config.classes)
+
+
+def _open_coco(config: DataConfig) -> LabelledImages:
+    file = CocoFile(config.annotations)
+    if file.panoptic is not (config.format == 'coco_panoptic'):
+        right = 'coco_panoptic' if file.panoptic else 'coco'
+        raise DatasetError(f'{file.path}: expected the format {config.format}, this file is of '
+                           f'format {right} (data.format: {right})')
+    counts = file.annotation_counts()
+    annotated = [name for name, count in counts.items() if count]
+    known = 'its annotations are of: ' + (', '.join(f'{name} ({counts[name]})'
+                                                    for name in annotated) or 'nothing')
+    _refuse_unknown(_labelled(config), annotated, f'{file.path}: {known}')
+    if file.panoptic:
+        return CocoPanopticDataset(config.images, file, config.classes or annotated,
+                                   config.segments)
+    if config.classes and config.classes[0] in counts and config.classes[0] != BACKGROUND:
+        raise DatasetError(f'data.classes: the first one is the background, but '
+                           f'{config.classes[0]!r} is a category of {file.path}')
+    if not annotated:
+        raise DatasetError(f'{file.path}: has no annotations, there is nothing to learn')
+    names = config.classes or tuple(dict.fromkeys((BACKGROUND, *annotated)))
+    things = [k for k, name in enumerate(names) if k > 0 and name not in config.stuff]
+    return CocoDataset(config.images, file, names, things)
+
+
+def _labelled(config: DataConfig) -> tuple[str, ...]:
+    """Return the classes that the data must have: all but the background."""
+    skipped = config.format == 'coco' or config.classes[:1] == (BACKGROUND,)
+    return config.classes[int(skipped):]
+
+
+def _refuse_unknown(classes: Iterable[str], known: Iterable[str], hint: str) -> None:
+    missing = [name for name in classes if name not in known]
+    if missing:
+        raise DatasetError('data.classes: no annotation has the class '
+                           f'{", ".join(map(repr, missing))}; {hint}')
+
+
 class CachedSamples:
-    """Images and label maps of a part of a data set, decoded once.
+    """Images and label maps of a part of a data set, decoded once where memory suffices.
+
+    Label maps are always held, as PNGs where they aren't decoded: making them of annotations
+    takes longer than reading an image. Which images are decoded doesn't matter, as a training
+    takes them at random.
+
+    Parameters
+    ----------
+    dataset : LabelledImages
+    indices : iterable of int
+    progress : callable
+        Wraps the indices, for example `tqdm.tqdm`.
+    cache_gb : float
+        Memory for decoded samples.
 
     Attributes
     ----------
-    samples : list of Sample
     with_instances, without_instances : list of int
         Indices of the samples that show at least one instance, and of the others.
     """
 
-    def __init__(self, dataset: CocoDataset, indices: Iterable[int],
-                 progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> None:
-        self.samples = []
+    def __init__(self, dataset: LabelledImages, indices: Iterable[int],
+                 progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+                 cache_gb: float = DataConfig.cache_gb) -> None:
+        self.dataset = dataset
+        self._indices: list[int] = []
+        self._held: list[Sample | tuple[np.ndarray, np.ndarray]] = []
+        self._counts = np.zeros(1 + UNLABELLED, np.int64)
+        room = cache_gb * 1e9
+        shows = []
         for index in progress(indices):
-            truth = dataset.load_ground_truth(index)
-            self.samples.append(Sample(dataset.load_image(index), truth.semantic_ids,
-                                       truth.instance_ids))
-        shows = [bool(sample.instance_ids.any()) for sample in self.samples]
-        self.with_instances = [index for index, show in enumerate(shows) if show]
-        self.without_instances = [index for index, show in enumerate(shows) if not show]
+            maps = dataset.load_label_maps(index)
+            self._indices.append(index)
+            self._counts += np.bincount(maps[0].ravel(), minlength=len(self._counts))
+            shows.append(bool(maps[1].any()))
+            room -= SAMPLE_BYTES * maps[0].size
+            self._held.append(self._sample(index, *maps) if room >= 0 else
+                              tuple(cv2.imencode('.png', labels)[1] for labels in maps))
+        self.with_instances = [k for k, show in enumerate(shows) if show]
+        self.without_instances = [k for k, show in enumerate(shows) if not show]
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, number: int) -> Sample:
+        held = self._held[number]
+        if isinstance(held, Sample):
+            return held
+        return self._sample(self._indices[number], *(
+            cv2.imdecode(labels, cv2.IMREAD_UNCHANGED) for labels in held))
 
     def class_frequencies(self, classes: int) -> Tensor:
         """Share of each class in the labelled pixels, (C,) float32."""
-        counts = sum(np.bincount(sample.semantic_ids.ravel(), minlength=256)[:classes]
-                     for sample in self.samples)
+        counts = self._counts[:classes]
         return torch.from_numpy(counts / max(counts.sum(), 1)).float()
+
+    def _sample(self, index: int, semantic_ids: np.ndarray, instance_ids: np.ndarray) -> Sample:
+        image = self.dataset.load_image(index)
+        if image.shape[:2] != semantic_ids.shape:
+            (height, width), labels = image.shape[:2], semantic_ids.shape
+            raise DatasetError(f'{self.dataset.image_name(index)}: the image has {width}x{height} '
+                               f'pixels, its labels have {labels[1]}x{labels[0]}')
+        return Sample(image, semantic_ids, instance_ids)
+
+
+SAMPLE_BYTES = 6
+"""For each pixel of a decoded sample: three colours, one semantic id, two of the instance id."""
 
 
 class TrainingCrops(Dataset):
@@ -66,15 +187,16 @@ class TrainingCrops(Dataset):
         self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.samples.samples)
+        return len(self.samples)
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, number))
-        samples = self.samples.samples
-        pasted = self.samples.with_instances
+        samples = self.samples
+        pasted = samples.with_instances
         source = samples[rng.choice(pasted)] if pasted else None
         crop = augment(samples[number % len(samples)], source, self.config, rng)
-        return to_tensors(crop, self.stride)
+        color_map = random_color_map(crop.image, self.config.color, rng)
+        return {**to_tensors(crop, self.stride), 'color_map': torch.from_numpy(color_map)}
 
 
 class EpochSampler(Sampler):
@@ -85,7 +207,7 @@ class EpochSampler(Sampler):
     """
 
     def __init__(self, samples: CachedSamples, empty_share: float, seed: int) -> None:
-        self.total = len(samples.samples)
+        self.total = len(samples)
         self.shown = samples.with_instances
         self.empty = samples.without_instances
         wanted = round(len(self.shown) * empty_share / (1 - empty_share)) if self.shown else 1
@@ -116,10 +238,10 @@ class WholeImages(Dataset):
         self.stride = stride
 
     def __len__(self) -> int:
-        return len(self.samples.samples)
+        return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        sample = self.samples.samples[index]
+        sample = self.samples[index]
         scale = self.long_side / max(sample.semantic_ids.shape)
         height, width = (max(1, round(side * scale)) for side in sample.semantic_ids.shape)
         square = Sample(np.full((self.long_side, self.long_side, 3), PADDING, np.uint8),

@@ -13,12 +13,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from instseg_ros.core.network import INPUT, OUTPUTS
 from instseg_ros.core.types import ModelInfo
+from instseg_ros.evaluation.coco import BACKGROUND
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.comparison import agreement, compare, open_model, smooth_images
 from instseg_ros.learning.exported_network import ExportedNetwork
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 from instseg_ros.learning.precision import PRECISIONS, to_half, to_int8
+from instseg_ros.visualization import instance_color
 
 OPSET = 18
 IR_VERSION = 8
@@ -114,18 +116,26 @@ def fold_batch_norms(module: nn.Module) -> None:
 
 
 def model_info(network: InstanceSegmentationNetwork, class_names: tuple[str, ...],
-               input_size: int, training: Mapping[str, Any]) -> ModelInfo:
-    """Return the metadata of a network whose first class is the background."""
+               thing_ids: tuple[int, ...], input_size: int,
+               training: Mapping[str, Any]) -> ModelInfo:
+    """Return the metadata of a network."""
     return ModelInfo(
-        class_names=tuple(class_names), thing_ids=tuple(range(1, len(class_names))),
-        palette=tuple(PALETTE[index % len(PALETTE)] for index in range(len(class_names))),
-        output_stride=network.output_stride, size_multiple=network.size_multiple,
+        class_names=tuple(class_names), thing_ids=tuple(thing_ids),
+        palette=class_colors(class_names), output_stride=network.output_stride,
+        size_multiple=network.size_multiple,
         embedding_size=network.embedding.head[-1].out_channels, input_size=input_size,
         training=training)
+
+
+def class_colors(class_names: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:
+    """Return an RGB colour for each class; only a first class "background" is black."""
+    skipped = 0 if class_names[0] == BACKGROUND else 1
+    return tuple(PALETTE[k] if k < len(PALETTE) else instance_color(k)
+                 for k in range(skipped, len(class_names) + skipped))
 
 
 PALETTE = ((0, 0, 0), (230, 60, 70), (60, 180, 75), (0, 130, 200), (245, 130, 48), (145, 30, 180),
            (70, 240, 240), (240, 50, 230), (210, 245, 60), (250, 190, 212), (0, 128, 128),
            (220, 190, 255), (170, 110, 40), (255, 250, 200), (128, 0, 0), (170, 255, 195),
            (128, 128, 0), (255, 215, 180), (0, 0, 128), (128, 128, 128))
-"""One RGB colour a semantic id, by default."""
+"""The first colours of classes."""

@@ -1,6 +1,7 @@
 """Joint training of the three decoders and the encoder."""
 from __future__ import annotations
 
+import dataclasses
 import signal
 from pathlib import Path
 from typing import Any, Sequence
@@ -15,10 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.learning.augmentation import change_colors
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data import (
-    CachedSamples, EpochSampler, TrainingCrops, WholeImages, objects_shown)
+    CachedSamples, EpochSampler, TrainingCrops, WholeImages, objects_shown, open_dataset)
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
@@ -70,6 +71,12 @@ class TrainingModule(lightning.LightningModule):
         # Dropout depends on the number of the step alone, as the crops do on theirs: a resumed
         # training does what an uninterrupted one would have done.
         torch.manual_seed(self.config.optimization.seed * 1_000_003 + self.global_step)
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+        # On the device that trains; which colours change how, the crops say.
+        if 'color_map' in batch:
+            batch['image'] = change_colors(batch['image'], batch.pop('color_map'))
+        return batch
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         return self._step(batch, 'train')
@@ -167,12 +174,14 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
     if not resume and last.exists():
         raise ValueError(f'{last} exists: go on with it (--resume) or choose another folder')
     lightning.seed_everything(options.seed, verbose=False)
-    dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
-    training, calibration = split_images(objects_shown(dataset),
-                                         config.data.calibration_images, options.seed)
+    dataset, data = open_dataset(config.data)
+    config = dataclasses.replace(config, data=data)
+    training, calibration = split_images(objects_shown(dataset), data.calibration_images,
+                                         options.seed)
 
     def read(indices: list[int], what: str) -> CachedSamples:
-        return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img'))
+        return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img'),
+                             cache_gb=data.cache_gb)
 
     samples = read(training, 'training')
     if len(samples.with_instances) < FEW_IMAGES:
@@ -183,6 +192,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
         start_from(module.network, config)
     module.to(memory_format=torch.channels_last)
     stride = module.network.output_stride
+    config.augmentation.check_crop(module.network.size_multiple)
     crops = TrainingCrops(samples, config.augmentation, stride, options.seed)
     sampler = EpochSampler(samples, config.data.empty_share, options.seed)
     loader = DataLoader(crops, options.batch_size, sampler=sampler, num_workers=options.workers,
@@ -212,7 +222,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> P
 def calibration_images(config: TrainingConfig, input_size: int,
                        stride: int) -> tuple[list[np.ndarray], list[Targets]]:
     """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
-    dataset = CocoDataset(config.data.images, config.data.annotations, config.data.classes)
+    dataset, _ = open_dataset(config.data)
     _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
                                config.optimization.seed)
     batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
@@ -238,7 +248,7 @@ def load_checkpoint(path: str | Path
         module.load_state_dict(checkpoint['state_dict'])
         facts = {'encoder': config.model.encoder,
                  'initial_weights': Path(config.model.weights).name,
-                 'annotations': Path(config.data.annotations).name,
+                 'annotations': config.data.source,
                  'trained': config.model.trained, 'epochs': checkpoint['epoch'] + 1,
                  'steps': checkpoint['global_step'], 'seed': config.optimization.seed}
     except FileNotFoundError as error:

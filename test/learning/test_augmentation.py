@@ -4,13 +4,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.learning.augmentation import (
-    AugmentationConfig, Sample, augment, jitter_color, paste_instances, random_crop)
+    AugmentationConfig, Sample, augment, change_colors, paste_instances, random_color_map,
+    random_crop)
 
 
 def painted(height=120, width=160):
@@ -88,9 +90,45 @@ def test_pasting_from_an_image_without_instances_changes_nothing():
         painted().image.tolist()
 
 
-def test_colour_jitter_of_strength_zero_changes_nothing():
+def test_a_rectangular_crop_has_its_shape():
+    config = AugmentationConfig(crop_size=128, crop_height=64, long_side_min=100,
+                                long_side_max=300)
+    for seed in range(20):
+        crop = augment(painted(), painted(), config, np.random.default_rng(seed))
+        assert crop.image.shape == (64, 128, 3)
+        assert crop.semantic_ids.shape == crop.instance_ids.shape == (64, 128)
+
+
+def changed(image, strength, seed):
+    """Return an image after a random change of colours."""
+    color_map = random_color_map(image, strength, np.random.default_rng(seed))
+    batch = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+    return change_colors(batch, torch.from_numpy(color_map)[None])[0].permute(1, 2, 0).numpy()
+
+
+def test_a_change_of_colours_of_strength_zero_changes_nothing():
     image = painted().image
-    assert jitter_color(image, 0.0, np.random.default_rng(0)) is image
+    assert np.array_equal(changed(image, 0.0, 0), image)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10 ** 6), st.floats(0.01, 1.0))
+def test_grey_stays_grey_but_for_the_white_balance_and_values_stay_in_range(seed, strength):
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    result = changed(ramp, strength, seed)
+    assert result.min() >= 0 and result.max() <= 255
+    assert (np.diff(result, axis=1) >= 0).all()  # contrast is never inverted
+    inside = result[(result > 0).all(-1) & (result < 255).all(-1)]
+    if len(inside):
+        ratio = inside / inside.mean(-1, keepdims=True)
+        assert np.abs(ratio - 1).max() <= 0.25 * strength * 2 + 1e-4
+
+
+def test_each_image_of_a_batch_has_its_own_colours():
+    images = np.stack([painted().image.transpose(2, 0, 1)] * 2)
+    maps = np.stack([np.eye(3, 4), np.zeros((3, 4))]).astype(np.float32)
+    result = change_colors(torch.from_numpy(images), torch.from_numpy(maps)).numpy()
+    assert np.array_equal(result[0], images[0]) and not result[1].any()
 
 
 def test_bounds_of_the_scale_are_checked():
