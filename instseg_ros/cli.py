@@ -18,6 +18,7 @@ COMMANDS = {
     'demo': ('instseg_ros.commands.demo', 'run the ROS 2 node on a video and record what it says'),
     'evaluate': ('instseg_ros.commands.evaluate', 'measure a model on labelled images'),
     'benchmark': ('instseg_ros.commands.benchmark', 'measure how fast this machine is'),
+    'scenes': ('instseg_ros.commands.scenes', 'make up labelled images, to try training with'),
     'train': ('instseg_ros.commands.train', 'train a model on labelled images'),
     'export': ('instseg_ros.commands.export', 'make an ONNX model of a training checkpoint'),
 }
