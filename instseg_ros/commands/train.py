@@ -5,8 +5,13 @@ import argparse
 from pathlib import Path
 
 EPILOG = """\
-The configuration file says which images, network, losses and schedule; config/training/street.yaml
-explains itself and is a good start for a data set of your own: change the paths and the classes.
+The configuration file says which images, network, losses and schedule. The least that it needs:
+  data:
+    images: my_data/images
+    annotations: my_data/instances.json
+docs/train-your-own.md leads from labelled images to a running node; "instseg scenes" makes images
+up to try it with. config/training/ holds the configurations of this package. Data: COCO instances
+(masks), COCO panoptic, Cityscapes.
 
 examples:
   instseg train --config config/training/street.yaml --out runs/street

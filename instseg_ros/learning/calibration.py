@@ -84,7 +84,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     ValueError
         The images have no object, or no peak is right: there is nothing to fit.
     """
-    logits, right = _candidates(outputs, targets)
+    logits, right = _candidates(outputs, targets, info.thing_ids)
     if not right.any() or right.all():
         raise ValueError(f'calibration: expected right and wrong centers on the {len(outputs)} '
                          f'held-out images, got {int(right.sum())} right of {len(right)}; hold '
@@ -99,11 +99,12 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
                              len(right), int(right.sum()))
 
 
-def _candidates(outputs: Sequence[NetworkOutput],
-                targets: Sequence[Targets]) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
+                thing_ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     logits, right = [], []
     for output, target in zip(outputs, targets):
-        ys, xs = np.nonzero((output.center_heatmap > FAINT) & (output.semantic_ids != 0))
+        is_thing = np.isin(output.semantic_ids, thing_ids)
+        ys, xs = np.nonzero((output.center_heatmap > FAINT) & is_thing)
         scores = output.center_heatmap[ys, xs]
         found: set[int] = set()
         for k in np.argsort(-scores, kind='stable'):

@@ -49,6 +49,21 @@ def test_right_centers_come_to_lie_above_the_threshold_and_wrong_ones_below():
     assert confidence(report.calibration, 0.45) > threshold > confidence(report.calibration, 0.2)
 
 
+def test_peaks_on_stuff_are_no_candidates():
+    rng = np.random.default_rng(0)
+    outputs, targets = [], []
+    for _ in range(3):
+        output, target = scene(rng, right=0.4, wrong=0.2)
+        output.semantic_ids[20:] = 2  # a road
+        output.center_heatmap[22, 5::10] = 0.9
+        outputs.append(output)
+        targets.append(target)
+    info = ModelInfo(class_names=('background', 'person', 'road'), thing_ids=(1,),
+                     palette=((0, 0, 0),) * 3, output_stride=1, size_multiple=32,
+                     embedding_size=4, input_size=64)
+    assert fit_calibration(outputs, targets, info).candidates == 3 * 8
+
+
 def test_the_map_is_monotone():
     calibration = Calibration(scale=0.7, shift=-1.0)
     values = confidence(calibration, np.linspace(0.01, 0.99, 50))
