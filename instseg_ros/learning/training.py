@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from instseg_ros.learning.augmentation import change_colors
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import (
-    CachedSamples, EpochSampler, TrainingCrops, WholeImages, objects_shown, open_dataset)
+from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops, WholeImages
+from instseg_ros.learning.datasets import objects_shown, open_dataset
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights

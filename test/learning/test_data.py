@@ -17,7 +17,8 @@ from instseg_ros.cli import main
 from instseg_ros.evaluation.coco_file import DatasetError
 from instseg_ros.learning.augmentation import AugmentationConfig
 from instseg_ros.learning.config import DataConfig, TrainingConfig
-from instseg_ros.learning.data import CachedSamples, TrainingCrops, WholeImages, open_dataset
+from instseg_ros.learning.data import CachedSamples, TrainingCrops, WholeImages
+from instseg_ros.learning.datasets import open_dataset
 from instseg_ros.learning.export import class_colors
 from instseg_ros.learning.training import load_checkpoint
 
@@ -130,6 +131,12 @@ def test_a_wrong_section_is_one_clear_sentence(values, message):
     paths = {} if {'format', 'images'} & set(values) else {'images': 'a', 'annotations': 'b'}
     with pytest.raises(ValueError, match=message):
         DataConfig(**{**paths, **values})
+
+
+def test_a_checkpoint_from_before_there_was_stuff_still_opens():
+    data = {'images': 'a', 'annotations': 'b', 'classes': ('background', 'box', 'post'),
+            'calibration_images': 2, 'empty_share': 0.1}
+    assert TrainingConfig.from_dict({'data': data}).data.thing_ids == (1, 2)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import yaml
 
 from instseg_ros import Segmenter, cli
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import open_dataset
+from instseg_ros.learning.datasets import open_dataset
 from instseg_ros.learning.scenes import STUFF, THINGS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,8 @@ from instseg_ros import Segmenter
 from instseg_ros.cli import main
 from instseg_ros.evaluation.coco import CocoDataset
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops, objects_shown
+from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops
+from instseg_ros.learning.datasets import objects_shown
 from instseg_ros.learning.training import load_checkpoint, split_images
 
 CLASSES = ['background', 'box', 'post']
@@ -51,6 +52,8 @@ def test_three_images_train_and_export(tmp_path, capsys):
     assert 'only 3 training images show an object' in capsys.readouterr().out
     model = tmp_path / 'model.onnx'
     checkpoint = tmp_path / 'run' / 'last.ckpt'
+    assert main(['export', str(checkpoint), '--out', str(model)]) == 1  # none is held out
+    assert '--no-calibration' in capsys.readouterr().err and not model.exists()
     assert main(['export', str(checkpoint), '--out', str(model), '--no-calibration']) == 0
     segmenter = Segmenter.from_onnx(model)
     assert segmenter.model_info.class_names == tuple(CLASSES)
