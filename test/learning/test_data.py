@@ -15,7 +15,8 @@ from coco_files import coco_document, rectangle, write_coco, write_panoptic
 
 from instseg_ros.cli import main
 from instseg_ros.evaluation.coco_file import DatasetError
-from instseg_ros.learning.augmentation import AugmentationConfig
+from instseg_ros.learning import training
+from instseg_ros.learning.augmentation import AugmentationConfig, change_colors
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 from instseg_ros.learning.data import CachedSamples, TrainingCrops, WholeImages
 from instseg_ros.learning.datasets import open_dataset
@@ -194,7 +195,7 @@ def test_the_configurations_that_come_along_are_sound(path):
     assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_cityscapes_trains_with_the_configuration_that_comes_along(tmp_path):
+def test_cityscapes_trains_with_the_configuration_that_comes_along(tmp_path, monkeypatch):
     cityscapes = pytest.importorskip('instseg_ros.evaluation.cityscapes')
     config = yaml.safe_load((ROOT / 'config' / 'training' / 'cityscapes.yaml').read_text())
     config['data'].update(root=str(write_cityscapes(tmp_path / 'data', 'train')))
@@ -205,11 +206,15 @@ def test_cityscapes_trains_with_the_configuration_that_comes_along(tmp_path):
     config['optimization'].update(epochs=1, batch_size=2, workers=0, precision='32-true')
     path = tmp_path / 'training.yaml'
     path.write_text(yaml.safe_dump(config))
+    batches = []
+    monkeypatch.setattr(training, 'change_colors', lambda *batch: (
+        batches.append([tuple(tensor.shape) for tensor in batch]), change_colors(*batch))[1])
     assert main(['train', '--config', str(path), '--out', str(tmp_path / 'run')]) == 0
     _, trained, facts = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
     assert trained.data.classes == cityscapes.CITYSCAPES_CLASSES
     assert trained.data.thing_ids == cityscapes.CITYSCAPES_THINGS
     assert facts['annotations'] == 'data' and facts['steps'] == 1
+    assert batches == [[(2, 3, 64, 128), (2, 3, 4)]]  # colours change once, for the whole batch
 
 
 def test_colours_of_classes_differ_and_only_a_background_is_black():

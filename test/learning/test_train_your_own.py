@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from instseg_ros import Segmenter, cli
-from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.datasets import open_dataset
+from instseg_ros.learning.export import model_info
 from instseg_ros.learning.scenes import STUFF, THINGS
+from instseg_ros.learning.training import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / 'docs' / 'train-your-own.md').read_text()
@@ -27,12 +27,17 @@ TINY = {'model': {'width_16': 8, 'width_8': 8, 'width_4': 8, 'input_size': 128},
         'optimization': {'epochs': 1, 'workers': 0, 'precision': '32-true'}}
 
 
-def test_the_commands_of_the_guide_lead_from_data_to_pictures(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    config = yaml.safe_load(CONFIGURATIONS[0])
+def write_config(text, path):
+    """Write a configuration of the guide, made so small that it trains within seconds."""
+    config = yaml.safe_load(text)
     for section, values in TINY.items():
         config.setdefault(section, {}).update(values)
-    (tmp_path / 'training.yaml').write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump(config))
+
+
+def test_the_commands_of_the_guide_lead_from_data_to_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_config(CONFIGURATIONS[0], tmp_path / 'training.yaml')
     done = []
     for name, *arguments in COMMANDS:
         if name != 'instseg':
@@ -51,12 +56,16 @@ def test_the_commands_of_the_guide_lead_from_data_to_pictures(tmp_path, monkeypa
     assert 'only 6 training images show an object' in capsys.readouterr().out
 
 
-def test_the_panoptic_configuration_of_the_guide_opens_the_same_data(tmp_path):
-    assert cli.main(['scenes', '--out', str(tmp_path / 'scenes'), '--count', '2']) == 0
-    path = tmp_path / 'training.yaml'
-    path.write_text(CONFIGURATIONS[1])
-    _, data = open_dataset(TrainingConfig.from_yaml(path).data)
-    assert set(data.stuff) == set(STUFF)
+def test_with_the_panoptic_configuration_of_the_guide_a_model_knows_its_stuff(tmp_path):
+    assert cli.main(['scenes', '--out', str(tmp_path / 'scenes'), '--count', '4']) == 0
+    write_config(CONFIGURATIONS[1], tmp_path / 'training.yaml')
+    assert cli.main(['train', '--config', str(tmp_path / 'training.yaml'),
+                     '--out', str(tmp_path / 'run')]) == 0
+    network, config, facts = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
+    info = model_info(network, config.data.classes, config.data.thing_ids, 128, facts)
+    assert set(info.class_names) == {*STUFF, *THINGS}
+    assert {info.class_names[thing] for thing in info.thing_ids} == set(THINGS)
+    assert info.training['annotations'] == 'panoptic.json'
 
 
 def test_the_launch_command_of_the_guide_exists():
