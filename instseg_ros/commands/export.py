@@ -42,9 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from instseg_ros.learning.calibration import Calibration, fit_calibration
+    from instseg_ros.learning.checkpoints import load_checkpoint
     from instseg_ros.learning.export import export_onnx, model_info
     from instseg_ros.learning.exported_network import ExportedNetwork
-    from instseg_ros.learning.training import calibration_images, load_checkpoint
+    from instseg_ros.learning.training_data import calibration_images
 
     network, config, facts = load_checkpoint(args.checkpoint)
     size = args.input_size or config.model.input_size

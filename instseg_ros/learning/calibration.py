@@ -61,6 +61,52 @@ class CalibrationReport:
     centers: int
 
 
+class ThingQuality:
+    """Panoptic quality of the things of one or, added up with `+`, many images.
+
+    All classes together, on the output grid, for each of several thresholds of raw confidences.
+
+    Parameters
+    ----------
+    info : ModelInfo
+    thresholds : sequence of float
+    """
+
+    def __init__(self, info: ModelInfo, thresholds: Sequence[float]) -> None:
+        self.info = info
+        self.scores = {threshold: PanopticScore(len(info.class_names), info.thing_ids)
+                       for threshold in thresholds}
+
+    def __add__(self, other: ThingQuality) -> ThingQuality:
+        result = ThingQuality(self.info, ())
+        result.scores = {key: score + other.scores[key] for key, score in self.scores.items()}
+        return result
+
+    def update(self, output: NetworkOutput, target: Targets) -> None:
+        """Group the output of an image at each threshold and compare it with the truth."""
+        for threshold, score in self.scores.items():
+            centers, _ = find_centers(output, self.info, GroupingConfig(threshold))
+            score.update((target.semantic_ids, target.instance_ids),
+                         (output.semantic_ids, assign_pixels(output, centers)))
+
+    @property
+    def values(self) -> dict[float, float]:
+        """The quality at each threshold; 0 without any thing."""
+        things = list(self.info.thing_ids)
+        result = {}
+        for threshold, score in self.scores.items():
+            weight = (score.found + (score.missed + score.false) / 2)[things].sum()
+            quality = score.iou_sum[things].sum() / weight if weight else 0.0
+            result[threshold] = float(quality)
+        return result
+
+    @property
+    def best_threshold(self) -> float:
+        """The threshold with the best quality, the lowest of equals."""
+        values = self.values
+        return max(values, key=values.__getitem__)
+
+
 def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
                     info: ModelInfo) -> CalibrationReport:
     """Fit the map on images that were not trained on. (Ours, not the paper's.)
@@ -90,9 +136,10 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
                          f'held-out images, got {int(right.sum())} right of {len(right)}; hold '
                          'more images out, train longer, or keep the raw confidences '
                          '(--no-calibration)')
-    quality = {threshold: _quality(outputs, targets, info, threshold)
-               for threshold in CANDIDATE_THRESHOLDS}
-    best = max(quality, key=quality.__getitem__)
+    things = ThingQuality(info, CANDIDATE_THRESHOLDS)
+    for output, target in zip(outputs, targets):
+        things.update(output, target)
+    quality, best = things.values, things.best_threshold
     scale = _logistic_slope(logits, right)
     shift = _logit(GroupingConfig.center_threshold) - scale * _logit(best)
     return CalibrationReport(Calibration(scale, float(shift)), best, quality, len(outputs),
@@ -119,20 +166,6 @@ def _candidates(outputs: Sequence[NetworkOutput],
             logits.append(_logit(scores[k]))
             right.append(hit)
     return np.array(logits, np.float64), np.array(right, bool)
-
-
-def _quality(outputs: Sequence[NetworkOutput], targets: Sequence[Targets], info: ModelInfo,
-             threshold: float) -> float:
-    score = PanopticScore(len(info.class_names), info.thing_ids)
-    config = GroupingConfig(center_threshold=threshold)
-    for output, target in zip(outputs, targets):
-        centers, _ = find_centers(output, info, config)
-        predicted = assign_pixels(output, centers)
-        score.update((target.semantic_ids, target.instance_ids),
-                     (output.semantic_ids, predicted))
-    things = list(info.thing_ids)
-    weight = (score.found + (score.missed + score.false) / 2)[things].sum()
-    return float(score.iou_sum[things].sum() / weight) if weight else 0.0
 
 
 def _logit(probability: float) -> float:

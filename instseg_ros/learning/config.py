@@ -87,7 +87,7 @@ class OptimizationConfig:
     """How it is trained."""
 
     epochs: int = option(100, 'Passes over the training images', minimum=1)
-    batch_size: int = option(8, 'Crops in a step', minimum=2, maximum=4096)
+    batch_size: int = option(8, 'Crops in a step, of each device', minimum=2, maximum=4096)
     learning_rate: float = option(0.002, 'Peak of the one-cycle schedule, for the decoders',
                                   minimum=0.0, maximum=1.0)
     encoder_factor: float = option(0.1, "The encoder's learning rate, relative to the decoders'",
@@ -98,6 +98,13 @@ class OptimizationConfig:
                               minimum=0.0, maximum=1.0)
     precision: str = option('bf16-mixed', 'Arithmetic', choices=('32-true', 'bf16-mixed',
                                                                  '16-mixed'))
+    validation_period: int = option(5, 'The held-out images are looked at after so many epochs, '
+                                    'and after the last one', unit='epochs', minimum=1)
+    monitor: str = option('pq_things', 'Figure of the held-out images by which the best '
+                          'checkpoint is chosen: panoptic quality of things, mean IoU, or total '
+                          'loss', choices=('pq_things', 'miou', 'total'))
+    patience: int = option(0, 'Training stops early if that figure has not improved for so long; '
+                           '0: never', unit='epochs', minimum=0)
     seed: int = option(1, 'Seed of everything random', minimum=0)
     workers: int = option(1, 'Processes that prepare crops', minimum=0, maximum=256)
 
