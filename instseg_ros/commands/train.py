@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import warnings
 from pathlib import Path
 
 from instseg_ros.core.config import options_of
@@ -66,5 +68,13 @@ def run(args: argparse.Namespace) -> int:
 
     machine = MachineConfig(**{option.name: getattr(args, option.name)
                                for option in options_of(MachineConfig)})
+    _quieten_lightning()
     train(TrainingConfig.from_yaml(args.config), args.out, args.resume, machine)
     return 0
+
+
+def _quieten_lightning() -> None:
+    """Leave out its advice, and its concern for our own files in the output folder."""
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    warnings.filterwarnings('ignore', message='.*exists and is not empty')
+    warnings.filterwarnings('ignore', message='.*smaller than the logging interval')

@@ -77,6 +77,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     elif config.model.weights:
         load_weights(module.network, config)
     module.to(memory_format=torch.channels_last)
+    say(f'training on {trainer.strategy.root_device.type}, processes: {trainer.world_size}')
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=last if resume else None)

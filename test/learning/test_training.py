@@ -129,7 +129,8 @@ from instseg_ros.learning.data import TrainingCrops
 make = TrainingCrops.__getitem__
 
 def note(crops, number):
-    with open(pathlib.Path(__file__).parent / ('crops' + os.environ.get('LOCAL_RANK', '0')), 'a') as file:
+    path = pathlib.Path(__file__).with_name('crops' + os.environ.get('LOCAL_RANK', '0'))
+    with open(path, 'a') as file:
         print(number, file=file)
     return make(crops, number)
 
@@ -155,6 +156,13 @@ def test_two_processes_share_the_crops_and_agree(tmp_path):
     assert len({*shares[0], *shares[1]}) == 16
     assert load_checkpoint(tmp_path / 'run' / 'last.ckpt')[2]['steps'] == 4
     assert train(config, tmp_path / 'run', '--resume') == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_a_gpu_that_is_not_there_is_an_error(tmp_path, capsys):
+    config = write_config(tmp_path, images=3)
+    assert train(config, tmp_path / 'run', '--accelerator', 'gpu') == 1
+    assert 'accelerator gpu, devices 1: ' in capsys.readouterr().err
 
 
 def test_an_existing_run_is_not_overwritten(tmp_path, capsys):
