@@ -34,10 +34,12 @@ def edit(path, change):
     torch.save(checkpoint, path)
 
 
-def test_what_does_not_touch_the_curve_may_change(folder):
+def test_what_does_not_touch_the_curve_may_change(folder, capsys):
     config = write_config(folder, 5, 1, optimization={'workers': 1, 'patience': 0,
                                                       'validation_period': 3})
     assert train(config, folder / 'run', '--resume') == 0
+    out = capsys.readouterr().out
+    assert 'stopped after' not in out and 'next: instseg export' in out
 
 
 @pytest.mark.parametrize('sections, message', [
