@@ -70,11 +70,11 @@ def main() -> int:
             except subprocess.CalledProcessError as error:
                 failures.append(f'{name}, seed {seed}: exit code {error.returncode} of '
                                 f'{" ".join(error.cmd)}')
-                print(failures[-1], file=sys.stderr)
                 continue
             write_table(args.out, results)
     print((args.out / 'table.md').read_text() if results else 'no result')
-    print(*failures, sep='\n', end='', file=sys.stderr)
+    for failure in failures:
+        print(failure, file=sys.stderr)
     return 1 if failures else 0
 
 

@@ -12,9 +12,8 @@ from instseg_ros.benchmark.scene import Scene
 from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import REFINEMENT_METHODS, GroupingConfig, RefinementConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
-from instseg_ros.core.instances import mean_over_instances
 from instseg_ros.core.refinement import refine
-from instseg_ros.core.segmenter import Segmenter, describe_instances
+from instseg_ros.core.segmenter import Segmenter, describe_instances, instance_scores
 from instseg_ros.evaluation.boundary import TOLERANCE, boundary_score
 from instseg_ros.evaluation.panoptic import panoptic_ids
 
@@ -55,8 +54,8 @@ def stage_calls(scene: Scene, threads: int,
         return lambda: refine(image, output.semantic_ids, grouped, scale, config)
 
     def describe() -> object:
-        certainty = mean_over_instances(output.semantic_confidence, grouped, len(centers))
-        return describe_instances(refined, centers, centers.scores * certainty, scale, scene.info)
+        return describe_instances(refined, centers, instance_scores(centers.scores, scene.info),
+                                  scale, scene.info)
 
     def postprocessing(config: RefinementConfig) -> Call:
         # After the network ran, only its description is needed; the scene has that, too.

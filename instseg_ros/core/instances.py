@@ -49,29 +49,6 @@ def instance_table(instance_ids: np.ndarray, count: int) -> InstanceTable:
     return InstanceTable(boxes, areas)
 
 
-def mean_over_instances(values: np.ndarray, instance_ids: np.ndarray, count: int) -> np.ndarray:
-    """Return the mean of a map over each instance.
-
-    Parameters
-    ----------
-    values : (H, W) float32
-    instance_ids : (H, W) uint16
-        0: no instance. No id is above `count`.
-    count : int
-
-    Returns
-    -------
-    (count,) float64
-        0 for an instance without pixels.
-    """
-    check_array('instance_ids', instance_ids, ('H', 'W'), np.uint16)
-    check_array('values', values, instance_ids.shape, np.float32)
-    ids = instance_ids.ravel()
-    areas = np.bincount(ids, minlength=count + 1)
-    sums = np.bincount(ids, weights=values.ravel(), minlength=count + 1)
-    return (sums / np.maximum(areas, 1))[1:]
-
-
 @compiled
 def _measure(instance_ids, boxes, areas):
     """Fill the table run by run and return the largest id."""

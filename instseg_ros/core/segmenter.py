@@ -10,7 +10,7 @@ import numpy as np
 
 from instseg_ros.core.config import GroupingConfig, NetworkConfig, RefinementConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
-from instseg_ros.core.instances import instance_table, mean_over_instances
+from instseg_ros.core.instances import instance_table
 from instseg_ros.core.network import Network
 from instseg_ros.core.refinement import refine
 from instseg_ros.core.scaling import scale_image, to_image
@@ -150,8 +150,8 @@ class Segmenter:
         semantic_ids, instance_ids = refine(inference.image, output.semantic_ids, grouped,
                                             inference.scale, self.refinement)
         watch.lap('refinement')
-        certainty = mean_over_instances(output.semantic_confidence, grouped, len(centers))
-        instances = describe_instances(instance_ids, centers, centers.scores * certainty,
+        instances = describe_instances(instance_ids, centers,
+                                       instance_scores(centers.scores, self.model_info),
                                        inference.scale, self.model_info)
         watch.lap('instances')
         return Segmentation(semantic_ids, instance_ids, instances, cut, watch.laps)
@@ -212,6 +212,30 @@ def describe_instances(instance_ids: np.ndarray, centers: Centers, scores: np.nd
             box_xyxy=tuple(int(edge) for edge in table.boxes_xyxy[k]),
             area=int(table.areas[k])))
     return tuple(found)
+
+
+def instance_scores(confidences: np.ndarray, info: ModelInfo) -> np.ndarray:
+    """Return the scores of instances: sigmoid(scale * logit(confidence) + shift).
+
+    The confidence of a center says how sure the network is of it; the score, how often such an
+    instance is right, mask included, on images that the network was not trained on. (Ours, not
+    the paper's; Platt scaling, see `instseg_ros.learning.calibration`.)
+
+    Parameters
+    ----------
+    confidences : (K,) float32
+        Of the centers, in (0, 1].
+    info : ModelInfo
+        Holds scale and shift.
+
+    Returns
+    -------
+    (K,) float64
+        In the order of the confidences, as the map is monotone.
+    """
+    confidences = confidences.astype(np.float64)
+    odds_against = ((1 - confidences) / confidences) ** info.score_scale
+    return 1 / (1 + odds_against * np.exp(-info.score_shift))
 
 
 class Stopwatch:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instseg_ros.core.instances import instance_table, mean_over_instances
+from instseg_ros.core.instances import instance_table
 
 
 @st.composite
@@ -29,17 +29,6 @@ def test_table_equals_a_look_at_each_instance(drawn):
         assert table.areas[k] == len(ys)
 
 
-@settings(max_examples=100, deadline=None)
-@given(maps())
-def test_mean_equals_a_look_at_each_instance(drawn):
-    ids, count = drawn
-    values = np.linspace(0, 1, ids.size, dtype=np.float32).reshape(ids.shape)
-    means = mean_over_instances(values, ids, count)
-    expected = [values[ids == k + 1].mean(dtype=float) if (ids == k + 1).any() else 0
-                for k in range(count)]
-    np.testing.assert_allclose(means, expected, rtol=1e-12)
-
-
 def test_map_that_is_a_view():
     ids = np.zeros((6, 8), np.uint16)
     ids[1:3, 2:7:2] = 1
@@ -53,5 +42,3 @@ def test_id_beyond_the_table_is_an_error():
         instance_table(ids, 2)
     with pytest.raises(TypeError, match='instance_ids: expected dtype uint16'):
         instance_table(ids.astype(int), 3)
-    with pytest.raises(ValueError, match='values: expected shape'):
-        mean_over_instances(np.zeros((2, 2), np.float32), ids, 3)

@@ -1,4 +1,5 @@
 """From an image to its instances, through every stage."""
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from instseg_ros import GroupingConfig, NetworkConfig, RefinementConfig, Segmenter
 from instseg_ros.core.config import REFINEMENT_METHODS
+from instseg_ros.core.segmenter import instance_scores
 from tiny_models import (painted_centers, paint_scene, rectangles, tiny_info,
                          write_tiny_model)
 
@@ -112,12 +114,23 @@ def test_any_image_gives_a_consistent_result(segmenter, height, width, seed, gra
         assert -0.5 <= instance.center_yx[0] < height and -0.5 <= instance.center_yx[1] < width
 
 
-def test_score_is_center_confidence_times_mean_semantic_confidence(nearest):
+@given(scale=st.floats(0.1, 5), shift=st.floats(-5, 5),
+       confidences=st.lists(st.floats(2 ** -20, 1, width=32), max_size=20))
+def test_scores_are_a_monotone_map_of_center_confidences(scale, shift, confidences):
+    ordered = np.sort(np.array(confidences, np.float32))
+    assert instance_scores(ordered, INFO) == pytest.approx(ordered.astype(float))
+    info = dataclasses.replace(INFO, score_scale=scale, score_shift=shift)
+    scores = instance_scores(ordered, info)
+    assert np.all(np.diff(scores) >= 0) and np.all((0 <= scores) & (scores <= 1))
+
+
+def test_the_model_file_says_how_scores_are_calibrated(tmp_path):
+    info = dataclasses.replace(INFO, score_scale=0.5, score_shift=-1.0)
+    write_tiny_model(tmp_path / 'calibrated.onnx', info)
     semantic_ids, instance_ids = rectangles((120, 160), [(2, (40, 40, 80, 60))])
     image = paint_scene(semantic_ids, instance_ids, INFO, confidence=0.8)
-    image[40:48, 40:80, 0] += 21  # a third of the step between classes, in 2 of 5 rows of cells
-    instance, = nearest.segment(image).instances
-    assert instance.score == pytest.approx(0.8 * (1 - 2 / 5 * 21 / 63), abs=1e-6)
+    instance, = Segmenter.from_onnx(tmp_path / 'calibrated.onnx').segment(image).instances
+    assert instance.score == pytest.approx(1 / (1 + np.exp(1 - 0.5 * np.log(0.8 / 0.2))))
 
 
 def test_things_without_a_center_keep_their_class(nearest):
