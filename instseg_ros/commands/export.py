@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from pathlib import Path
 
 EPILOG = """\
-The file holds all that belongs to the network: normalisation, classes, palette, calibrated center
-confidences. They are calibrated on the images that the training held out. What ONNX Runtime
+The file holds all that belongs to the network: normalisation, classes, palette, calibration of
+center confidences and of scores, made on the images that the training held out. What ONNX Runtime
 computes is compared with PyTorch before the file takes its name.
 
 precision:
@@ -34,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--input-size', type=int, default=None, metavar='PX',
                         help="long side of the images at inference; default: the training's")
     parser.add_argument('--no-calibration', action='store_true',
-                        help='keep the raw center confidences (needs no training images)')
+                        help='keep the raw center confidences, as scores too (needs no training '
+                        'images)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     network, config, facts = load_checkpoint(args.checkpoint)
     size = args.input_size or config.model.input_size
     info = model_info(network, config.data.classes, size, {})
-    calibration, images = Calibration(), []
+    calibration = score = Calibration()
+    images: list = []
     if not args.no_calibration or args.precision == 'int8':
         images, targets = calibration_images(config, info.input_size, info.output_stride)
     if not args.no_calibration:
@@ -59,12 +62,16 @@ def run(args: argparse.Namespace) -> int:
         report = fit_calibration(outputs, targets, info)
         calibration = report.calibration
         print(f'calibration on {report.images} held-out images: {report.centers} of '
-              f'{report.candidates} candidates are centers; best raw threshold '
-              f'{report.threshold:.2f} (PQ of things {report.quality[report.threshold]:.3f})')
+              f'{report.candidates} candidates are centers; raw threshold '
+              f'{report.threshold:.2f} (PQ of things {report.quality[report.threshold]:.3f}, at '
+              f'best {max(report.quality.values()):.3f}); there, {report.right} of '
+              f'{report.instances} instances are right')
         facts['calibration'] = {'images': report.images, 'raw_threshold': report.threshold,
                                 'scale': calibration.scale, 'shift': calibration.shift}
+        score = report.score
     facts['precision'] = args.precision
-    info = model_info(network, config.data.classes, size, facts)
+    info = dataclasses.replace(model_info(network, config.data.classes, size, facts),
+                               score_scale=score.scale, score_shift=score.shift)
     report = export_onnx(network, calibration, info, args.out, args.precision, images)
     if args.precision == 'int8':
         centers = report['same centers']
