@@ -35,7 +35,7 @@ FAINT = 0.05
 LEAST_SLOPE = 0.05
 """Keeps a map monotone where the data says that it is none."""
 
-ACCEPTED_LOSS = 0.03
+ACCEPTED_LOSS = 0.07
 """Share of the best panoptic quality that the operating point may cost. The quality hardly depends
 on the threshold; the lower one finds more objects, and what is false among them has a low score: a
 robot can do without them, but can't find what was missed."""
