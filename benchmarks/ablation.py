@@ -157,7 +157,7 @@ def result(args: argparse.Namespace, base: Mapping[str, Any], options: Mapping[s
             uncalibrated = ['--no-calibration'] if weights == 'initial' else []
             instseg('export', checkpoint, '--out', model, *uncalibrated)
         instseg('evaluate', '--model', model, '--images', args.images, '--annotations',
-                args.annotations, '--json', report,
+                args.annotations, '--json', report, '--compare-thresholds',
                 *(item for flag in flags.items() for item in flag))
     return json.loads(report.read_text())
 

@@ -12,20 +12,23 @@ import numpy as np
 from instseg_ros.core.types import UNLABELLED, Segmentation
 from instseg_ros.evaluation.coco import GroundTruth
 from instseg_ros.evaluation.figures import (
-    draw_confidence,
+    draw_center_thresholds,
     draw_confusion,
     draw_precision_recall,
+    draw_reliability,
+    draw_score_thresholds,
     draw_sizes,
 )
 from instseg_ros.evaluation.predictions import Predictions
 from instseg_ros.evaluation.report import Evaluation
 from instseg_ros.evaluation.run import LabelledImages, Progress
-from instseg_ros.evaluation.table import report_rows, summary_lines
+from instseg_ros.evaluation.table import Table, report_tables, summary_lines
 
 Draw = Callable[[np.ndarray, Segmentation], np.ndarray]
 """Draws a segmentation over an (H0, W0, 3) uint8 image."""
 
-PICTURE_SIDE = 400
+PICTURE_SIDE = 600
+"""Long side in pixels: more than is shown beside each other, for those who open one."""
 JPEG_QUALITY = 85
 WRONG_COLOR = (230, 40, 40)
 IGNORED_COLOR = (70, 110, 200)
@@ -33,11 +36,11 @@ IGNORED_COLOR = (70, 110, 200)
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1280px; color: #222;
        padding: 0 1em }
-table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: right }
+table { border-collapse: collapse; margin: 1.2em 0 } td, th { padding: .2em .8em; text-align: right }
 th { border-bottom: 1px solid #888 } td:first-child, th:first-child { text-align: left }
-tr:last-child td { border-top: 1px solid #888; font-weight: 600 }
+.total tr:last-child td { border-top: 1px solid #888; font-weight: 600 }
 .row { display: flex; flex-wrap: wrap; gap: .6em; margin: .2em 0 1.2em } figure { margin: 0 }
-img { max-width: 100% } h3 { margin: .8em 0 .2em; font-size: 1em }
+img { max-width: 100% } .pictures figure { flex: 1 1 0; max-width: 33% } h3 { margin: .8em 0 .2em; font-size: 1em }
 figcaption, .note, pre { color: #666; font-size: .85em }
 """
 
@@ -64,20 +67,23 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any], predictions: 
     progress : callable
         Wraps the sequence of image indices, for example `tqdm.tqdm`.
     """
+    settings = report.get('settings', {})
+    title = ' of '.join(['Evaluation', *(settings[key] for key in ('model', 'predictions')
+                                         if key in settings)])
     chosen = choose_images(report['per_image'], pictures, seed)
     indices = [index for group in chosen.values() for index in group]
     panels = {index: _panels(dataset, predictions, draw, index) for index in progress(indices)}
     return '\n'.join([
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
-        f'<title>Evaluation</title><style>{STYLE}</style></head><body>',
-        '<h1>Evaluation</h1>', _table(report_rows(report)),
+        f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>',
+        f'<h1>{html.escape(title)}</h1>', *map(_table, report_tables(report)),
         *(f'<p>{html.escape(line)}</p>' for line in summary_lines(report)),
         '<div class="row">', *_diagrams(evaluation, report), '</div>',
         '<h2>Images</h2><p class="note">Ranked by the panoptic quality of all segments of an '
         'image together. Right: pixels of a wrong class are red, ignored ones blue.</p>',
         *_images(chosen, panels, report['per_image']),
         '<h2>Settings</h2>',
-        f'<pre>{html.escape(json.dumps(report.get("settings", {}), indent=2))}</pre>',
+        f'<pre>{html.escape(json.dumps(settings, indent=2))}</pre>',
         '</body></html>\n'])
 
 
@@ -138,12 +144,16 @@ def _jpeg_url(picture: np.ndarray) -> str:
 
 def _diagrams(evaluation: Evaluation, report: Mapping[str, Any]) -> Iterator[str]:
     names = evaluation.class_names
-    for caption, data in (
-            ('precision and recall', draw_precision_recall(evaluation.instances.compute(), names,
-                                                           evaluation.thing_ids)),
-            ('confusion matrix', draw_confusion(evaluation.semantic.confusion, names)),
-            ('objects by size', draw_sizes(report['objects'])),
-            ('confidence', draw_confidence(report['confidence']))):
+    diagrams = {
+        'precision and recall': draw_precision_recall(evaluation.instances.compute(), names,
+                                                      evaluation.thing_ids),
+        'confusion matrix': draw_confusion(evaluation.semantic.confusion, names),
+        'objects by size': draw_sizes(report['objects']),
+        'reliability': draw_reliability(report['confidence']['reliability']),
+        'threshold of the score': draw_score_thresholds(report['confidence']['thresholds'])}
+    if 'center_thresholds' in report:
+        diagrams['threshold of the centers'] = draw_center_thresholds(report['center_thresholds'])
+    for caption, data in diagrams.items():
         url = f'data:image/png;base64,{base64.b64encode(data).decode()}'
         yield f'<figure><img src="{url}" alt="{caption}"></figure>'
 
@@ -158,14 +168,14 @@ def _images(chosen: Mapping[str, Sequence[int]], panels: Mapping[int, Sequence[t
             quality = '-' if row['pq'] is None else f'{row["pq"]:.3f}'
             yield (f'<h3>{html.escape(row["image"])}</h3><p class="note">PQ {quality}; objects: '
                    f'{row["found"]} found, {row["missed"]} missed, {row["false"]} false</p>')
-            yield '<div class="row">'
+            yield '<div class="row pictures">'
             for caption, url in panels[index]:
                 yield (f'<figure><img src="{url}" alt="{caption}"><figcaption>{caption}'
                        '</figcaption></figure>')
             yield '</div>'
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _table(table: Table) -> str:
     lines = [''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
-             for tag, row in zip(['th', *['td'] * len(rows)], rows)]
-    return '<table>' + ''.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
+             for tag, row in zip(['th', *['td'] * len(table.rows)], table.rows)]
+    return f'<table class="{"total" if table.total else "plain"}">' + ''.join(f'<tr>{line}</tr>' for line in lines) + '</table>'

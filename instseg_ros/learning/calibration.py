@@ -147,7 +147,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     For centers, `scale` is that of a logistic regression of "the peak is the strongest one on an
     object of its class" on the logit (Platt scaling; Platt, "Probabilistic Outputs for Support
     Vector Machines", 1999); further peaks on an object are left out, as grouping merges them.
-    `shift` is then set so that the raw confidence of `operating_point` becomes `center_threshold`.
+    `shift` is then set so that the raw confidence of `choose_threshold` becomes `center_threshold`.
 
     For scores, both are those of a logistic regression of "COCO's evaluator matches the instance
     with an object at IoU 0.50" on the logit of the calibrated confidence, over the instances found
@@ -168,7 +168,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     for output, target in zip(outputs, targets):
         things.update(output, target)
     quality = things.values
-    threshold = operating_point(quality)
+    threshold = choose_threshold(quality)
     scale, _ = _logistic_regression(logits, right)
     shift = float(_logit(GroupingConfig.center_threshold) - scale * _logit(threshold))
     found = _instances(outputs, targets, info, threshold)
@@ -178,7 +178,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
         len(right), int(right.sum()), len(found.right), int(found.right.sum()))
 
 
-def operating_point(quality: Mapping[float, float]) -> float:
+def choose_threshold(quality: Mapping[float, float]) -> float:
     """Return the lowest threshold whose quality is nearly the best, see `ACCEPTED_LOSS`."""
     enough = (1 - ACCEPTED_LOSS) * max(quality.values())
     return min(threshold for threshold, value in quality.items() if value >= enough)

@@ -9,8 +9,9 @@ from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.core.types import Segmentation
 from instseg_ros.evaluation.coco import CocoDataset, GroundTruth
-from instseg_ros.evaluation.figures import (draw_confidence, draw_confusion, draw_precision_recall,
-                                            draw_sizes)
+from instseg_ros.evaluation.figures import (
+    draw_center_thresholds, draw_confusion, draw_precision_recall, draw_reliability,
+    draw_score_thresholds, draw_sizes)
 from instseg_ros.evaluation.instances import AveragePrecision
 from instseg_ros.evaluation.page import choose_images, draw_errors, render_page
 from instseg_ros.evaluation.predictions import Prediction
@@ -64,7 +65,7 @@ def render(dataset, **options):
 def test_the_page_holds_all_it_shows(dataset):
     text = render(dataset, pictures=1)
     sources = [attributes['src'] for tag, attributes in Tags(text).found if tag == 'img']
-    assert len(sources) == 4 + 3 * 3  # diagrams, and labelled, predicted, errors of three images
+    assert len(sources) == 5 + 3 * 3  # diagrams, and labelled, predicted, errors of three images
     for source in sources:
         data = base64.b64decode(source.partition('base64,')[2], validate=True)
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
@@ -74,7 +75,7 @@ def test_the_page_holds_all_it_shows(dataset):
 def test_the_page_shows_figures_settings_and_names_as_text(dataset):
     text = render(dataset, pictures=6)
     assert 'f&lt;b&gt;&amp;.png' in text and 'f<b>' not in text
-    assert '&lt;tiny&gt;' in text
+    assert '<h1>Evaluation of &lt;tiny&gt;</h1>' in text
     for name in CLASSES:
         assert f'<td>{name}</td>' in text
     assert text.index('<h2>Worst</h2>') < text.index('<h3>a.png</h3>')
@@ -83,7 +84,7 @@ def test_the_page_shows_figures_settings_and_names_as_text(dataset):
 
 def test_pictures_show_the_labels_beside_the_prediction(dataset):
     text = render(dataset, pictures=1)
-    first = [attributes['src'] for tag, attributes in Tags(text).found if tag == 'img'][4:7]
+    first = [attributes['src'] for tag, attributes in Tags(text).found if tag == 'img'][5:8]
     labelled, predicted, errors = (
         cv2.imdecode(np.frombuffer(base64.b64decode(source.partition('base64,')[2]), np.uint8),
                      cv2.IMREAD_COLOR).astype(int) for source in first)
@@ -133,5 +134,6 @@ def test_diagrams_are_drawn_where_there_is_nothing_to_show():
                          for size in ('small', 'medium', 'large')}}
     for data in (draw_precision_recall(nothing, CLASSES, (1, 2)),
                  draw_confusion(np.zeros((3, 4), np.int64), CLASSES), draw_sizes(empty),
-                 draw_confidence({'thresholds': [], 'reliability': {'bins': []}})):
+                 draw_reliability({'bins': [], 'error': None}), draw_score_thresholds([]),
+                 draw_center_thresholds({'used': .7, 'thresholds': []})):
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import ModelInfo, NetworkOutput
 from instseg_ros.learning.calibration import (
-    ACCEPTED_LOSS, Calibration, fit_calibration, operating_point)
+    ACCEPTED_LOSS, Calibration, choose_threshold, fit_calibration)
 from instseg_ros.learning.targets import build_targets
 
 INFO = ModelInfo(class_names=('background', 'person'), thing_ids=(1,), palette=((0, 0, 0),) * 2,
@@ -78,8 +78,8 @@ def test_the_score_says_how_often_an_instance_is_right():
 
 
 @given(st.dictionaries(st.floats(0.06, 0.96), st.floats(0, 1), min_size=1))
-def test_the_operating_point_is_the_lowest_one_that_is_nearly_the_best(quality):
-    chosen = operating_point(quality)
+def test_the_chosen_threshold_is_the_lowest_one_that_is_nearly_the_best(quality):
+    chosen = choose_threshold(quality)
     enough = (1 - ACCEPTED_LOSS) * max(quality.values())
     assert quality[chosen] >= enough
     assert all(value < enough for threshold, value in quality.items() if threshold < chosen)
