@@ -12,6 +12,7 @@ import numpy as np
 from instseg_ros.core.types import UNLABELLED, Segmentation
 from instseg_ros.evaluation.coco import GroundTruth
 from instseg_ros.evaluation.figures import (
+    FOUND_COLORS,
     draw_center_thresholds,
     draw_confusion,
     draw_precision_recall,
@@ -19,6 +20,7 @@ from instseg_ros.evaluation.figures import (
     draw_score_thresholds,
     draw_sizes,
 )
+from instseg_ros.evaluation.panoptic import match_segments, panoptic_ids
 from instseg_ros.evaluation.predictions import Predictions
 from instseg_ros.evaluation.report import Evaluation
 from instseg_ros.evaluation.run import LabelledImages, Progress
@@ -32,6 +34,8 @@ PICTURE_SIDE = 600
 JPEG_QUALITY = 85
 WRONG_COLOR = (230, 40, 40)
 IGNORED_COLOR = (70, 110, 200)
+OUTLINE_COLORS = {kind: tuple(int(color[k:k + 2], 16) for k in (1, 3, 5))
+                  for kind, color in FOUND_COLORS.items()}
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1280px; color: #222;
@@ -72,7 +76,8 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any], predictions: 
                                          if key in settings)])
     chosen = choose_images(report['per_image'], pictures, seed)
     indices = [index for group in chosen.values() for index in group]
-    panels = {index: _panels(dataset, predictions, draw, index) for index in progress(indices)}
+    panels = {index: _panels(dataset, predictions, draw, evaluation.thing_ids, index)
+              for index in progress(indices)}
     return '\n'.join([
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
         f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>',
@@ -80,7 +85,8 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any], predictions: 
         *(f'<p>{html.escape(line)}</p>' for line in summary_lines(report)),
         '<div class="row">', *_diagrams(evaluation, report), '</div>',
         '<h2>Images</h2><p class="note">Ranked by the panoptic quality of all segments of an '
-        'image together. Right: pixels of a wrong class are red, ignored ones blue.</p>',
+        'image together. Right: pixels of a wrong class are red, ignored ones blue; objects '
+        'that were found are outlined in green, missed ones in red, false ones in yellow.</p>',
         *_images(chosen, panels, report['per_image']),
         '<h2>Settings</h2>',
         f'<pre>{html.escape(json.dumps(settings, indent=2))}</pre>',
@@ -103,33 +109,51 @@ def choose_images(per_image: Sequence[Mapping[str, Any]], count: int,
     return {'worst': worst, 'best': best, 'random': sorted(others[k] for k in chosen)}
 
 
-def draw_errors(image: np.ndarray, truth: GroundTruth, predicted: np.ndarray) -> np.ndarray:
-    """Return the image in gray with wrong pixels in red and ignored ones in blue.
+def draw_errors(image: np.ndarray, truth: GroundTruth, predicted: Segmentation,
+                thing_ids: Sequence[int]) -> np.ndarray:
+    """Return the image in gray with wrong pixels in red, ignored ones in blue, and outlines.
+
+    Outlined are the objects that were found or missed, as they are labelled, and those that are
+    false, as they were predicted; in the colours of the diagram of sizes.
 
     Parameters
     ----------
     image : (H0, W0, 3) uint8, RGB
     truth : GroundTruth
-    predicted : (H0, W0) uint8
-        Semantic ids.
+    predicted : Segmentation
+    thing_ids : sequence of int
+        Classes that have instances.
     """
     gray = image.mean(axis=2, keepdims=True) * .5 + 100
     picture = np.repeat(gray, 3, axis=2)
     ignored = truth.semantic_ids == UNLABELLED
     for mask, color in ((ignored, IGNORED_COLOR),
-                        (~ignored & (predicted != truth.semantic_ids), WRONG_COLOR)):
-        picture[mask] = .4 * picture[mask] + .6 * np.array(color)
-    return picture.round().astype(np.uint8)
+                        (~ignored & (predicted.semantic_ids != truth.semantic_ids), WRONG_COLOR)):
+        picture[mask] = .6 * picture[mask] + .4 * np.array(color)
+    picture = picture.round().astype(np.uint8)
+    true_maps = truth.semantic_ids, truth.instance_ids
+    predicted_maps = predicted.semantic_ids, predicted.instance_ids
+    matching = match_segments(true_maps, predicted_maps, thing_ids)
+    for kind, maps, ids in (('false', predicted_maps, matching.predicted_ids[matching.false]),
+                            ('missed', true_maps, matching.true_ids[matching.missed]),
+                            ('found', true_maps, matching.true_ids[matching.found])):
+        labels = panoptic_ids(*maps)
+        for number in ids[np.isin(ids >> 16, thing_ids)]:
+            contours, _ = cv2.findContours((labels == number).astype(np.uint8),
+                                           cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(picture, contours, -1, OUTLINE_COLORS[kind],
+                             max(1, round(max(image.shape) / PICTURE_SIDE)))
+    return picture
 
 
 def _panels(dataset: LabelledImages, predictions: Predictions, draw: Draw,
-            index: int) -> list[tuple[str, str]]:
+            thing_ids: Sequence[int], index: int) -> list[tuple[str, str]]:
     """Return (caption, JPEG as a URL) of the pictures of one image."""
     image, truth = dataset.load_image(index), dataset.load_ground_truth(index)
     predicted = predictions.load(index).segmentation
     labelled = Segmentation(truth.semantic_ids, truth.instance_ids)
     pictures = {'labelled': draw(image, labelled), 'predicted': draw(image, predicted),
-                'errors': draw_errors(image, truth, predicted.semantic_ids)}
+                'errors': draw_errors(image, truth, predicted, thing_ids)}
     return [(caption, _jpeg_url(picture)) for caption, picture in pictures.items()]
 
 

@@ -13,7 +13,8 @@ from instseg_ros.evaluation.figures import (
     draw_center_thresholds, draw_confusion, draw_precision_recall, draw_reliability,
     draw_score_thresholds, draw_sizes)
 from instseg_ros.evaluation.instances import AveragePrecision
-from instseg_ros.evaluation.page import choose_images, draw_errors, render_page
+from instseg_ros.evaluation.page import (
+    OUTLINE_COLORS, choose_images, draw_errors, render_page)
 from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.evaluation.run import evaluate_predictions
 
@@ -119,12 +120,23 @@ def test_the_random_choice_depends_on_the_seed_alone():
 
 def test_errors_are_red_and_ignored_pixels_blue():
     truth = GroundTruth(np.array([[0, 1, 255, 255]], np.uint8), np.zeros((1, 4), np.uint16), ())
-    picture = draw_errors(np.full((1, 4, 3), 100, np.uint8), truth,
-                          np.array([[0, 2, 0, 1]], np.uint8)).astype(int)
+    predicted = Segmentation(np.array([[0, 2, 0, 1]], np.uint8), np.zeros((1, 4), np.uint16))
+    picture = draw_errors(np.full((1, 4, 3), 100, np.uint8), truth, predicted, (1,)).astype(int)
     right, wrong, *ignored = picture[0]
     assert right[0] == right[1] == right[2]
     assert wrong[0] - wrong[2] > 50
     assert all(pixel[2] - pixel[0] > 50 for pixel in ignored)
+
+
+def test_objects_are_outlined_by_what_became_of_them():
+    labelled, found = np.zeros((2, 40, 80), np.uint16)
+    labelled[5:35, 5:25], labelled[5:35, 30:50] = 1, 2
+    found[5:35, 5:25], found[5:35, 55:75] = 1, 2
+    maps = [((ids > 0).astype(np.uint8), ids) for ids in (labelled, found)]
+    picture = draw_errors(np.full((40, 80, 3), 100, np.uint8), GroundTruth(*maps[0], ()),
+                          Segmentation(*maps[1]), (1,))
+    for kind, column in (('found', 5), ('missed', 30), ('false', 55)):
+        assert tuple(picture[20, column]) == OUTLINE_COLORS[kind], kind
 
 
 def test_diagrams_are_drawn_where_there_is_nothing_to_show():
