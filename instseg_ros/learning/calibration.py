@@ -151,14 +151,14 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
 
     For scores, both are those of a logistic regression of "COCO's evaluator matches the instance
     with an object at IoU 0.50" on the logit of the calibrated confidence, over the instances found
-    at the operating point, on the output grid.
+    at the operating point, on the output grid: what the refinement adds or spoils is not in it.
 
     Raises
     ------
     ValueError
         The images have no object, or no peak is right: there is nothing to fit.
     """
-    logits, right = _candidates(outputs, targets)
+    logits, right = _candidates(outputs, targets, info)
     if not right.any() or right.all():
         raise ValueError(f'calibration: expected right and wrong centers on the {len(outputs)} '
                          f'held-out images, got {int(right.sum())} right of {len(right)}; hold '
@@ -184,11 +184,13 @@ def choose_threshold(quality: Mapping[float, float]) -> float:
     return min(threshold for threshold, value in quality.items() if value >= enough)
 
 
-def _candidates(outputs: Sequence[NetworkOutput],
-                targets: Sequence[Targets]) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
+                info: ModelInfo) -> tuple[np.ndarray, np.ndarray]:
+    """Return logit and rightness of the peaks on things, without the further ones on an object."""
     logits, right = [], []
     for output, target in zip(outputs, targets):
-        ys, xs = np.nonzero((output.center_heatmap > FAINT) & (output.semantic_ids != 0))
+        ys, xs = np.nonzero((output.center_heatmap > FAINT)
+                            & np.isin(output.semantic_ids, info.thing_ids))
         scores = output.center_heatmap[ys, xs]
         found: set[int] = set()
         for k in np.argsort(-scores, kind='stable'):
@@ -200,7 +202,8 @@ def _candidates(outputs: Sequence[NetworkOutput],
                    and target.semantic_ids[y, x] == output.semantic_ids[y, x])
             if hit and instance in found:
                 continue
-            found.add(instance)
+            if hit:
+                found.add(instance)
             logits.append(_logit(scores[k]))
             right.append(hit)
     return np.array(logits, np.float64), np.array(right, bool)
