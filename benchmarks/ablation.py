@@ -176,13 +176,14 @@ def checkpoint_of(config: Mapping[str, Any], folder: Path, weights: str) -> Path
     if path.exists():
         return path
     if weights == 'initial':
-        from instseg_ros.learning.training import TrainingModule, start_from
+        from instseg_ros.learning.module import TrainingModule
+        from instseg_ros.learning.training import load_weights
 
         parsed = TrainingConfig.from_dict(config)
         torch.manual_seed(parsed.optimization.seed)
         module = TrainingModule(parsed)
         if parsed.model.weights:
-            start_from(module.network, parsed)
+            load_weights(module.network, parsed)
         content = {'state_dict': module.state_dict(), 'epoch': -1, 'global_step': 0,
                    'hyper_parameters': {'config': parsed.to_dict()}}
     else:
