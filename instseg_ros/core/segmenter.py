@@ -6,8 +6,10 @@ import os
 import time
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
+from instseg_ros.core.bands import thread_count
 from instseg_ros.core.config import GroupingConfig, NetworkConfig, RefinementConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.instances import instance_table
@@ -52,6 +54,9 @@ class Segmenter:
         Long side of the network's input in pixels; 0 takes the model's own.
     grouping : GroupingConfig
     refinement : RefinementConfig
+    threads : int
+        Threads of grouping and refinement; 0 takes one for each core. A number is also set for
+        OpenCV, which has one for the whole process: the last segmenter made decides.
 
     Attributes
     ----------
@@ -61,11 +66,14 @@ class Segmenter:
 
     def __init__(self, network: Network, *, input_size: int = 0,
                  grouping: GroupingConfig = GroupingConfig(),
-                 refinement: RefinementConfig = RefinementConfig()) -> None:
+                 refinement: RefinementConfig = RefinementConfig(), threads: int = 0) -> None:
         self.network = network
         self.input_size = input_size or network.info.input_size
         self.grouping = grouping
         self.refinement = refinement
+        self.threads = thread_count(threads)
+        if threads:
+            cv2.setNumThreads(threads)
 
     @classmethod
     def from_onnx(cls, path: str | os.PathLike, provider: str | None = None, *,
@@ -91,7 +99,7 @@ class Segmenter:
         if provider is not None:
             network = dataclasses.replace(network, provider=provider)
         return cls(Network(path, network), input_size=network.input_size, grouping=grouping,
-                   refinement=refinement)
+                   refinement=refinement, threads=network.threads)
 
     @property
     def model_info(self) -> ModelInfo:
@@ -145,10 +153,10 @@ class Segmenter:
         watch = Stopwatch(inference.timings)
         output = inference.output
         centers, cut = find_centers(output, self.model_info, self.grouping)
-        grouped = assign_pixels(output, centers)
+        grouped = assign_pixels(output, centers, self.threads)
         watch.lap('grouping')
         semantic_ids, instance_ids = refine(inference.image, output.semantic_ids, grouped,
-                                            inference.scale, self.refinement)
+                                            inference.scale, self.refinement, self.threads)
         watch.lap('refinement')
         instances = describe_instances(instance_ids, centers,
                                        instance_scores(centers.scores, self.model_info),

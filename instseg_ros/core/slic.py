@@ -51,8 +51,9 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
         Nearest output row and column of the image's rows and columns.
     side : int
         Side of a cell in pixels, at least SIDE.
-    compactness, iterations, purity, threads
+    compactness, iterations, purity
         As in `RefinementConfig`.
+    threads : int
     semantic_ids : (H0, W0) uint8
     instance_ids : (H0, W0) uint16
         Hold the nearest labels; changed in place.
