@@ -60,7 +60,7 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     classes = output.semantic_ids.ravel()[candidates]
     embeddings = output.embedding.reshape(-1, output.embedding.shape[2])[candidates]
     kept, cut = _without_duplicates(classes, embeddings, squared(config.duplicate_distance),
-                                    config.max_instances)
+                                    int(config.max_instances))
     points = np.stack(np.unravel_index(candidates[kept], output.semantic_ids.shape), axis=1)
     return Centers(points=points.astype(np.float32), scores=scores[kept],
                    class_ids=classes[kept], embeddings=embeddings[kept]), int(cut)

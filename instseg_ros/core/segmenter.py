@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.bands import thread_count
-from instseg_ros.core.config import GroupingConfig, NetworkConfig, RefinementConfig
+from instseg_ros.core.config import (
+    REFINEMENT_METHODS, GroupingConfig, NetworkConfig, RefinementConfig)
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.instances import instance_table
 from instseg_ros.core.network import Network
@@ -167,7 +168,8 @@ class Segmenter:
     def warm_up(self) -> None:
         """Load or compile all that the first image would have to wait for.
 
-        Segments a made-up image through every stage, in the given configuration.
+        Segments a made-up image through every stage, in the given configuration, and refines it
+        with every method: a change of parameters shall not have to wait either.
         """
         rows = columns = 4 * self.model_info.size_multiple // self.model_info.output_stride
         stride, length = self.model_info.output_stride, self.model_info.embedding_size
@@ -185,8 +187,11 @@ class Segmenter:
         output = NetworkOutput(ids, heatmap[1], heatmap[0], embedding)
         frozen = image.copy()
         frozen.flags.writeable = False  # as images made from a message's bytes; another kernel
+        scale = 1 / stride, 1 / stride
         for picture in (image, frozen):
-            self.postprocess(Inference(picture, output, (1 / stride, 1 / stride)))
+            self.postprocess(Inference(picture, output, scale))
+            for method in REFINEMENT_METHODS:
+                refine(picture, ids, ids.astype(np.uint16), scale, RefinementConfig(method=method))
 
 
 def describe_instances(instance_ids: np.ndarray, centers: Centers, scores: np.ndarray,
