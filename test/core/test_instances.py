@@ -29,6 +29,23 @@ def test_table_equals_a_look_at_each_instance(drawn):
         assert table.areas[k] == len(ys)
 
 
+def test_table_equals_the_slow_way_on_thousands_of_maps():
+    rng = np.random.default_rng(1)
+    empty = 0
+    for _ in range(3000):
+        shape, count = rng.integers(1, 10, 2), int(rng.integers(0, 6))
+        ids = rng.integers(0, count + 1, shape).astype(np.uint16)
+        if rng.random() < 0.5:
+            ids = ids.repeat(3, axis=1)
+        table = instance_table(ids, count)
+        for k in range(count):
+            ys, xs = np.nonzero(ids == k + 1)
+            empty += not len(ys)
+            box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] if len(ys) else [0, 0, 0, 0]
+            assert table.boxes_xyxy[k].tolist() == box and table.areas[k] == len(ys)
+    assert empty
+
+
 def test_map_that_is_a_view():
     ids = np.zeros((6, 8), np.uint16)
     ids[1:3, 2:7:2] = 1
