@@ -13,8 +13,9 @@ are sorted by class and taken in blocks, whose embeddings are transposed into a 
 innermost loop runs over the pixels of a block, for some dimensions at once, and so vectorises
 without changing the order of any sum: the result is, bit for bit, that of the plain formula in
 single precision. Embeddings are lengthened by zeros to a multiple of those dimensions, which adds
-exact zeros to sums that are not negative. Duplicates are found in the same way, with the centers
-that were kept in place of the pixels.
+exact zeros to sums that are not negative. A center that is too far from all pixels of a block in
+the first dimensions already, which hold the position in our models, is not looked at any further.
+Duplicates are found in the same way, with the centers that were kept in place of the pixels.
 """
 from __future__ import annotations
 
@@ -139,12 +140,12 @@ def _without_duplicates(classes, embeddings, limit, most):
     most = min(most, len(classes))
     kept = np.empty(most, np.int64)
     blocks = np.zeros((most // BLOCK + 1, candidates.shape[1], BLOCK), np.float32)
-    distances = np.empty(BLOCK, np.float32)
+    limits, distances = np.full(BLOCK, limit), np.empty(BLOCK, np.float32)
     count = cut = 0
     for i in range(len(classes)):
         duplicate = False
         for first in range(0, count, BLOCK):
-            _distances(blocks[first // BLOCK], candidates[i], distances)
+            _distances(blocks[first // BLOCK], candidates[i], limits, distances)
             for n in range(min(BLOCK, count - first)):
                 duplicate |= distances[n] < limit and classes[kept[first + n]] == classes[i]
             if duplicate:
@@ -227,7 +228,7 @@ def _assign(start, stop, pixels, firsts, embedding, centers, starts, numbers, in
             nearest[:] = np.float32(np.inf)
             best[:] = starts[c]
             for k in range(starts[c], starts[c + 1]):
-                _distances(block, rivals[k], distances)
+                _distances(block, rivals[k], nearest, distances)
                 for i in range(BLOCK):
                     closer = distances[i] < nearest[i]
                     nearest[i] = distances[i] if closer else nearest[i]
@@ -246,20 +247,29 @@ def _lengthened(embeddings):
 
 
 @compiled
-def _distances(block, embedding, distances):
+def _distances(block, embedding, limits, distances):
     """Compute the squared distances of a block of embeddings from one.
+
+    If none is below its limit after the first DIMENSIONS, none is going to be, and the rest is
+    left out: distances at or above their limits may be too small.
 
     Parameters
     ----------
     block : (E, BLOCK) float32
         E is a multiple of DIMENSIONS.
     embedding : (E,) float32
+    limits : (BLOCK,) float32
     distances : (BLOCK,) float32
         The result.
     """
     distances[:] = np.float32(0)
-    for d in range(0, len(embedding), DIMENSIONS):
-        _add_squares(block, embedding, d, distances)
+    _add_squares(block, embedding, 0, distances)
+    below = np.int32(0)
+    for i in range(BLOCK):
+        below |= np.int32(distances[i] < limits[i])
+    if below:
+        for d in range(DIMENSIONS, len(embedding), DIMENSIONS):
+            _add_squares(block, embedding, d, distances)
 
 
 @compiled
