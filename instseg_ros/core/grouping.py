@@ -14,8 +14,9 @@ innermost loop runs over the pixels of a block, for some dimensions at once, and
 without changing the order of any sum: the result is, bit for bit, that of the plain formula in
 single precision. Embeddings are lengthened by zeros to a multiple of those dimensions, which adds
 exact zeros to sums that are not negative. A center that is too far from all pixels of a block in
-the first dimensions already, which hold the position in our models, is not looked at any further.
-Duplicates are found in the same way, with the centers that were kept in place of the pixels.
+the first dimensions already is not looked at any further; where those hold the position, that is
+most of them. Duplicates are found in the same way, with the centers that were kept in place of
+the pixels.
 """
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -212,6 +213,23 @@ def test_several_threads_may_use_several_segmenters(tiny_model):
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(4))) == [[0, 1, 2, 3, 4, 5]] * 4
+
+
+def test_one_number_of_threads_holds_for_every_stage(tiny_model):
+    image = paint_scene(*rectangles((120, 160), BOXES), INFO)
+    before = cv2.getNumThreads()
+    try:
+        results = []
+        for threads in (1, 3):
+            segmenter = Segmenter.from_onnx(tiny_model, network=NetworkConfig(threads=threads))
+            assert segmenter.threads == cv2.getNumThreads() == threads
+            results.append(segmenter.segment(image))
+        assert Segmenter.from_onnx(tiny_model).threads >= 1
+        assert cv2.getNumThreads() == 3  # what was not asked for leaves the process alone
+    finally:
+        cv2.setNumThreads(before)
+    assert np.array_equal(results[0].instance_ids, results[1].instance_ids)
+    assert results[0].instances == results[1].instances
 
 
 def test_model_and_provider_are_visible(tiny_model):
