@@ -19,13 +19,13 @@ import numpy as np
 from tqdm import tqdm
 
 from instseg_ros import NetworkConfig, RefinementConfig, Segmenter
+from instseg_ros.benchmark.scene import street_scene
 from instseg_ros.core.config import REFINEMENT_METHODS
-from refinement_speed import made_up_inference, street_scene
 
 MODEL = Path(__file__).resolve().parents[1] / 'models' / 'street.onnx'
 CHECKS = 10
 SIZES = ((240, 320), (200, 360), (480, 640))
-STRIDE = 4
+OBJECTS = 20
 
 
 def main() -> int:
@@ -39,11 +39,7 @@ def main() -> int:
     args = parser.parse_args()
     segmenter = Segmenter.from_onnx(args.model, network=NetworkConfig(input_size=args.input_size))
     segmenter.warm_up()
-    classes = len(segmenter.model_info.class_names)
-    scenes = []
-    for number, size in enumerate(SIZES):
-        image, _, low = street_scene(*size, STRIDE, 20, classes, number)
-        scenes.append(made_up_inference(image, *low, (1 / STRIDE, 1 / STRIDE)))
+    scenes = [street_scene(size, OBJECTS, segmenter.model_info).inference for size in SIZES]
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*size, 3), np.uint8) for size in SIZES]
     interval = max(1, args.frames // CHECKS)

@@ -45,13 +45,13 @@ def stage_calls(scene: Scene, threads: int,
     """
     image, output, scale = scene.inference.image, scene.inference.output, scene.inference.scale
     grouping = GroupingConfig(max_instances=max(scene.instances, GroupingConfig().max_instances))
-    configs = {method: RefinementConfig(method=method, threads=threads) for method in methods}
+    configs = {method: RefinementConfig(method=method) for method in methods}
     centers, _ = find_centers(output, scene.info, grouping)
     grouped = assign_pixels(output, centers)
     refined = refine(image, output.semantic_ids, grouped, scale)[1]
 
     def refinement(config: RefinementConfig) -> Call:
-        return lambda: refine(image, output.semantic_ids, grouped, scale, config)
+        return lambda: refine(image, output.semantic_ids, grouped, scale, config, threads)
 
     def describe() -> object:
         return describe_instances(refined, centers, instance_scores(centers.scores, scene.info),
@@ -59,11 +59,12 @@ def stage_calls(scene: Scene, threads: int,
 
     def postprocessing(config: RefinementConfig) -> Call:
         # After the network ran, only its description is needed; the scene has that, too.
-        segmenter = Segmenter(scene, grouping=grouping, refinement=config)
+        segmenter = Segmenter(scene, grouping=grouping, refinement=config, threads=threads)
         return lambda: segmenter.postprocess(scene.inference)
 
     return {
-        'grouping': lambda: assign_pixels(output, find_centers(output, scene.info, grouping)[0]),
+        'grouping': lambda: assign_pixels(output, find_centers(output, scene.info, grouping)[0],
+                                          threads),
         **{f'refinement_{method}': refinement(config) for method, config in configs.items()},
         'instances': describe,
         **{f'postprocessing_{method}': postprocessing(config)
@@ -78,7 +79,7 @@ def measure_stages(scene: Scene, threads: int, rounds: int,
     ----------
     scene : Scene
     threads : int
-        Of the refinement; the yardstick has one.
+        Of grouping and refinement; the yardstick has one.
     rounds : int
         Calls of the yardstick; each stage has ten times as many.
     progress : callable
