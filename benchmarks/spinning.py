@@ -52,8 +52,8 @@ def main() -> int:
     print('| threads wait | latency, median ms | fastest | processor time, median ms |\n'
           f'|{" --- |" * 4}')
     for name in sessions:
-        print(f'| {name} | {1e3 * np.median(latency[name]):.1f} | {1e3 * min(latency[name]):.1f} | '
-              f'{1e3 * np.median(processor[name]):.1f} |')
+        print(f'| {name} | {1e3 * np.median(latency[name]):.1f} | '
+              f'{1e3 * min(latency[name]):.1f} | {1e3 * np.median(processor[name]):.1f} |')
     return 0
 
 

@@ -76,12 +76,10 @@ def open_session(path: Path, config: NetworkConfig
         raise ModelError(f'network.precision: float16 was asked for, but only the provider '
                          f'tensorrt computes a model in less than its own precision, not '
                          f'{provider}')
+    asked = provider_options(provider, path, config)
     try:
-        session = onnxruntime.InferenceSession(
-            os.fspath(path), session_options(config),
-            providers=provider_options(provider, path, config))
-    except ModelError:
-        raise
+        session = onnxruntime.InferenceSession(os.fspath(path), session_options(config),
+                                               providers=asked)
     except Exception as error:  # its exceptions have no common base, and differ by version
         raise ModelError(f'{path}: expected an ONNX model that ONNX Runtime '
                          f'{onnxruntime.__version__} can load; it says: {error}') from error
