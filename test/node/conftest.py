@@ -6,10 +6,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
-
-TIMEOUT = 120.0
-"""Seconds after which something that a test waits for counts as missing; a busy machine takes half
-a minute only to import what a node needs."""
+from node_tools import TIMEOUT
 
 RETRY = 5.0
 """Seconds after which a service is asked again."""
