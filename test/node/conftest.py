@@ -121,12 +121,14 @@ class Graph:
     def change_state(self, transition):
         """Return whether the node took a transition, for example 'configure'."""
         from lifecycle_msgs.msg import Transition
-        client = self.client('change_state')
+        before, client = self.state(), self.client('change_state')
         request = client.srv_type.Request(transition=Transition(
             id=getattr(Transition, f'TRANSITION_{transition.upper()}')))
-        answer = client.call_async(request)
-        self.spin_until(answer.done, f'an answer to {transition}')
-        return answer.result().success
+        answer, end = client.call_async(request), time.monotonic() + RETRY
+        self.spin_until(lambda: answer.done() or (time.monotonic() > end
+                                                  and self.state() != before),
+                        f'an answer to {transition}')
+        return answer.result().success if answer.done() else True  # the answer is lost
 
     def state(self):
         return self.call('get_state').current_state.label
