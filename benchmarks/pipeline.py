@@ -126,7 +126,9 @@ class SleepingSegmenter:
 
     def __init__(self, first: float, second: float) -> None:
         from instseg_ros.core.types import ModelInfo
-        self.model_info = ModelInfo(('nothing',), (), ((0, 0, 0),), 4, 32, 32, 640)
+        self.model_info = ModelInfo(
+            class_names=('nothing',), thing_ids=(), palette=((0, 0, 0),), output_stride=4,
+            size_multiple=32, embedding_size=32, input_size=640)
         self._first, self._second = first, second
 
     def infer(self, image: np.ndarray) -> Any:
