@@ -13,9 +13,10 @@ HalfDone = TypeVar('HalfDone')
 class Pipeline(Generic[Frame, HalfDone]):
     """Takes frames through two stages in order: the next is in the first, one is in the second.
 
-    The rate is that of the slower stage alone. The first stage begins a frame only when the
-    second has taken the one before, so between the stages nothing waits but what the first has
-    just finished. A queue there would only make the results older.
+    The rate is nearly that of the slower stage alone. The first stage begins a frame only when
+    the second has taken the one before, so nothing waits between the stages but what the first
+    has just finished. A queue there would even out stages whose times vary, for some percent
+    more rate, but everything in it would grow older.
 
     Parameters
     ----------
