@@ -37,7 +37,7 @@ examples:
   instseg demo --bag recording/ --topic /front/image_raw
 
 Latency is the time from sending an image to having its last result. While --in-flight is above
-1, it contains the wait for the image before.
+1, it contains the wait for the images before.
 """
 
 
