@@ -1,8 +1,8 @@
 """Compare the node's rate with what the slower one of its two stages allows.
 
-Without arguments, the real node with its real threads, conversions and topics processes images that
-come over DDS, but the network and what follows it only sleep, each for the time given; so it can
-be measured on a busy machine. With --report, the figures are taken from the report.json that
+Without arguments, the real node with its real threads, conversions and topics processes images
+that come over DDS, but the network and what follows it only sleep, each for the time given; so it
+can be measured on a busy machine. With --report, the figures are taken from the report.json that
 "instseg demo" left: the real model, on real images.
 
 The bound is one image in the mean time that the slower stage needs, as the node measured it while

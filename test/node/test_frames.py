@@ -120,7 +120,7 @@ def test_an_error_while_processing_costs_one_image(active, make_image, monkeypat
 
 
 def test_the_newest_image_wins_when_they_come_ten_times_too_fast(active, make_image, monkeypatch):
-    """While one image is in the network ten more arrive: each time only the last of them counts."""
+    """While one image is in the network ten more arrive: only the last of them counts."""
     results, camera = active.listen_to_results(), active.camera()
     segmenter, statistics = active.node._stages.segmenter, active.node._statistics
     infer, sent = segmenter.infer, [1]

@@ -11,7 +11,7 @@ values_of, wait_for = node_tools.values_of, node_tools.wait_for
 
 @pytest.fixture
 def active(graph, tiny_model):
-    """Return the graph with an active node that loses nothing, neither on the way nor at itself."""
+    """Return the graph with an active node that loses nothing on the way, nor in a burst."""
     graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable',
                 image_depth=30)
     return graph
@@ -19,9 +19,9 @@ def active(graph, tiny_model):
 
 @pytest.fixture
 def hold(monkeypatch):
-    """Return a function that makes a stage of a segmenter wait, before each image, for a condition.
+    """Return a function that makes a stage of a segmenter wait for a condition before each image.
 
-    It returns the images or inferences for which the stage was begun.
+    That returns the images or inferences for which the stage was begun.
     """
     def hold_stage(segmenter, name, condition):
         begun, work = [], getattr(segmenter, name)
