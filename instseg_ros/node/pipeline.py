@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Generic, TypeVar
 
 Frame = TypeVar('Frame')
-HalfDone = TypeVar('HalfDone')
+Half = TypeVar('Half')
 
 
-class Pipeline(Generic[Frame, HalfDone]):
+class Pipeline(Generic[Frame, Half]):
     """Takes frames through two stages in order: the next is in the first, one is in the second.
 
     The rate is nearly that of the slower stage alone. The first stage begins a frame only when
@@ -31,7 +31,7 @@ class Pipeline(Generic[Frame, HalfDone]):
         Frames that may wait at the entrance, the newest.
     """
 
-    def __init__(self, first: Callable[[Frame], HalfDone], second: Callable[[HalfDone], object],
+    def __init__(self, first: Callable[[Frame], Half], second: Callable[[Half], object],
                  on_loss: Callable[[Exception], object], *, depth: int) -> None:
         self._first, self._second, self._on_loss = first, second, on_loss
         self._depth = depth
@@ -88,7 +88,7 @@ class Pipeline(Generic[Frame, HalfDone]):
         else:
             self._second_thread.submit(self._end, half_done)
 
-    def _end(self, half_done: HalfDone) -> None:
+    def _end(self, half_done: Half) -> None:
         self._hand_over.release()
         try:
             self._second(half_done)

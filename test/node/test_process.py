@@ -92,6 +92,30 @@ sys.exit(main())
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_ends_changes_nothing(rclpy, number):
+    code = f"""
+import os, sys
+import rclpy
+from instseg_ros.node.main import main
+from instseg_ros.node.segmenter_node import SegmenterNode
+
+def send_signal(node):
+    os.kill(os.getpid(), {int(number)})
+
+def destroy_node(node, destroy_node=SegmenterNode.destroy_node):
+    send_signal(node)
+    destroy_node(node)
+    print('destroyed')
+
+rclpy.spin, SegmenterNode.destroy_node = send_signal, destroy_node
+sys.exit(main())
+"""
+    result = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, 'destroyed\n', '')
+
+
 def test_a_wrong_parameter_is_one_sentence_and_code_1(start):
     code, output = start('image_reliability:=maybe').end()
     assert code == 1
