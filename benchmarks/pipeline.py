@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import time
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 import numpy as np
 
@@ -56,12 +57,51 @@ def main() -> int:
 
 def measure(size: tuple[int, int], stages_ms: list[float], frames: int
             ) -> tuple[float, Mapping[str, float]]:
-    """Return rate and mean times of the stages of a node whose segmenter sleeps."""
+    """Return rate and mean times of the stages of a node whose segmenter sleeps.
+
+    The node has a process of its own, as on a robot: a camera in the same one would compete with
+    it for the interpreter.
+    """
+    domain = 1 + os.getpid() % 100
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    node = multiprocessing.get_context('spawn').Process(
+        target=run_node, args=(domain, stages_ms), daemon=True)
+    node.start()
+    try:
+        return watch_node(node, domain, size, frames)
+    finally:
+        node.terminate()
+        node.join()
+
+
+def run_node(domain: int, stages_ms: list[float]) -> None:
+    """Be the process of the node, until it is terminated."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.parameter import Parameter
+
+    from instseg_ros.node.segmenter_node import SegmenterNode
+
+    class SleepingNode(SegmenterNode):
+        def load(self, path: Path) -> Any:
+            return SleepingSegmenter(*(milliseconds / 1000 for milliseconds in stages_ms))
+
+    rclpy.init(args=[], domain_id=domain)
+    node = SleepingNode(parameter_overrides=[
+        Parameter(name, value=value) for name, value in {
+            'model': 'none', 'image_reliability': 'reliable', 'image_depth': IN_FLIGHT}.items()])
+    node.start()
+    try:
+        rclpy.spin(node)
+    except ExternalShutdownException:
+        node.destroy_node()
+
+
+def watch_node(node: multiprocessing.process.BaseProcess, domain: int, size: tuple[int, int],
+               frames: int) -> tuple[float, Mapping[str, float]]:
+    """Send an image for each result, so that there is always one that waits."""
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.parameter import Parameter
     from rclpy.qos import QoSProfile
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
@@ -69,50 +109,37 @@ def measure(size: tuple[int, int], stages_ms: list[float], frames: int
     from vision_msgs.msg import Detection2DArray
 
     from instseg_ros.node.messages import image_message
-    from instseg_ros.node.segmenter_node import SegmenterNode
 
-    class SleepingNode(SegmenterNode):
-        def load(self, path: Path) -> Any:
-            return SleepingSegmenter(*(milliseconds / 1000 for milliseconds in stages_ms))
-
-    rclpy.init(args=[], domain_id=1 + os.getpid() % 100)
-    node = SleepingNode(parameter_overrides=[
-        Parameter(name, value=value) for name, value in {
-            'model': 'none', 'image_reliability': 'reliable', 'image_depth': IN_FLIGHT}.items()])
+    rclpy.init(args=[], domain_id=domain)
     camera = rclpy.create_node('camera')
-    executor = SingleThreadedExecutor()
-    done: list[float] = []
-    values: dict[str, str] = {}
     image = image_message(Header(), np.zeros((*size, 3), np.uint8), 'rgb8')
     publisher = camera.create_publisher(Image, '/image', QoSProfile(depth=IN_FLIGHT))
+    done: list[float] = []
+    values: dict[str, str] = {}
 
+    def spin_until(condition: Callable[[], object]) -> None:
+        while not condition():
+            if not node.is_alive():
+                raise RuntimeError('the node ended')
+            rclpy.spin_once(camera, timeout_sec=0.05)
+
+    def receive(message: Detection2DArray) -> None:
+        done.append(time.monotonic())
+        progress.update(len(done) <= frames)
+        publisher.publish(image)
+
+    def read(message: DiagnosticArray) -> None:
+        values.update({entry.key: entry.value for entry in message.status[0].values})
+
+    results = camera.create_subscription(Detection2DArray, '/segmenter/instances', receive, 10)
+    camera.create_subscription(DiagnosticArray, '/diagnostics', read, 10)
     with tqdm(total=frames, unit='image') as progress:
-        def receive(message: Detection2DArray) -> None:
-            done.append(time.monotonic())
-            progress.update()
-            publisher.publish(image)
-
-        def read(message: DiagnosticArray) -> None:
-            values.update({entry.key: entry.value for entry in message.status[0].values})
-
-        results = camera.create_subscription(
-            Detection2DArray, '/segmenter/instances', receive, QoSProfile(depth=frames))
-        camera.create_subscription(DiagnosticArray, '/diagnostics', read, 10)
-        for member in (node, camera):
-            executor.add_node(member)
-        node.start()
-        while not (publisher.get_subscription_count() and results.get_publisher_count()):
-            executor.spin_once(timeout_sec=0.05)
+        spin_until(lambda: publisher.get_subscription_count() and results.get_publisher_count())
         for _ in range(IN_FLIGHT):
             publisher.publish(image)
-        while len(done) < frames:
-            executor.spin_once(timeout_sec=0.05)
-        node.trigger_deactivate()
-        while int(values.get('frames_out', 0)) < frames:
-            executor.spin_once(timeout_sec=0.05)
-    executor.shutdown()
-    for member in (node, camera):
-        member.destroy_node()
+        spin_until(lambda: len(done) >= frames)
+        spin_until(lambda: int(values.get('frames_out', 0)) >= frames)
+    camera.destroy_node()
     rclpy.try_shutdown()
     prefix = 'stage_ms.'
     return (frames - 1) / (done[frames - 1] - done[0]), {
