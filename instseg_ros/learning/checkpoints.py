@@ -19,7 +19,7 @@ ENTRY = 'instseg_ros'
 """Key in the file of format, number of processes, and facts about the images."""
 
 FREE_TO_CHANGE = frozenset({
-    'data.images', 'data.annotations', 'model.weights', 'optimization.workers',
+    'data.images', 'data.annotations', 'model.weights', 'model.blend_with', 'optimization.workers',
     'optimization.validation_period', 'optimization.monitor', 'optimization.patience'})
 """Options that a resumed training may have changed, because its curve stays the same.
 

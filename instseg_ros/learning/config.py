@@ -41,6 +41,11 @@ class DataConfig:
                 raise ValueError(f'data.{name}: expected a path, got nothing')
 
 
+TRAINED_PARTS = {'decoders': ('semantic', 'center', 'embedding'), 'semantic': ('semantic',),
+                 'center': ('center',), 'embedding': ('embedding',)}
+"""Parts of the network that can be trained without the rest."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """What network is trained."""
@@ -49,8 +54,11 @@ class ModelConfig:
     weights: str = option('', "Initial weights: for the encoder (.safetensors, or .pth in "
                           "torchvision's layout for ResNets), or a checkpoint of the whole "
                           'network (.ckpt); empty: random')
-    trained: str = option('all', 'What is trained; with a single decoder, all the rest stays as '
-                          'it is', choices=('all', 'semantic', 'center', 'embedding'))
+    blend_with: str = option('', 'Weights that the encoder of a checkpoint in model.weights once '
+                             'started from; training starts between the two')
+    blend: float = option(0.3, "The checkpoint's share in that mixture", minimum=0.0, maximum=1.0)
+    trained: str = option('all', 'What is trained; the rest stays as it is',
+                          choices=('all', *TRAINED_PARTS))
     frozen_stages: int = option(0, 'The first stages of the encoder that are not trained; '
                                 'mobilenet_v2 has 7, ResNets have 5', minimum=0, maximum=16)
     output_stride: int = option(4, 'Pixels of the input per pixel of the output: 8, 4, 2 or 1; '
@@ -70,6 +78,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'model')
+        if self.blend_with and not self.weights.endswith('.ckpt'):
+            raise ValueError('model.blend_with: expected a checkpoint (.ckpt) in model.weights to '
+                             f'blend with, got {self.weights!r}')
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError('model.output_stride: expected one of '
                              f'{", ".join(map(str, OUTPUT_STRIDES))}, got {self.output_stride}')
@@ -164,9 +175,10 @@ class TrainingConfig:
         here = path.resolve().parent
         data = dataclasses.replace(config.data, images=str(here / config.data.images),
                                    annotations=str(here / config.data.annotations))
-        weights = str(here / config.model.weights) if config.model.weights else ''
-        return dataclasses.replace(config, data=data, model=dataclasses.replace(
-            config.model, weights=weights))
+        paths = {name: str(here / path) for name in ('weights', 'blend_with')
+                 if (path := getattr(config.model, name))}
+        return dataclasses.replace(config, data=data,
+                                   model=dataclasses.replace(config.model, **paths))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, as `from_dict` takes them."""

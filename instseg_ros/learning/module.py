@@ -7,7 +7,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.config import TRAINED_PARTS, TrainingConfig
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import InstanceSegmentationNetwork, Prediction
@@ -45,7 +45,8 @@ class TrainingModule(lightning.LightningModule):
         self.network.encoder.freeze(config.model.frozen_stages)
         if config.model.trained != 'all':
             self.network.requires_grad_(False)
-            getattr(self.network, config.model.trained).requires_grad_(True)
+            for part in TRAINED_PARTS[config.model.trained]:
+                getattr(self.network, part).requires_grad_(True)
         classes = len(config.data.classes)
         weights = torch.ones(classes) if frequencies is None else class_weights(
             frequencies, config.loss.class_weight_power)
@@ -58,7 +59,8 @@ class TrainingModule(lightning.LightningModule):
         super().train(mode)
         if self.config.model.trained != 'all':
             self.network.eval()
-            getattr(self.network, self.config.model.trained).train(mode)
+            for part in TRAINED_PARTS[self.config.model.trained]:
+                getattr(self.network, part).train(mode)
         return self
 
     def on_train_start(self) -> None:

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from instseg_ros.learning.blending import blend_with_initial
 from instseg_ros.learning.checkpoints import (
     BestCheckpoint, Patience, Stamp, check_resumable, start_from)
 from instseg_ros.learning.config import OptimizationConfig, TrainingConfig
@@ -179,6 +180,10 @@ def load_weights(network: InstanceSegmentationNetwork, config: TrainingConfig) -
     if path.endswith('.ckpt'):
         start_from(network, path, config)
         say(f'initial weights: {path}, the whole network')
+        if config.model.blend_with:
+            blend_with_initial(network, config.model.blend_with, classes, config.model.blend)
+            say(f'{1 - config.model.blend:.0%} of encoder and classifier from '
+                f'{config.model.blend_with}')
     else:
         known = load_initial_weights(network, path, classes)
         say(f'initial weights: {path}; classifier taken over for: '

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from made_up import write_dataset
+from safetensors.torch import load_file, save_file
 from short_trainings import CLASSES, curve, train, write_config
 
 from instseg_ros import Segmenter
@@ -20,6 +21,7 @@ from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data import (
     CachedSamples, EpochSampler, TrainingCrops, objects_shown)
+from instseg_ros.learning.encoders import build_encoder
 
 
 def test_three_images_train_and_export(tmp_path, capsys):
@@ -100,6 +102,28 @@ def test_one_decoder_can_go_on_alone(tmp_path, capsys):
                          model={'weights': str(checkpoint)})
     assert train(other, tmp_path / 'third') == 1
     assert 'trained for the classes background, box, post' in capsys.readouterr().err
+
+
+def test_decoders_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_path, capsys):
+    initial = tmp_path / 'initial.safetensors'
+    torch.manual_seed(0)
+    save_file(build_encoder('mobilenet_v2').state_dict(), str(initial))
+    assert train(write_config(tmp_path, 3, model={'weights': str(initial)}), tmp_path / 'one') == 0
+    checkpoint = tmp_path / 'one' / 'last.ckpt'
+    blended = {'weights': str(checkpoint), 'blend_with': str(initial), 'blend': 0.5,
+               'trained': 'decoders'}
+    assert train(write_config(tmp_path, 3, model=blended), tmp_path / 'two') == 0
+    assert f'50% of encoder and classifier from {initial}' in capsys.readouterr().out
+    one, two = (load_checkpoint(tmp_path / name / 'last.ckpt')[0].state_dict()
+                for name in ('one', 'two'))
+    start, name = load_file(initial), 'blocks.16.project.weight'
+    torch.testing.assert_close(two[f'encoder.{name}'],
+                               (one[f'encoder.{name}'] + start[name]) / 2, rtol=1e-4, atol=1e-5)
+    assert all(not torch.allclose(one[key], two[key]) for key in (
+        'center.head.3.weight', 'embedding.head.3.weight', 'semantic.residual.head.3.weight'))
+    alone = write_config(tmp_path, 3, model={'blend_with': str(initial)})
+    assert train(alone, tmp_path / 'three') == 1
+    assert 'model.blend_with: expected a checkpoint' in capsys.readouterr().err
 
 
 def test_training_stops_early_and_keeps_the_best(tmp_path, capsys):
