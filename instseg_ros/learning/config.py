@@ -41,7 +41,7 @@ class DataConfig:
                 raise ValueError(f'data.{name}: expected a path, got nothing')
 
 
-TRAINED_PARTS = {'decoders': ('semantic', 'center', 'embedding'), 'semantic': ('semantic',),
+TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
                  'center': ('center',), 'embedding': ('embedding',)}
 """Parts of the network that can be trained without the rest."""
 

@@ -30,9 +30,9 @@ class LossConfig:
     center_positive_weight: float = option(4.0, 'Weight of center pixels against the others',
                                            minimum=0.0)
     delta_a: float = option(0.5, 'Attraction ends below this distance', minimum=0.0)
-    delta_b: float = option(2 * GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
+    delta_b: float = option(1.5 * GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
                             'distance; grouping takes centers for duplicates that are nearer than '
-                            'half of it', minimum=0.0)
+                            'two thirds of it', minimum=0.0)
     regularization: float = option(0.001, 'Weight of the L2 norm of the embeddings', minimum=0.0)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from instseg_ros.learning.model import Prediction
 
 
 def test_duplicates_are_nearer_than_half_of_what_repulsion_aims_at():
-    assert LossConfig().delta_b == 2 * GroupingConfig().duplicate_distance
+    assert LossConfig().delta_b == 1.5 * GroupingConfig().duplicate_distance
 
 
 def test_class_weights_favour_rare_classes_and_average_to_one():

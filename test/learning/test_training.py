@@ -104,14 +104,14 @@ def test_one_decoder_can_go_on_alone(tmp_path, capsys):
     assert 'trained for the classes background, box, post' in capsys.readouterr().err
 
 
-def test_decoders_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_path, capsys):
+def test_instances_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_path, capsys):
     initial = tmp_path / 'initial.safetensors'
     torch.manual_seed(0)
     save_file(build_encoder('mobilenet_v2').state_dict(), str(initial))
     assert train(write_config(tmp_path, 3, model={'weights': str(initial)}), tmp_path / 'one') == 0
     checkpoint = tmp_path / 'one' / 'last.ckpt'
     blended = {'weights': str(checkpoint), 'blend_with': str(initial), 'blend': 0.5,
-               'trained': 'decoders'}
+               'trained': 'instances'}
     assert train(write_config(tmp_path, 3, model=blended), tmp_path / 'two') == 0
     assert f'50% of encoder and classifier from {initial}' in capsys.readouterr().out
     one, two = (load_checkpoint(tmp_path / name / 'last.ckpt')[0].state_dict()
@@ -120,7 +120,7 @@ def test_decoders_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_pa
     torch.testing.assert_close(two[f'encoder.{name}'],
                                (one[f'encoder.{name}'] + start[name]) / 2, rtol=1e-4, atol=1e-5)
     assert all(not torch.allclose(one[key], two[key]) for key in (
-        'center.head.3.weight', 'embedding.head.3.weight', 'semantic.residual.head.3.weight'))
+        'center.head.3.weight', 'embedding.head.3.weight'))
     alone = write_config(tmp_path, 3, model={'blend_with': str(initial)})
     assert train(alone, tmp_path / 'three') == 1
     assert 'model.blend_with: expected a checkpoint' in capsys.readouterr().err
