@@ -110,11 +110,17 @@ class _Grid:
         self.rows = nearest_index(image.shape[0], codes.shape[0], scale[0])
         self.columns = nearest_index(image.shape[1], codes.shape[1], scale[1])
         self.nearest = codes[self.rows[:, None], self.columns]
+        self._means = {}
 
     def window(self, i, j, reach):
         return self.codes[max(i - reach, 0):i + reach + 1, max(j - reach, 0):j + reach + 1]
 
     def mean_color(self, a, b, colors):
+        if (a, b) not in self._means:
+            self._means[a, b] = self._mean_color(a, b, colors)
+        return self._means[a, b]
+
+    def _mean_color(self, a, b, colors):
         pixels = self.image[self.rows == a][:, self.columns == b].reshape(-1, 3)
         red, green, blue = (float(value) for value in pixels.sum(axis=0, dtype=int))
         return [F((float(m[0]) * red + float(m[1]) * green + float(m[2]) * blue)

@@ -12,19 +12,13 @@ from instseg_ros.benchmark.machine import peak_memory_of
 from instseg_ros.benchmark.scene import Scene, street_scene
 from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network import ModelError, open_session
+from instseg_ros.core.providers import ModelError, open_session
 from instseg_ros.core.scaling import scale_image
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import NetworkOutput, Segmentation
 
 ELEMENT_TYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16,
                  'tensor(uint8)': np.uint8}
-
-PAUSE = 0.05
-"""Seconds after which the threads of an ONNX Runtime session no longer spin for the next run.
-
-Without it they would take a core from whichever network comes next.
-"""
 
 
 class OtherNetwork:
@@ -133,7 +127,7 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
         'network': lambda: segmenter.network.run(pixels),
         'segment': lambda: laps.append(segment_scene(segmenter, image, output).timings),
         **{f'other {index}': other.run for index, other in enumerate(others)}}
-    times = measure(calls, rounds, progress, pause=PAUSE)
+    times = measure(calls, rounds, progress)
     segment = times['segment']
     return {
         'model': path.name, 'provider': segmenter.provider,

@@ -12,9 +12,8 @@ from instseg_ros.benchmark.scene import Scene
 from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import REFINEMENT_METHODS, GroupingConfig, RefinementConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
-from instseg_ros.core.instances import mean_over_instances
 from instseg_ros.core.refinement import refine
-from instseg_ros.core.segmenter import Segmenter, describe_instances
+from instseg_ros.core.segmenter import Segmenter, describe_instances, instance_scores
 from instseg_ros.evaluation.boundary import TOLERANCE, boundary_score
 from instseg_ros.evaluation.panoptic import panoptic_ids
 
@@ -46,25 +45,26 @@ def stage_calls(scene: Scene, threads: int,
     """
     image, output, scale = scene.inference.image, scene.inference.output, scene.inference.scale
     grouping = GroupingConfig(max_instances=max(scene.instances, GroupingConfig().max_instances))
-    configs = {method: RefinementConfig(method=method, threads=threads) for method in methods}
+    configs = {method: RefinementConfig(method=method) for method in methods}
     centers, _ = find_centers(output, scene.info, grouping)
     grouped = assign_pixels(output, centers)
     refined = refine(image, output.semantic_ids, grouped, scale)[1]
 
     def refinement(config: RefinementConfig) -> Call:
-        return lambda: refine(image, output.semantic_ids, grouped, scale, config)
+        return lambda: refine(image, output.semantic_ids, grouped, scale, config, threads)
 
     def describe() -> object:
-        certainty = mean_over_instances(output.semantic_confidence, grouped, len(centers))
-        return describe_instances(refined, centers, centers.scores * certainty, scale, scene.info)
+        return describe_instances(refined, centers, instance_scores(centers.scores, scene.info),
+                                  scale, scene.info)
 
     def postprocessing(config: RefinementConfig) -> Call:
         # After the network ran, only its description is needed; the scene has that, too.
-        segmenter = Segmenter(scene, grouping=grouping, refinement=config)
+        segmenter = Segmenter(scene, grouping=grouping, refinement=config, threads=threads)
         return lambda: segmenter.postprocess(scene.inference)
 
     return {
-        'grouping': lambda: assign_pixels(output, find_centers(output, scene.info, grouping)[0]),
+        'grouping': lambda: assign_pixels(output, find_centers(output, scene.info, grouping)[0],
+                                          threads),
         **{f'refinement_{method}': refinement(config) for method, config in configs.items()},
         'instances': describe,
         **{f'postprocessing_{method}': postprocessing(config)
@@ -79,7 +79,7 @@ def measure_stages(scene: Scene, threads: int, rounds: int,
     ----------
     scene : Scene
     threads : int
-        Of the refinement; the yardstick has one.
+        Of grouping and refinement; the yardstick has one.
     rounds : int
         Calls of the yardstick; each stage has ten times as many.
     progress : callable

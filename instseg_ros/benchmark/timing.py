@@ -31,8 +31,7 @@ class Times:
 
 
 def measure(calls: Mapping[str, Call], rounds: int, progress: Progress = iter, *,
-            turns: int = 1, yardstick: Mapping[str, Call] | None = None,
-            pause: float = 0.0) -> dict[str, Times]:
+            turns: int = 1, yardstick: Mapping[str, Call] | None = None) -> dict[str, Times]:
     """Time calls in turns, so that whatever else the machine does meets all of them.
 
     Medians, not the fastest calls: on a busy machine a long call never runs undisturbed, so the
@@ -50,8 +49,6 @@ def measure(calls: Mapping[str, Call], rounds: int, progress: Progress = iter, *
         Turns of `calls` in a round.
     yardstick : mapping of str to callable, optional
         Slow calls, which get one turn in a round.
-    pause : float
-        Seconds to wait before each call.
     """
     everything = {**calls, **(yardstick or {})}
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in everything}
@@ -61,7 +58,6 @@ def measure(calls: Mapping[str, Call], rounds: int, progress: Progress = iter, *
                 call()
             continue
         for name in [*calls] * turns + [*(yardstick or {})]:
-            time.sleep(pause)
             start = time.perf_counter(), time.process_time()
             everything[name]()
             samples[name].append((time.perf_counter() - start[0],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from instseg_ros.benchmark.config import BenchmarkConfig
 from instseg_ros.commands.options import add_option_argument
-from instseg_ros.core.config import NetworkConfig, RefinementConfig, options_of
+from instseg_ros.core.config import NetworkConfig, options_of
 
 if TYPE_CHECKING:
     from instseg_ros.benchmark.model import OtherNetwork
@@ -186,11 +186,11 @@ def benchmark_config(args: argparse.Namespace) -> BenchmarkConfig:
 
 
 def model_configs(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the configs of the model: the given options of the network, and the threads."""
+    """Return the config of the model: the given options of the network, and the threads."""
     threads, values = benchmark_config(args).threads, vars(args)
-    return {'network': NetworkConfig(threads=threads, provider=values['network.provider'],
-                                     input_size=values['network.input_size']),
-            'refinement': RefinementConfig(threads=threads)}
+    network = {option.name: values[f'network.{option.name}']
+               for option in options_of(NetworkConfig) if option.name != 'threads'}
+    return {'network': NetworkConfig(threads=threads, **network)}
 
 
 def parse_size(text: str) -> tuple[int, int]:

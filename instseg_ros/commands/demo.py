@@ -37,7 +37,7 @@ examples:
   instseg demo --bag recording/ --topic /front/image_raw
 
 Latency is the time from sending an image to having its last result. While --in-flight is above
-1, it contains the wait for the image before.
+1, it contains the wait for the images before.
 """
 
 
@@ -58,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='replay at this multiple of the recorded speed; the node then '
                         'drops what it cannot take (default: as fast as it takes the frames, '
                         'none is dropped)')
-    parser.add_argument('--in-flight', type=int, default=2, metavar='N',
-                        help='frames under way at once, without --rate (default %(default)s)')
+    parser.add_argument('--in-flight', type=int, default=3, metavar='N',
+                        help='frames under way at once, without --rate: one in each of the two '
+                        'stages of the node, and one that waits for them (default %(default)s)')
     parser.add_argument('--timeout', type=float, default=30.0, metavar='SECONDS',
                         help='the node counts as stalled after this time without a result '
                         '(default %(default)s)')

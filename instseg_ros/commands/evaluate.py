@@ -28,6 +28,9 @@ figures:
   PQ, SQ, RQ  panoptic quality = quality of segments x quality of recognition; a segment is one
               object, or all background of an image
   boundary F  how many boundary pixels are met within 2 pixels
+  found, missed, false
+              segments of the panoptic quality, matched at IoU .50; small objects are below 32x32
+              pixels, large ones above 96x96, as in COCO
 
 predictions of another system are scored in the same way:
   --predictions FILE.json  a COCO results file: [{"image_id", "category_id", "segmentation",
@@ -76,6 +79,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--html', type=Path, metavar='FILE',
                         help='write a page with tables, diagrams and pictures of the worst, the '
                         'best and random images')
+    parser.add_argument('--compare-thresholds', nargs='*', type=float, metavar='FLOAT',
+                        help='values of --center-threshold at which to report figures too; the '
+                        'network runs once all the same (default 0.1 0.2 ... 0.9; without a '
+                        'value: none, which saves time)')
     group = parser.add_argument_group('options for --predictions')
     group.add_argument('--classes', nargs='+', metavar='NAME',
                        help='classes to score; in label images they have the ids 1, 2, ... '
@@ -99,9 +106,9 @@ def run(args: argparse.Namespace) -> int:
     predictions, dataset, info, settings = prepare(args)
     dataset.check_images()
     progress = functools.partial(tqdm, unit='image', dynamic_ncols=True)
-    evaluation, official = compare(args, predictions, dataset, info, progress)
+    evaluation, more = compare(args, predictions, dataset, info, progress)
     source = args.cityscapes or args.annotations
-    report = {**evaluation.report(), **official,
+    report = {**evaluation.report(), **more,
               'settings': {**settings, 'labels': source.name}}
     print(format_report(report))
     if args.json is not None:
@@ -140,18 +147,33 @@ def check_data_arguments(args: argparse.Namespace) -> None:
 def compare(args: argparse.Namespace, predictions: Predictions,
             dataset: LabelledImages, info: ModelInfo,
             progress: Progress) -> tuple[Evaluation, dict[str, Any]]:
-    """Return the evaluation, and for Cityscapes what the official scripts say of it."""
+    """Return the evaluation, and what is reported beside it.
+
+    That is, for a model, figures at other center thresholds, and for Cityscapes what the official
+    scripts say.
+    """
     from instseg_ros.evaluation.run import evaluate_predictions
+    from instseg_ros.evaluation.thresholds import CENTER_THRESHOLDS, CenterThresholds
 
+    more: dict[str, Any] = {}
+    if args.model is not None and args.compare_thresholds != []:
+        predictions = thresholds = CenterThresholds(
+            predictions.segmenter, dataset, args.compare_thresholds or CENTER_THRESHOLDS)
+    else:
+        thresholds = None
     if args.cityscapes is None:
-        return evaluate_predictions(predictions, dataset, info.thing_ids, progress), {}
-    from instseg_ros.evaluation.cityscapes_official import RecordedPredictions
+        evaluation = evaluate_predictions(predictions, dataset, info.thing_ids, progress)
+    else:
+        from instseg_ros.evaluation.cityscapes_official import RecordedPredictions
 
-    with tempfile.TemporaryDirectory() as folder:
-        recorded = RecordedPredictions(predictions, dataset, info.thing_ids, Path(folder))
-        evaluation = evaluate_predictions(recorded, dataset, info.thing_ids, progress)
-        print('running the evaluation of cityscapesscripts, a second or so an image')
-        return evaluation, {'cityscapes': recorded.official_report()}
+        with tempfile.TemporaryDirectory() as folder:
+            recorded = RecordedPredictions(predictions, dataset, info.thing_ids, Path(folder))
+            evaluation = evaluate_predictions(recorded, dataset, info.thing_ids, progress)
+            print('running the evaluation of cityscapesscripts, a second or so an image')
+            more['cityscapes'] = recorded.official_report()
+    if thresholds is not None:
+        more['center_thresholds'] = thresholds.report()
+    return evaluation, more
 
 
 def prepare_model(args: argparse.Namespace) -> tuple[
@@ -181,6 +203,8 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
     from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 
+    if args.compare_thresholds is not None:
+        raise ValueError('--compare-thresholds is for --model: only a model can group again')
     if configs_of(args) != {part: config() for part, config in CONFIGS.items()}:
         raise ValueError('options of network, grouping and refinement are for --model: they '
                          'change nothing in predictions that are already made')

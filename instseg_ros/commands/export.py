@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from pathlib import Path
 
 EPILOG = """\
-The file holds all that belongs to the network: normalisation, classes, palette, calibrated center
-confidences. They are calibrated on the images that the training held out. What ONNX Runtime
+The file holds all that belongs to the network: normalisation, classes, palette, calibration of
+center confidences and of scores, made on the images that the training held out. What ONNX Runtime
 computes is compared with PyTorch before the file takes its name.
 
 precision:
@@ -34,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--input-size', type=int, default=None, metavar='PX',
                         help="long side of the images at inference; default: the training's")
     parser.add_argument('--no-calibration', action='store_true',
-                        help='keep the raw center confidences (needs no training images)')
+                        help='keep the raw center confidences, as scores too (needs no training '
+                        'images)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,14 +44,17 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from instseg_ros.learning.calibration import Calibration, fit_calibration
+    from instseg_ros.learning.checkpoints import load_checkpoint
     from instseg_ros.learning.export import export_onnx, model_info
     from instseg_ros.learning.exported_network import ExportedNetwork
-    from instseg_ros.learning.training import calibration_images, load_checkpoint
+    from instseg_ros.learning.training_data import calibration_images
 
     network, config, facts = load_checkpoint(args.checkpoint)
     size = args.input_size or config.model.input_size
-    info = model_info(network, config.data.classes, config.data.thing_ids, size, {})
-    calibration, images = Calibration(), []
+    things = config.data.thing_ids
+    info = model_info(network, config.data.classes, things, size, {})
+    calibration = score = Calibration()
+    images: list = []
     if not args.no_calibration or args.precision == 'int8':
         images, targets = calibration_images(config, info.input_size, info.output_stride)
     if not args.no_calibration:
@@ -58,12 +63,16 @@ def run(args: argparse.Namespace) -> int:
         report = fit_calibration(outputs, targets, info)
         calibration = report.calibration
         print(f'calibration on {report.images} held-out images: {report.centers} of '
-              f'{report.candidates} candidates are centers; best raw threshold '
-              f'{report.threshold:.2f} (PQ of things {report.quality[report.threshold]:.3f})')
+              f'{report.candidates} candidates are centers; raw threshold '
+              f'{report.threshold:.2f} (PQ of things {report.quality[report.threshold]:.3f}, at '
+              f'best {max(report.quality.values()):.3f}); there, {report.right} of '
+              f'{report.instances} instances are right')
         facts['calibration'] = {'images': report.images, 'raw_threshold': report.threshold,
                                 'scale': calibration.scale, 'shift': calibration.shift}
+        score = report.score
     facts['precision'] = args.precision
-    info = model_info(network, config.data.classes, config.data.thing_ids, size, facts)
+    info = dataclasses.replace(model_info(network, config.data.classes, things, size, facts),
+                               score_scale=score.scale, score_shift=score.shift)
     report = export_onnx(network, calibration, info, args.out, args.precision, images)
     if args.precision == 'int8':
         centers = report['same centers']

@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import warnings
 from pathlib import Path
+
+from instseg_ros.core.config import options_of
 
 EPILOG = """\
 The configuration file says which images, network, losses and schedule. The least that it needs:
@@ -16,27 +20,67 @@ up to try it with. config/training/ holds the configurations of this package. Da
 examples:
   instseg train --config config/training/street.yaml --out runs/street
   instseg train --config config/training/street.yaml --out runs/street --resume
-  instseg export runs/street/last.ckpt --out models/street.onnx
+  instseg train --config config/training/street.yaml --out runs/street --devices 4
+  instseg export runs/street/best.ckpt --out models/street.onnx
 
-Curves: metrics.csv in the output folder, and "tensorboard --logdir runs".
+what appears in the output folder:
+  last.ckpt            after every epoch; what --resume goes on from
+  best.ckpt            the best so far on the held-out images, by optimization.monitor
+  pictures/epoch-*.png a few held-out images: image, result, confidence of centers, truth
+  metrics.csv          curves; also with pictures: tensorboard --logdir runs
+
+how to read the curves:
+  train/*              losses of the crops that are trained on
+  held_out/*           of whole images that are not: losses, miou (classes) and pq_things (objects,
+                       at the best raw threshold). If miou falls while train/semantic goes on
+                       falling, the images are being learned by heart: fewer epochs, more images,
+                       or optimization.patience, which stops by itself.
+
+several processors: --devices 2 trains on two GPUs (--accelerator cpu: in two processes). Each
+takes batch_size crops in a step, so the learning rate may want to grow. On several machines start
+the same command on each, with --num-nodes and with torchrun or SLURM, or with MASTER_ADDR,
+MASTER_PORT and NODE_RANK set:
+
+  srun --nodes 2 --ntasks-per-node 4 instseg train ... --devices 4 --num-nodes 2
+
+A training resumes only as what it was: the same classes, network, losses, schedule, images and
+number of processes. Otherwise the command says what differs.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `instseg train`."""
+    from instseg_ros.learning.machine import MachineConfig
+
     parser.epilog = EPILOG
     parser.add_argument('--config', required=True, type=Path, help='YAML file of the training')
     parser.add_argument('--out', required=True, type=Path,
-                        help='folder for checkpoints and curves')
+                        help='folder for checkpoints, pictures and curves')
     parser.add_argument('--resume', action='store_true',
                         help='go on from the last checkpoint in the output folder')
+    for option in options_of(MachineConfig):
+        parser.add_argument(f'--{option.name.replace("_", "-")}', default=option.default,
+                            type=option.type, choices=option.choices,
+                            metavar=None if option.choices else 'N',
+                            help=f'{option.help} (default {option.default})')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; return the exit code."""
     from instseg_ros.learning.config import TrainingConfig
+    from instseg_ros.learning.machine import MachineConfig
     from instseg_ros.learning.training import train
 
-    checkpoint = train(TrainingConfig.from_yaml(args.config), args.out, args.resume)
-    print(f'checkpoint: {checkpoint}\nnext: instseg export {checkpoint} --out model.onnx')
+    machine = MachineConfig(**{option.name: getattr(args, option.name)
+                               for option in options_of(MachineConfig)})
+    _quieten_lightning()
+    train(TrainingConfig.from_yaml(args.config), args.out, args.resume, machine)
     return 0
+
+
+def _quieten_lightning() -> None:
+    """Leave out its advice, and its concern for our own files in the output folder."""
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    warnings.filterwarnings('ignore', message='.*exists and is not empty')
+    warnings.filterwarnings('ignore', message='.*smaller than the logging interval')
+    warnings.filterwarnings('ignore', message='You have overridden `on_after_batch_transfer`')

@@ -117,10 +117,8 @@ def _vote(start, stop, image, codes, voting, first_row, first_column, scale, col
             count = 0
             for y in range(top, bottom):
                 for x in range(left, right):
-                    pixel = image[y, x]
-                    for c in range(3):
-                        color[c, count] = (colors[c][0] * pixel[0] + colors[c][1] * pixel[1]
-                                           + colors[c][2] * pixel[2])
+                    color[0, count], color[1, count], color[2, count] = _color(
+                        colors, image[y, x, 0], image[y, x, 1], image[y, x, 2])
                     position[0, count] = (y + 0.5) * scale[0] - 0.5
                     position[1, count] = (x + 0.5) * scale[1] - 0.5
                     count += 1
@@ -167,3 +165,13 @@ def _write_winners(names, weights, known, top, bottom, left, right, semantic_ids
             if winner:
                 semantic_ids[y, x] = names[winner] >> 16
                 instance_ids[y, x] = names[winner] & 0xffff
+
+
+@compiled
+def _color(colors, red, green, blue):
+    """Return luma and chroma; written out, which is twice as fast as loops over the matrix."""
+    luma, first, second = colors
+    red, green, blue = np.float32(red), np.float32(green), np.float32(blue)
+    return (luma[0] * red + luma[1] * green + luma[2] * blue,
+            first[0] * red + first[1] * green + first[2] * blue,
+            second[0] * red + second[1] * green + second[2] * blue)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator
 
 PROVIDERS = ('auto', 'cpu', 'cuda', 'tensorrt')
+PRECISIONS = ('float32', 'float16')
 REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
 REFINEMENT_BACKENDS = ('compiled', 'skimage')
 
@@ -80,8 +81,10 @@ class NetworkConfig:
                            'it is available, else the CPU', choices=PROVIDERS)
     input_size: int = option(0, "Long side of the network's input; 0 takes the model's own",
                              unit='px', minimum=0, maximum=8192)
-    threads: int = option(0, 'Threads of the network on the CPU; 0 takes one for each core',
-                          minimum=0, maximum=1024)
+    threads: int = option(0, 'Threads of the network on the CPU, from which the other stages take '
+                          'theirs; 0 takes one for each core', minimum=0, maximum=1024)
+    precision: str = option('float32', 'What the network is computed in; float16 needs tensorrt',
+                            choices=PRECISIONS)
 
     def __post_init__(self) -> None:
         check_options(self, 'network')
@@ -93,7 +96,7 @@ class GroupingConfig:
 
     center_threshold: float = option(0.7, 'Centers with a lower confidence are dropped',
                                      minimum=0.0, maximum=1.0)
-    duplicate_distance: float = option(1.5, 'A center whose embedding is nearer than this to a '
+    duplicate_distance: float = option(2.0, 'A center whose embedding is nearer than this to a '
                                        'stronger one of its class is a duplicate',
                                        minimum=0.0, maximum=100.0)
     max_instances: int = option(500, 'At most this many instances in an image, strongest first',
@@ -121,8 +124,6 @@ class RefinementConfig:
                            'of them votes for one label', minimum=0.5, maximum=1.0)
     color_sigma: float = option(10.0, 'Width of the bilateral weight over colour, about in units '
                                 'of Lab', minimum=0.1, maximum=1000.0)
-    threads: int = option(0, 'Threads of the refinement; 0 takes one for each core',
-                          minimum=0, maximum=1024)
 
     def __post_init__(self) -> None:
         check_options(self, 'refinement')

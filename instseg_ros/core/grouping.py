@@ -8,22 +8,29 @@
 Distances are Euclidean, between embeddings. A pixel of a thing class in whose class no center was
 found keeps its class and belongs to no instance: the class is known there, the object isn't.
 
-Strategy: the kernels are serial. Only pixels and centers of the same class are compared: pixels
-of classes with centers are sorted by class and taken in blocks, whose embeddings are transposed
-into a small buffer. The innermost loop runs over the pixels of a block and so vectorises without
-changing the order of any sum: the result is, bit for bit, that of the plain formula in single
-precision.
+Strategy: only pixels and centers of the same class are compared: pixels of classes with centers
+are sorted by class and taken in blocks, whose embeddings are transposed into a small buffer. The
+innermost loop runs over the pixels of a block, for some dimensions at once, and so vectorises
+without changing the order of any sum: the result is, bit for bit, that of the plain formula in
+single precision. Embeddings are lengthened by zeros to a multiple of those dimensions, which adds
+exact zeros to sums that are not negative. A center that is too far from all pixels of a block in
+the first dimensions already is not looked at any further; where those hold the position, that is
+most of them. Duplicates are found in the same way, with the centers that were kept in place of
+the pixels.
 """
 from __future__ import annotations
 
 import numpy as np
 
+from instseg_ros.core.bands import run_in_bands
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import NO_INSTANCE, Centers, ModelInfo, NetworkOutput
 
 CLASSES = 256  # as many as a uint8 tells apart
-BLOCK = 128  # pixels; their embeddings fit into the first-level cache
+BLOCK = 64  # pixels; their embeddings fit into the first-level cache
+DIMENSIONS = 4  # taken at once
+SMALLEST_BAND = 4096  # pixels; below that a thread costs more than it brings
 
 
 def find_centers(output: NetworkOutput, info: ModelInfo,
@@ -55,13 +62,13 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     classes = output.semantic_ids.ravel()[candidates]
     embeddings = output.embedding.reshape(-1, output.embedding.shape[2])[candidates]
     kept, cut = _without_duplicates(classes, embeddings, squared(config.duplicate_distance),
-                                    config.max_instances)
+                                    int(config.max_instances))
     points = np.stack(np.unravel_index(candidates[kept], output.semantic_ids.shape), axis=1)
     return Centers(points=points.astype(np.float32), scores=scores[kept],
                    class_ids=classes[kept], embeddings=embeddings[kept]), int(cut)
 
 
-def assign_pixels(output: NetworkOutput, centers: Centers) -> np.ndarray:
+def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 1) -> np.ndarray:
     """Assign every pixel to the nearest center of its class.
 
     Parameters
@@ -69,6 +76,8 @@ def assign_pixels(output: NetworkOutput, centers: Centers) -> np.ndarray:
     output : NetworkOutput
     centers : Centers
         At most 65535.
+    threads : int
+        At most so many share the work. The result doesn't depend on it.
 
     Returns
     -------
@@ -91,9 +100,11 @@ def assign_pixels(output: NetworkOutput, centers: Centers) -> np.ndarray:
     instance_ids = np.full(output.semantic_ids.shape, NO_INSTANCE, np.uint16)
     by_class = np.argsort(centers.class_ids, kind='stable')
     starts = np.searchsorted(centers.class_ids[by_class], np.arange(CLASSES + 1))
-    _assign(output.semantic_ids.ravel(), output.embedding.reshape(-1, length),
-            centers.embeddings[by_class], starts,
-            (by_class + 1).astype(np.uint16), instance_ids.reshape(-1))
+    pixels, firsts = _sort_by_class(output.semantic_ids.ravel(), starts)
+    run_in_bands(_assign, len(pixels), threads, pixels, firsts,
+                 output.embedding.reshape(-1, length), centers.embeddings[by_class], starts,
+                 (by_class + 1).astype(np.uint16), instance_ids.reshape(-1),
+                 smallest=SMALLEST_BAND)
     return instance_ids
 
 
@@ -126,26 +137,24 @@ def _candidates(heatmap, semantic_ids, is_thing, threshold):
 @compiled
 def _without_duplicates(classes, embeddings, limit, most):
     """Return the indices of the centers to keep, and how many more there were."""
-    kept = np.empty(min(most, len(classes)), np.int64)
+    candidates = _lengthened(embeddings)
+    most = min(most, len(classes))
+    kept = np.empty(most, np.int64)
+    blocks = np.zeros((most // BLOCK + 1, candidates.shape[1], BLOCK), np.float32)
+    limits, distances = np.full(BLOCK, limit), np.empty(BLOCK, np.float32)
     count = cut = 0
     for i in range(len(classes)):
         duplicate = False
-        for n in range(count):
-            k = kept[n]
-            if classes[k] != classes[i]:
-                continue
-            distance = np.float32(0)
-            for d in range(embeddings.shape[1]):
-                difference = embeddings[i, d] - embeddings[k, d]
-                distance += difference * difference
-                if distance >= limit:  # it can only grow
-                    break
-            if distance < limit:
-                duplicate = True
+        for first in range(0, count, BLOCK):
+            _distances(blocks[first // BLOCK], candidates[i], limits, distances)
+            for n in range(min(BLOCK, count - first)):
+                duplicate |= distances[n] < limit and classes[kept[first + n]] == classes[i]
+            if duplicate:
                 break
         if duplicate:
             continue
         if count < most:
+            blocks[count // BLOCK, :, count % BLOCK] = candidates[i]
             kept[count] = i
             count += 1
         else:
@@ -154,12 +163,47 @@ def _without_duplicates(classes, embeddings, limit, most):
 
 
 @compiled
-def _assign(semantic_ids, embedding, centers, starts, numbers, instance_ids):
-    """Write the number of the nearest center of each pixel's class.
+def _sort_by_class(semantic_ids, starts):
+    """Return the pixels of classes with centers by class, and where each class begins.
 
     Parameters
     ----------
     semantic_ids : (N,) uint8
+    starts : (257,) int64
+        Class c has centers if starts[c + 1] is above starts[c].
+    """
+    wanted = starts[1:] > starts[:-1]
+    found = np.empty(len(semantic_ids) + 1, np.int32)
+    count = 0
+    for n in range(len(semantic_ids)):  # without a branch, for the sake of ragged maps
+        found[count] = n
+        count += wanted[semantic_ids[n]]
+    firsts = np.zeros(CLASSES + 1, np.int64)
+    for i in range(count):
+        firsts[np.int64(semantic_ids[found[i]]) + 1] += 1
+    for c in range(CLASSES):
+        firsts[c + 1] += firsts[c]
+    pixels = np.empty(count, np.int32)
+    ends = firsts.copy()
+    for i in range(count):
+        c = np.int64(semantic_ids[found[i]])
+        pixels[ends[c]] = found[i]
+        ends[c] += 1
+    return pixels, firsts
+
+
+@compiled
+def _assign(start, stop, pixels, firsts, embedding, centers, starts, numbers, instance_ids):
+    """Write the number of the nearest center of each pixel's class.
+
+    Parameters
+    ----------
+    start, stop : int
+        Which of `pixels` to write.
+    pixels : (M,) int32
+        Flat indices, ordered by class.
+    firsts : (257,) int64
+        Pixels firsts[c] to firsts[c + 1] of `pixels` belong to class c.
     embedding : (N, E) float32
     centers : (K, E) float32
         Ordered by class.
@@ -168,53 +212,75 @@ def _assign(semantic_ids, embedding, centers, starts, numbers, instance_ids):
     numbers : (K,) uint16
         What to write for each row.
     instance_ids : (N,) uint16
-        The result; pixels of classes without centers are left as they are.
+        The result.
     """
-    pixels, firsts = _sort_by_class(semantic_ids, starts)
-    length = centers.shape[1]
-    block = np.zeros((length, BLOCK), np.float32)
+    rivals = _lengthened(centers)
+    block = np.zeros((rivals.shape[1], BLOCK), np.float32)
     distances, nearest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     best = np.empty(BLOCK, np.int32)
     for c in range(CLASSES):
-        for first in range(firsts[c], firsts[c + 1], BLOCK):
-            size = min(BLOCK, firsts[c + 1] - first)
+        end = min(firsts[c + 1], stop)
+        for first in range(max(firsts[c], start), end, BLOCK):
+            size = min(BLOCK, end - first)
             for i in range(size):
-                pixel = pixels[first + i]
-                for d in range(length):
-                    block[d, i] = embedding[pixel, d]
-            nearest[:] = np.inf
+                values = embedding[pixels[first + i]]
+                for d in range(len(values)):
+                    block[d, i] = values[d]
+            nearest[:] = np.float32(np.inf)
             best[:] = starts[c]
             for k in range(starts[c], starts[c + 1]):
-                distances[:] = 0
-                for d in range(length):
-                    value, row = centers[k, d], block[d]
-                    for i in range(BLOCK):
-                        difference = row[i] - value
-                        distances[i] += difference * difference
+                _distances(block, rivals[k], nearest, distances)
                 for i in range(BLOCK):
-                    if distances[i] < nearest[i]:
-                        nearest[i] = distances[i]
-                        best[i] = k
+                    closer = distances[i] < nearest[i]
+                    nearest[i] = distances[i] if closer else nearest[i]
+                    best[i] = np.int32(k) if closer else best[i]
             for i in range(size):
                 instance_ids[pixels[first + i]] = numbers[best[i]]
 
 
 @compiled
-def _sort_by_class(semantic_ids, starts):
-    """Return the pixels of classes with centers by class, and where each class begins."""
-    wanted = starts[1:] > starts[:-1]
-    firsts = np.zeros(CLASSES + 1, np.int64)
-    for n in range(len(semantic_ids)):
-        c = np.int64(semantic_ids[n])
-        if wanted[c]:
-            firsts[c + 1] += 1
-    for c in range(CLASSES):
-        firsts[c + 1] += firsts[c]
-    pixels = np.empty(firsts[CLASSES], np.int32)
-    ends = firsts.copy()
-    for n in range(len(semantic_ids)):
-        c = np.int64(semantic_ids[n])
-        if wanted[c]:
-            pixels[ends[c]] = n
-            ends[c] += 1
-    return pixels, firsts
+def _lengthened(embeddings):
+    """Add zeros to embeddings up to a multiple of DIMENSIONS."""
+    count, length = embeddings.shape
+    result = np.zeros((count, -(-length // DIMENSIONS) * DIMENSIONS), np.float32)
+    result[:, :length] = embeddings
+    return result
+
+
+@compiled
+def _distances(block, embedding, limits, distances):
+    """Compute the squared distances of a block of embeddings from one.
+
+    If none is below its limit after the first DIMENSIONS, none is going to be, and the rest is
+    left out: distances at or above their limits may be too small.
+
+    Parameters
+    ----------
+    block : (E, BLOCK) float32
+        E is a multiple of DIMENSIONS.
+    embedding : (E,) float32
+    limits : (BLOCK,) float32
+    distances : (BLOCK,) float32
+        The result.
+    """
+    distances[:] = np.float32(0)
+    _add_squares(block, embedding, 0, distances)
+    below = np.int32(0)
+    for i in range(BLOCK):
+        below |= np.int32(distances[i] < limits[i])
+    if below:
+        for d in range(DIMENSIONS, len(embedding), DIMENSIONS):
+            _add_squares(block, embedding, d, distances)
+
+
+@compiled
+def _add_squares(block, embedding, d, sums):
+    """Add the squared differences in DIMENSIONS dimensions from d on, one after the other."""
+    row0, row1, row2, row3 = block[d], block[d + 1], block[d + 2], block[d + 3]
+    value0, value1 = embedding[d], embedding[d + 1]
+    value2, value3 = embedding[d + 2], embedding[d + 3]
+    for i in range(BLOCK):
+        difference0, difference1 = row0[i] - value0, row1[i] - value1
+        difference2, difference3 = row2[i] - value2, row3[i] - value3
+        sums[i] = (((sums[i] + difference0 * difference0) + difference1 * difference1)
+                   + difference2 * difference2) + difference3 * difference3

@@ -8,6 +8,9 @@ import numpy as np
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.types import check_array
 
+WORD = 4  # ids of 16 bits that are compared at once
+EVERY_ID = np.uint64(0x0001_0001_0001_0001)
+
 
 @dataclass(frozen=True)
 class InstanceTable:
@@ -43,47 +46,39 @@ def instance_table(instance_ids: np.ndarray, count: int) -> InstanceTable:
     check_array('instance_ids', instance_ids, ('H', 'W'), np.uint16)
     boxes = np.zeros((count, 4), np.int32)
     areas = np.zeros(count, np.int64)
-    largest = _measure(np.ascontiguousarray(instance_ids), boxes, areas)
+    instance_ids = np.ascontiguousarray(instance_ids)
+    largest = _measure(instance_ids, _words(instance_ids), boxes, areas)
     if largest > count:
         raise ValueError(f'instance_ids: expected ids up to {count}, got {largest}')
     return InstanceTable(boxes, areas)
 
 
-def mean_over_instances(values: np.ndarray, instance_ids: np.ndarray, count: int) -> np.ndarray:
-    """Return the mean of a map over each instance.
-
-    Parameters
-    ----------
-    values : (H, W) float32
-    instance_ids : (H, W) uint16
-        0: no instance. No id is above `count`.
-    count : int
-
-    Returns
-    -------
-    (count,) float64
-        0 for an instance without pixels.
-    """
-    check_array('instance_ids', instance_ids, ('H', 'W'), np.uint16)
-    check_array('values', values, instance_ids.shape, np.float32)
-    ids = instance_ids.ravel()
-    areas = np.bincount(ids, minlength=count + 1)
-    sums = np.bincount(ids, weights=values.ravel(), minlength=count + 1)
-    return (sums / np.maximum(areas, 1))[1:]
+def _words(instance_ids: np.ndarray) -> np.ndarray:
+    """Return a map as words of WORD ids, without any where rows don't consist of such words."""
+    if instance_ids.shape[1] % WORD or instance_ids.ctypes.data % 8:
+        return np.empty((len(instance_ids), 0), np.uint64)
+    return instance_ids.view(np.uint64)
 
 
 @compiled
-def _measure(instance_ids, boxes, areas):
-    """Fill the table run by run and return the largest id."""
+def _measure(instance_ids, words, boxes, areas):
+    """Fill the table run by run and return the largest id; runs go on by words where they can."""
     height, width = instance_ids.shape
     largest = np.uint16(0)
     for y in range(height):
+        row, row_words = instance_ids[y], words[y]
         x = 0
         while x < width:
-            number = instance_ids[y, x]
+            number = row[x]
             start = x
             x += 1
-            while x < width and instance_ids[y, x] == number:
+            while x < width and x % WORD and row[x] == number:
+                x += 1
+            if x % WORD == 0:
+                same = np.uint64(number) * EVERY_ID
+                while x // WORD < len(row_words) and row_words[x // WORD] == same:
+                    x += WORD
+            while x < width and row[x] == number:
                 x += 1
             if number == 0:
                 continue

@@ -14,18 +14,20 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 ======================= ======================== ==================================
 
 Its metadata has the entry of `ModelInfo.to_metadata`.
+
+On every provider the image is read and the outputs are written where NumPy has them (ONNX
+Runtime's IO binding): there is no copy on the CPU, and one each way between it and a GPU. All that
+comes back is of the output grid: 137 bytes for each of its pixels with embeddings of length 32.
 """
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from instseg_ros.core.bands import thread_count
 from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.providers import ModelError, announced_engine, open_session
 from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
 
 INPUT = 'image'
@@ -33,14 +35,7 @@ OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'semantic_confidence': ('tensor
            'center_heatmap': ('tensor(float)', 3), 'embedding': ('tensor(float)', 4)}
 """Element type and number of axes of each output."""
 
-EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
-                       'tensorrt': 'TensorrtExecutionProvider'}
-
-logger = logging.getLogger(__name__)
-
-
-class ModelError(ValueError):
-    """A model file that can't be used, or not in the way that was asked for."""
+DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
 
 
 class Network:
@@ -73,10 +68,9 @@ class Network:
             self.info = ModelInfo.from_metadata(
                 self._session.get_modelmeta().custom_metadata_map)
             _check_signature(self._session, self.info)
-            if self.provider != 'tensorrt':  # it builds an engine for minutes for every size
-                # Only a run tells the true stride, and it's better told now than mid-drive.
-                side = 2 * self.info.size_multiple
-                self.run(np.zeros((side, side, 3), np.uint8))
+            if self.provider == 'tensorrt':
+                self._build_engine(config.input_size or self.info.input_size)
+            self._check_outputs()
         except ValueError as error:
             raise ModelError(f'{path}: {error}') from error
 
@@ -100,92 +94,47 @@ class Network:
         """
         check_array('image', image, ('H', 'W', 3), np.uint8)
         height, width = image.shape[:2]
-        multiple, stride = self.info.size_multiple, self.info.output_stride
+        multiple = self.info.size_multiple
         if not height or not width or height % multiple or width % multiple:
             raise ValueError(f'image: expected height and width in multiples of {multiple}, '
                              f'got {height} and {width}')
-        arrays = self._session.run(list(OUTPUTS), {INPUT: image[np.newaxis]})
-        shape = (1, height // stride, width // stride)
-        for name, array in zip(OUTPUTS, arrays):
-            expected = (*shape, self.info.embedding_size) if name == 'embedding' else shape
+        outputs = {name: np.empty(shape, DTYPES[OUTPUTS[name][0]])
+                   for name, shape in self._output_shapes(height, width).items()}
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(INPUT, np.ascontiguousarray(image)[np.newaxis])
+        for name, array in outputs.items():
+            binding.bind_output(name, 'cpu', 0, array.dtype.type, array.shape, array.ctypes.data)
+        self._session.run_with_iobinding(binding)
+        return NetworkOutput(**{name: array[0] for name, array in outputs.items()})
+
+    def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        shape = (1, height // self.info.output_stride, width // self.info.output_stride)
+        return {name: shape if axes == 3 else (*shape, self.info.embedding_size)
+                for name, (_, axes) in OUTPUTS.items()}
+
+    def _check_outputs(self) -> None:
+        """Compare the outputs for one image with the contract.
+
+        Only a run tells the true stride, and it's better told now than mid-drive.
+        """
+        side = 2 * self.info.size_multiple
+        arrays = self._session.run(list(OUTPUTS), {INPUT: np.zeros((1, side, side, 3), np.uint8)})
+        for (name, expected), array in zip(self._output_shapes(side, side).items(), arrays):
             if array.shape != expected:
                 raise ModelError(f'output {name}: expected shape {expected} for an image of '
-                                 f'{height} x {width} pixels and output stride {stride}, '
-                                 f'got {array.shape}')
-        return NetworkOutput(**{name: array[0] for name, array in zip(OUTPUTS, arrays)})
+                                 f'{side} x {side} pixels and output stride '
+                                 f'{self.info.output_stride}, got {array.shape}')
 
+    def _build_engine(self, long_side: int) -> None:
+        """Let TensorRT see the smallest and the largest image that may come.
 
-def available_providers() -> tuple[str, ...]:
-    """Return the providers that this build of ONNX Runtime was made with, cpu first."""
-    there = onnxruntime.get_available_providers()
-    return tuple(name for name, full in EXECUTION_PROVIDERS.items() if full in there)
-
-
-def choose_provider(asked: str, available: tuple[str, ...]) -> str:
-    """Return the provider to use.
-
-    Parameters
-    ----------
-    asked : str
-        auto, cpu, cuda or tensorrt; auto takes cuda where it is available, else the CPU.
-    available : tuple of str
-
-    Raises
-    ------
-    ModelError
-        It isn't available. Nothing else is taken silently in its place.
-    """
-    if asked == 'auto':
-        return 'cuda' if 'cuda' in available else 'cpu'
-    if asked not in available:
-        raise ModelError(f'network.provider: {asked} was asked for, but the installed ONNX '
-                         f'Runtime {onnxruntime.__version__} offers only: '
-                         f'{", ".join(available)} (the package onnxruntime-gpu has the others)')
-    return asked
-
-
-def open_session(path: Path, config: NetworkConfig) -> tuple[onnxruntime.InferenceSession, str]:
-    """Return a session of any ONNX file, and the provider that really runs it.
-
-    Raises
-    ------
-    ModelError
-        The file can't be loaded, or the provider can't be had.
-    """
-    provider = choose_provider(config.provider, available_providers())
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; they come as exceptions, too
-    options.intra_op_num_threads = thread_count(config.threads)
-    options.inter_op_num_threads = 1
-    cpu = EXECUTION_PROVIDERS['cpu']
-    cuda = (EXECUTION_PROVIDERS['cuda'], {'cudnn_conv_algo_search': 'HEURISTIC'})
-    if provider == 'cpu':
-        providers = [cpu]
-    elif provider == 'cuda':
-        providers = [cuda, cpu]
-    else:
-        logger.warning('TensorRT builds an engine for %s when it sees an image size for the '
-                       'first time; that takes minutes, and the engine is kept beside the model',
-                       path)
-        engine = {'trt_engine_cache_enable': True,
-                  'trt_engine_cache_path': str(path.resolve().parent)}
-        providers = [(EXECUTION_PROVIDERS['tensorrt'], engine), cuda, cpu]
-    try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
-    except Exception as error:  # its exceptions have no common base, and differ by version
-        raise ModelError(f'{path}: expected an ONNX model that ONNX Runtime '
-                         f'{onnxruntime.__version__} can load; it says: {error}') from error
-    # A provider whose libraries don't load is left out by ONNX Runtime with a mere log message.
-    active = session.get_providers()[0]
-    if active != EXECUTION_PROVIDERS[provider]:
-        problem = (f'{provider} is installed but did not start; are its driver and libraries '
-                   f'(CUDA, cuDNN, TensorRT) of the versions that ONNX Runtime '
-                   f'{onnxruntime.__version__} needs?')
-        if config.provider != 'auto':
-            raise ModelError(f'network.provider: {problem}')
-        logger.warning('%s The network runs on the CPU.', problem)
-        provider = 'cpu'
-    return session, provider
+        It builds its engine for the range of sizes seen so far, for minutes whenever that range
+        grows: it shall do so now, not in the middle of a video.
+        """
+        multiple = self.info.size_multiple
+        with announced_engine(self.path):
+            for side in (multiple, -(-long_side // multiple) * multiple):
+                self._session.run(None, {INPUT: np.zeros((1, side, side, 3), np.uint8)})
 
 
 def _check_signature(session, info: ModelInfo) -> None:

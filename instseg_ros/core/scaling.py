@@ -41,7 +41,10 @@ class ScaledImage:
     scale: tuple[float, float]
 
     def crop(self, output: NetworkOutput) -> NetworkOutput:
-        """Return the part of the network's output that shows the image, contiguous."""
+        """Return the part of the network's output that shows the image, contiguous.
+
+        It is copied only where columns are left out, that is where a portrait image is padded.
+        """
         rows, columns = self.grid
         return NetworkOutput(*(np.ascontiguousarray(array[:rows, :columns]) for array in (
             output.semantic_ids, output.semantic_confidence, output.center_heatmap,
@@ -73,10 +76,13 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
     elif padded == scaled:
         pixels = cv2.resize(image, scaled[::-1], interpolation=method)
     else:
-        pixels = np.full((*padded, 3), PADDING, np.uint8)
+        pixels = np.empty((*padded, 3), np.uint8)
+        pixels[scaled[0]:] = pixels[:scaled[0], scaled[1]:] = PADDING
         inside = pixels[:scaled[0], :scaled[1]]
-        inside[:] = image if scaled == sides else cv2.resize(image, scaled[::-1],
-                                                             interpolation=method)
+        if scaled == sides:
+            inside[:] = image
+        else:
+            cv2.resize(image, scaled[::-1], dst=inside, interpolation=method)
     grid = tuple(-(-side // output_stride) for side in scaled)
     scale = tuple(new / old / output_stride for new, old in zip(scaled, sides))
     return ScaledImage(pixels=pixels, grid=grid, scale=scale)

@@ -6,11 +6,14 @@ import os
 import time
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
-from instseg_ros.core.config import GroupingConfig, NetworkConfig, RefinementConfig
+from instseg_ros.core.bands import thread_count
+from instseg_ros.core.config import (
+    REFINEMENT_METHODS, GroupingConfig, NetworkConfig, RefinementConfig)
 from instseg_ros.core.grouping import assign_pixels, find_centers
-from instseg_ros.core.instances import instance_table, mean_over_instances
+from instseg_ros.core.instances import instance_table
 from instseg_ros.core.network import Network
 from instseg_ros.core.refinement import refine
 from instseg_ros.core.scaling import scale_image, to_image
@@ -52,6 +55,9 @@ class Segmenter:
         Long side of the network's input in pixels; 0 takes the model's own.
     grouping : GroupingConfig
     refinement : RefinementConfig
+    threads : int
+        Threads of grouping and refinement; 0 takes one for each core. A number is also set for
+        OpenCV, which has one for the whole process: the last segmenter made decides.
 
     Attributes
     ----------
@@ -61,11 +67,14 @@ class Segmenter:
 
     def __init__(self, network: Network, *, input_size: int = 0,
                  grouping: GroupingConfig = GroupingConfig(),
-                 refinement: RefinementConfig = RefinementConfig()) -> None:
+                 refinement: RefinementConfig = RefinementConfig(), threads: int = 0) -> None:
         self.network = network
         self.input_size = input_size or network.info.input_size
         self.grouping = grouping
         self.refinement = refinement
+        self.threads = thread_count(threads)
+        if threads:
+            cv2.setNumThreads(threads)
 
     @classmethod
     def from_onnx(cls, path: str | os.PathLike, provider: str | None = None, *,
@@ -91,7 +100,7 @@ class Segmenter:
         if provider is not None:
             network = dataclasses.replace(network, provider=provider)
         return cls(Network(path, network), input_size=network.input_size, grouping=grouping,
-                   refinement=refinement)
+                   refinement=refinement, threads=network.threads)
 
     @property
     def model_info(self) -> ModelInfo:
@@ -145,13 +154,13 @@ class Segmenter:
         watch = Stopwatch(inference.timings)
         output = inference.output
         centers, cut = find_centers(output, self.model_info, self.grouping)
-        grouped = assign_pixels(output, centers)
+        grouped = assign_pixels(output, centers, self.threads)
         watch.lap('grouping')
         semantic_ids, instance_ids = refine(inference.image, output.semantic_ids, grouped,
-                                            inference.scale, self.refinement)
+                                            inference.scale, self.refinement, self.threads)
         watch.lap('refinement')
-        certainty = mean_over_instances(output.semantic_confidence, grouped, len(centers))
-        instances = describe_instances(instance_ids, centers, centers.scores * certainty,
+        instances = describe_instances(instance_ids, centers,
+                                       instance_scores(centers.scores, self.model_info),
                                        inference.scale, self.model_info)
         watch.lap('instances')
         return Segmentation(semantic_ids, instance_ids, instances, cut, watch.laps)
@@ -159,7 +168,8 @@ class Segmenter:
     def warm_up(self) -> None:
         """Load or compile all that the first image would have to wait for.
 
-        Segments a made-up image through every stage, in the given configuration.
+        Segments a made-up image through every stage, in the given configuration, and refines it
+        with every method: a change of parameters shall not have to wait either.
         """
         rows = columns = 4 * self.model_info.size_multiple // self.model_info.output_stride
         stride, length = self.model_info.output_stride, self.model_info.embedding_size
@@ -177,8 +187,11 @@ class Segmenter:
         output = NetworkOutput(ids, heatmap[1], heatmap[0], embedding)
         frozen = image.copy()
         frozen.flags.writeable = False  # as images made from a message's bytes; another kernel
+        scale = 1 / stride, 1 / stride
         for picture in (image, frozen):
-            self.postprocess(Inference(picture, output, (1 / stride, 1 / stride)))
+            self.postprocess(Inference(picture, output, scale))
+            for method in REFINEMENT_METHODS:
+                refine(picture, ids, ids.astype(np.uint16), scale, RefinementConfig(method=method))
 
 
 def describe_instances(instance_ids: np.ndarray, centers: Centers, scores: np.ndarray,
@@ -212,6 +225,30 @@ def describe_instances(instance_ids: np.ndarray, centers: Centers, scores: np.nd
             box_xyxy=tuple(int(edge) for edge in table.boxes_xyxy[k]),
             area=int(table.areas[k])))
     return tuple(found)
+
+
+def instance_scores(confidences: np.ndarray, info: ModelInfo) -> np.ndarray:
+    """Return the scores of instances: sigmoid(scale * logit(confidence) + shift).
+
+    The confidence of a center says how sure the network is of it; the score, how often such an
+    instance is right, mask included, on images that the network was not trained on. (Ours, not
+    the paper's; Platt scaling, see `instseg_ros.learning.calibration`.)
+
+    Parameters
+    ----------
+    confidences : (K,) float32
+        Of the centers, in (0, 1].
+    info : ModelInfo
+        Holds scale and shift.
+
+    Returns
+    -------
+    (K,) float64
+        In the order of the confidences, as the map is monotone.
+    """
+    confidences = confidences.astype(np.float64)
+    odds_against = ((1 - confidences) / confidences) ** info.score_scale
+    return 1 / (1 + odds_against * np.exp(-info.score_shift))
 
 
 class Stopwatch:

@@ -51,8 +51,9 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
         Nearest output row and column of the image's rows and columns.
     side : int
         Side of a cell in pixels, at least SIDE.
-    compactness, iterations, purity, threads
+    compactness, iterations, purity
         As in `RefinementConfig`.
+    threads : int
     semantic_ids : (H0, W0) uint8
     instance_ids : (H0, W0) uint16
         Hold the nearest labels; changed in place.
@@ -143,16 +144,16 @@ def _sample(start, stop, image, codes, rows, columns, side, edges, colors, numbe
             left, last = first_x + edges[p % SIDE], first_x + edges[p % SIDE + 1]
             red = green = blue = np.int32(0)
             for y in range(top, end):
+                row = image[min(y, bottom)]
                 for x in range(left, last):
-                    pixel = image[min(y, bottom), min(x, right)]
+                    pixel = row[min(x, right)]
                     red += pixel[0]
                     green += pixel[1]
                     blue += pixel[2]
             share = np.float32(1 / ((end - top) * (last - left)))
+            color = _color(colors, red, green, blue)
             for c in range(3):
-                samples[n, c, p] = share * (colors[c][0] * np.float32(red)
-                                            + colors[c][1] * np.float32(green)
-                                            + colors[c][2] * np.float32(blue))
+                samples[n, c, p] = share * color[c]
             labels[n, p] = codes[rows[min((top + end) // 2, bottom)],
                                  columns[min((left + last) // 2, right)]]
         for c in range(3):
@@ -240,6 +241,7 @@ def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighb
         position[1, p] = (p % side + 0.5) / side
     nearest = np.empty(pixels, np.float32)
     choice = np.empty(pixels, np.uint8)
+    labels = np.empty(9, np.int64)
     for n in range(start, stop):
         top, left = cells[n, 0] * side, cells[n, 1] * side
         bottom, right = min(top + side, image.shape[0]), min(left + side, image.shape[1])
@@ -248,11 +250,9 @@ def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighb
             continue
         for y in range(top, bottom):
             for x in range(left, right):
-                pixel = image[y, x]
                 p = (y - top) * side + x - left
-                for c in range(3):
-                    color[c, p] = (colors[c][0] * pixel[0] + colors[c][1] * pixel[1]
-                                   + colors[c][2] * pixel[2])
+                color[0, p], color[1, p], color[2, p] = _color(
+                    colors, image[y, x, 0], image[y, x, 1], image[y, x, 2])
         nearest[:] = np.float32(np.inf)
         for k in range(9):
             center = centers[neighbors[n, k]]
@@ -265,9 +265,11 @@ def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighb
                 closer = distance < nearest[p]
                 nearest[p] = distance if closer else nearest[p]
                 choice[p] = k if closer else choice[p]
+        for k in range(9):
+            labels[k] = winners[neighbors[n, k]]
         for y in range(top, bottom):
             for x in range(left, right):
-                winner = winners[neighbors[n, choice[(y - top) * side + x - left]]]
+                winner = labels[choice[(y - top) * side + x - left]]
                 if (winner >= 0 and codes[rows[y], columns[x]] != winner
                         and _has_support(codes, rows[y], columns[x], winner)):
                     semantic_ids[y, x] = winner >> 16
@@ -276,17 +278,18 @@ def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighb
 
 @compiled
 def _may_change(codes, top, bottom, left, right, neighbors, winners):
-    """Tell whether a superpixel around has won with a label that isn't the whole cell's."""
-    first = codes[top, left]
-    uniform = True
-    for i in range(top, bottom + 1):
-        for j in range(left, right + 1):
-            uniform &= codes[i, j] == first
+    """Tell whether some pixel of a cell may take another label.
+
+    Only labels of the output pixels in and around the cell have support in it.
+    """
+    won = False
     for k in range(9):
-        winner = winners[neighbors[k]]
-        if winner >= 0 and not (uniform and winner == first):
-            return True
-    return False
+        won |= winners[neighbors[k]] >= 0
+    uniform = True
+    for i in range(max(top - 1, 0), min(bottom + 2, codes.shape[0])):
+        for j in range(max(left - 1, 0), min(right + 2, codes.shape[1])):
+            uniform &= codes[i, j] == codes[top, left]
+    return won and not uniform
 
 
 @compiled
@@ -296,3 +299,13 @@ def _has_support(codes, i, j, code):
         for b in range(max(j - 1, 0), min(j + 2, codes.shape[1])):
             count += codes[a, b] == code
     return count >= SUPPORT
+
+
+@compiled
+def _color(colors, red, green, blue):
+    """Return luma and chroma; written out, which is twice as fast as loops over the matrix."""
+    luma, first, second = colors
+    red, green, blue = np.float32(red), np.float32(green), np.float32(blue)
+    return (luma[0] * red + luma[1] * green + luma[2] * blue,
+            first[0] * red + first[1] * green + first[2] * blue,
+            second[0] * red + second[1] * green + second[2] * blue)

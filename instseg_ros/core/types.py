@@ -6,6 +6,7 @@ image.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
@@ -61,6 +62,9 @@ class ModelInfo:
         Length of a pixel's embedding.
     input_size : int
         Long side in pixels to which an image is scaled by default.
+    score_scale, score_shift : float
+        What makes an instance's score of its center's confidence, see
+        `instseg_ros.core.segmenter.instance_scores`; by default they are the same.
     training : dict
         Facts of the training (data, duration, figures), for people.
     """
@@ -72,6 +76,8 @@ class ModelInfo:
     size_multiple: int
     embedding_size: int
     input_size: int
+    score_scale: float = 1.0
+    score_shift: float = 0.0
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,6 +96,10 @@ class ModelInfo:
         for name in ('output_stride', 'size_multiple', 'embedding_size', 'input_size'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name}: expected at least 1, got {getattr(self, name)}')
+        if not (self.score_scale > 0 and math.isfinite(self.score_scale)
+                and math.isfinite(self.score_shift)):
+            raise ValueError('score_scale, score_shift: expected finite numbers, the first above '
+                             f'0, got {self.score_scale} and {self.score_shift}')
         if self.size_multiple % self.output_stride:
             raise ValueError(f'size_multiple: expected a multiple of output_stride '
                              f'{self.output_stride}, got {self.size_multiple}')
@@ -101,6 +111,7 @@ class ModelInfo:
             'thing_ids': self.thing_ids, 'palette': self.palette,
             'output_stride': self.output_stride, 'size_multiple': self.size_multiple,
             'embedding_size': self.embedding_size, 'input_size': self.input_size,
+            'score_scale': self.score_scale, 'score_shift': self.score_shift,
             'training': dict(self.training)})}
 
     @classmethod
@@ -198,7 +209,8 @@ class Instance:
     class_id : int
     class_name : str
     score : float
-        In [0, 1]: confidence of the center times the mean semantic confidence of its pixels.
+        In [0, 1]: how probable it is that there is such an object and the mask overlaps with it
+        at an IoU above 0.5; as good as the model's calibration.
     center_yx : (float, float)
         Predicted center, in pixels of the camera image.
     box_xyxy : (int, int, int, int)

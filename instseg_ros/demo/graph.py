@@ -12,7 +12,7 @@ from typing import Any, Callable
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -34,8 +34,15 @@ ACTIVATION_TIMEOUT = 120.0
 """Seconds to start the node or to change its state; loading and compiling take a while."""
 
 CLIENT_PATIENCE = 15.0
-"""Seconds after which a client that found no service is made anew: now and then the middleware
-never matches it with a service that came later."""
+"""Seconds after which a client that found no service is made anew, since now and then the
+middleware never matches it with a service that came later; and after which a call counts as lost,
+since a service gives up on an answer that it cannot send at once."""
+
+SERVICES = {'change_state': ChangeState, 'get_state': GetState}
+
+GOALS = {'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive',
+         'cleanup': 'unconfigured'}
+"""The state that a transition leads to."""
 
 RESULTS = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
 
@@ -77,7 +84,7 @@ class Graph:
         self._node.create_subscription(
             DiagnosticArray, '/diagnostics', self._read_diagnostics, reliable)
         self._publisher = self._node.create_publisher(Image, image_topic, reliable)
-        self._change_state = self._make_client()
+        self._clients = {name: self._make_client(name) for name in SERVICES}
 
     def _read_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -106,20 +113,19 @@ class Graph:
 
     def wait_for_node(self, process: NodeProcess) -> None:
         """Wait until the node answers service calls."""
-        made = time.monotonic()
+        for name in SERVICES:
+            self.wait(lambda: self._is_ready(name), process, 'starting the node',
+                      ACTIVATION_TIMEOUT)
 
-        def is_ready() -> bool:
-            nonlocal made
-            if time.monotonic() > made + CLIENT_PATIENCE:
-                self._node.destroy_client(self._change_state)
-                self._change_state = self._make_client()
-                made = time.monotonic()
-            return self._change_state.service_is_ready()
+    def _make_client(self, name: str) -> Client:
+        self._asked = time.monotonic()
+        return self._node.create_client(SERVICES[name], f'{NODE}/{name}')
 
-        self.wait(is_ready, process, 'starting the node', ACTIVATION_TIMEOUT)
-
-    def _make_client(self) -> Client:
-        return self._node.create_client(ChangeState, f'{NODE}/change_state')
+    def _is_ready(self, name: str) -> bool:
+        if time.monotonic() > self._asked + CLIENT_PATIENCE:
+            self._node.destroy_client(self._clients[name])
+            self._clients[name] = self._make_client(name)
+        return self._clients[name].service_is_ready()
 
     def wait_for_listener(self, process: NodeProcess) -> None:
         """Wait until the node is subscribed to the images."""
@@ -136,10 +142,28 @@ class Graph:
         """
         request = ChangeState.Request(transition=Transition(
             id=getattr(Transition, f'TRANSITION_{transition.upper()}')))
-        answer = self._change_state.call_async(request)
-        self.wait(answer.done, process, f'to {transition} the node', ACTIVATION_TIMEOUT)
-        if not answer.result().success:
-            raise process.failure(f'the node refused to {transition}')
+        end = time.monotonic() + ACTIVATION_TIMEOUT
+        while time.monotonic() < end:
+            answer = self._call('change_state', request, process)
+            if answer is not None and answer.success:
+                return
+            # The answer to this call, or to an earlier one that went well, may be lost.
+            found = self._call('get_state', GetState.Request(), process)
+            if found is not None and found.current_state.label == GOALS[transition]:
+                return
+            if answer is not None and found is not None:
+                raise process.failure(f'the node refused to {transition}')
+        raise process.failure(f'to {transition} the node took longer than '
+                              f'{ACTIVATION_TIMEOUT:g} s')
+
+    def _call(self, name: str, request: Any, process: NodeProcess) -> Any:
+        """Return the answer of a service of the node, or None if it seems to be lost."""
+        answer = self._clients[name].call_async(request)
+        end = time.monotonic() + CLIENT_PATIENCE
+        while not answer.done() and time.monotonic() < end:
+            process.check()
+            self.spin(POLL)
+        return answer.result() if answer.done() else None
 
     def publish(self, data: bytes) -> None:
         """Send a serialized image."""

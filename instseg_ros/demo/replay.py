@@ -52,7 +52,7 @@ class Replay:
     parameters: Mapping[str, Any]
     domain: int
     rate: float = 0.0
-    in_flight: int = 2
+    in_flight: int = 3
     timeout: float = 30.0
 
     def run(self, folder: Path, *, on_start: Callable[[], object], on_frame: Callable[[], object]

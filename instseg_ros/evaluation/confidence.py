@@ -30,15 +30,22 @@ def operating_points(scores: np.ndarray, right: np.ndarray,
         `score` (the threshold), `detections`, `precision` (nan without a detection), `recall`
         (nan without an object) and `f1`, their harmonic mean.
     """
-    points = []
-    for threshold in THRESHOLDS:
-        kept = scores >= threshold
-        count, found = int(kept.sum()), int((kept & right).sum())
-        points.append({'score': threshold, 'detections': count,
-                       'precision': found / count if count else float('nan'),
-                       'recall': found / objects if objects else float('nan'),
-                       'f1': 2 * found / (count + objects) if count + objects else float('nan')})
-    return points
+    return [{'score': threshold, **operating_point(right[scores >= threshold], objects)}
+            for threshold in THRESHOLDS]
+
+
+def operating_point(right: np.ndarray, objects: int) -> dict[str, float]:
+    """Return number, precision, recall and F1 of detections; see `operating_points`.
+
+    Parameters
+    ----------
+    right : (D,) bool
+    objects : int
+    """
+    count, found = len(right), int(right.sum())
+    return {'detections': count, 'precision': found / count if count else float('nan'),
+            'recall': found / objects if objects else float('nan'),
+            'f1': 2 * found / (count + objects) if count + objects else float('nan')}
 
 
 def reliability(scores: np.ndarray, right: np.ndarray) -> dict[str, Any]:

@@ -10,19 +10,25 @@ from matplotlib.figure import Figure
 from instseg_ros.evaluation.instances import AveragePrecision
 
 DOTS_PER_INCH = 110
+SIZE = (5.2, 4)
+"""Width and height of a diagram in inches, so that two of them fit side by side on a page."""
+
 FOUND_COLORS = {'found': '#4c9a63', 'missed': '#c8503c', 'false': '#e0a030'}
 
 
 def draw_precision_recall(precision: AveragePrecision, class_names: Sequence[str],
                           thing_ids: Sequence[int]) -> bytes:
     """Return precision against recall at IoU 0.50 of each class that has objects, as PNG."""
-    figure = Figure(figsize=(5.2, 4))
+    figure = Figure(figsize=SIZE)
     axes = figure.add_subplot()
     recall = np.linspace(0, 1, precision.precision.shape[1])
     ap50 = precision.of_classes(iou50=True)
     for thing in thing_ids:
         if not np.isnan(ap50[thing]):
-            axes.plot(recall, precision.precision[0, :, thing, 0],
+            values = precision.precision[0, :, thing, 0]
+            # Beyond the last recall that is reached, precision counts as 0: one drop tells that.
+            shown = np.count_nonzero(values) + 1
+            axes.plot(recall[:shown], values[:shown],
                       label=f'{class_names[thing]} (AP50 {ap50[thing]:.3f})')
     axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02),
              title='Precision and recall at IoU 0.50')
@@ -64,7 +70,7 @@ def draw_sizes(objects: Mapping[str, Any]) -> bytes:
     objects : dict
         `objects` of the report.
     """
-    figure = Figure(figsize=(5.2, 4))
+    figure = Figure(figsize=SIZE)
     axes = figure.add_subplot()
     sizes = list(objects['by_size'])
     for number, (kind, color) in enumerate(FOUND_COLORS.items()):
@@ -73,39 +79,78 @@ def draw_sizes(objects: Mapping[str, Any]) -> bytes:
                         label=kind, color=color)
         axes.bar_label(bars, fontsize='small')
     axes.set_xticks(range(len(sizes)), labels=sizes)
+    axes.margins(y=.1)
     axes.set(ylabel='objects', title='Objects by size')
     axes.legend(fontsize='small')
     return _png(figure)
 
 
-def draw_confidence(confidence: Mapping[str, Any]) -> bytes:
-    """Return what scores are worth: operating points and reliability, as PNG.
+def draw_score_thresholds(points: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return precision, recall and F1 against the least score that is kept, as PNG.
 
     Parameters
     ----------
-    confidence : dict
-        `confidence` of the report.
+    points : sequence of dict
+        `confidence.thresholds` of the report.
     """
-    figure = Figure(figsize=(8.6, 4))
-    points, bins = confidence['thresholds'], confidence['reliability']['bins']
-    axes = figure.add_subplot(1, 2, 1)
-    for key in ('precision', 'recall', 'f1'):
-        values = [np.nan if point[key] is None else point[key] for point in points]
-        axes.plot([point['score'] for point in points], values, label=key)
-    axes.set(xlabel='least score kept', xlim=(0, 1), ylim=(0, 1.02),
-             title='Threshold of the score')
+    return _draw_lines(points, 'score', ('precision', 'recall', 'F1'), 'least score kept',
+                       'Threshold of the score')
+
+
+def draw_center_thresholds(thresholds: Mapping[str, Any]) -> bytes:
+    """Return figures against the threshold of the centers, the model's own marked, as PNG.
+
+    Parameters
+    ----------
+    thresholds : dict
+        `center_thresholds` of the report.
+    """
+    return _draw_lines(thresholds['thresholds'], 'threshold',
+                       ('precision', 'recall', 'F1', 'AP50', 'PQ', 'PQ things'),
+                       'least confidence of a center', 'Threshold of the centers',
+                       marked=thresholds['used'])
+
+
+def _draw_lines(points: Sequence[Mapping[str, Any]], x: str, names: Sequence[str], label: str,
+                title: str, marked: float | None = None) -> bytes:
+    figure = Figure(figsize=SIZE)
+    axes = figure.add_subplot()
+    for name in names:
+        values = [point[name.lower().replace(' ', '_')] for point in points]
+        axes.plot([point[x] for point in points],
+                  [np.nan if value is None else value for value in values],
+                  label=name, marker='.' if len(points) < 15 else '')
+    if marked is not None:
+        axes.axvline(marked, color='gray', linestyle='--', label=f'used: {marked:g}')
+    axes.set(xlabel=label, xlim=(0, 1), ylim=(0, 1.02), title=title)
     axes.legend(fontsize='small')
     axes.grid(alpha=.3)
-    axes = figure.add_subplot(1, 2, 2)
-    axes.plot([0, 1], [0, 1], color='gray', linestyle='--')
-    axes.plot([item['score'] for item in bins], [item['right'] for item in bins], marker='o')
+    return _png(figure)
+
+
+def draw_reliability(reliability: Mapping[str, Any]) -> bytes:
+    """Return the share of right detections against their score, as PNG.
+
+    Parameters
+    ----------
+    reliability : dict
+        `confidence.reliability` of the report.
+    """
+    figure = Figure(figsize=SIZE)
+    axes = figure.add_subplot()
+    bins = reliability['bins']
+    axes.plot([0, 1], [0, 1], color='gray', linestyle='--', label='honest')
+    axes.plot([item['score'] for item in bins], [item['right'] for item in bins], marker='o',
+              label='measured, with number of detections')
     for item in bins:
         axes.annotate(item['detections'], (item['score'], item['right']), fontsize='x-small',
-                      xytext=(4, -9), textcoords='offset points')
-    axes.set(xlabel='score', ylabel='share that is right', xlim=(0, 1), ylim=(0, 1.02),
-             title='Reliability of the score')
+                      xytext=(5, -9), textcoords='offset points')
+    error = reliability['error']
+    axes.set(xlabel='score', ylabel='share that is right (IoU 0.50)', xlim=(0, 1), ylim=(0, 1.02),
+             title='Reliability of the score' + ('' if error is None
+                                                 else f' (mean error {error:.3f})'))
+    axes.legend(fontsize='small', loc='upper left')
     axes.grid(alpha=.3)
-    figure.tight_layout()
     return _png(figure)
 
 

@@ -18,7 +18,7 @@ Segments are the instances of thing classes, and all pixels of an image that hav
 """
 from __future__ import annotations
 
-from typing import Sequence
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -41,6 +41,65 @@ _NOTHING = -1
 def panoptic_ids(semantic_ids: np.ndarray, instance_ids: np.ndarray) -> np.ndarray:
     """Return one (H0, W0) int64 label for class and instance: class * 65536 + instance."""
     return semantic_ids.astype(np.int64) << 16 | instance_ids
+
+
+class Matching(NamedTuple):
+    """Which segments of an image match.
+
+    true_ids : (T,) int64, predicted_ids : (P,) int64
+        See `panoptic_ids`; -1 stands for pixels of no segment.
+    true_area : (T,) int64, predicted_area : (P,) int64
+    iou : (T, P) float64
+        0 for segments of different classes.
+    found : (T,) bool, missed : (T,) bool, false : (P,) bool
+        A predicted segment that isn't false matches, or doesn't count.
+    """
+
+    true_ids: np.ndarray
+    predicted_ids: np.ndarray
+    true_area: np.ndarray
+    predicted_area: np.ndarray
+    iou: np.ndarray
+    found: np.ndarray
+    missed: np.ndarray
+    false: np.ndarray
+
+
+def match_segments(truth: tuple[np.ndarray, np.ndarray], predicted: tuple[np.ndarray, np.ndarray],
+                   thing_ids: Sequence[int]) -> Matching:
+    """Match the segments of an image.
+
+    Parameters
+    ----------
+    truth, predicted : ((H0, W0) uint8, (H0, W0) uint16)
+        Semantic and instance ids.
+    thing_ids : sequence of int
+        Classes whose segments are instances; the others are stuff.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype or different shapes.
+    """
+    check_array('truth', truth[0], ('H0', 'W0'), np.uint8)
+    for name, array, dtype in (('true instances', truth[1], np.uint16),
+                               ('predicted', predicted[0], np.uint8),
+                               ('predicted instances', predicted[1], np.uint16)):
+        check_array(name, array, truth[0].shape, dtype)
+    true_ids, predicted_ids, overlap = _overlaps(_segments(*truth, thing_ids),
+                                                 _segments(*predicted, thing_ids))
+    void = overlap[true_ids == _NOTHING].sum(axis=0)
+    true_area, predicted_area = overlap.sum(axis=1), overlap.sum(axis=0)
+    union = true_area[:, None] + predicted_area - void - overlap
+    comparable = (true_ids[:, None] >> 16 == predicted_ids >> 16) & (predicted_ids >= 0)
+    iou = np.divide(overlap, union, out=np.zeros(overlap.shape), where=comparable)
+    match = iou > MATCH_IOU
+    found = match.any(axis=1)
+    return Matching(
+        true_ids, predicted_ids, true_area, predicted_area, iou, found,
+        missed=~found & (true_ids != _NOTHING),
+        false=(~match.any(axis=0) & (predicted_ids != _NOTHING)
+               & (void <= VOID_SHARE * predicted_area)))
 
 
 class PanopticScore:
@@ -88,34 +147,13 @@ class PanopticScore:
         TypeError, ValueError
             Another dtype or different shapes.
         """
-        check_array('truth', truth[0], ('H0', 'W0'), np.uint8)
-        for name, array, dtype in (('true instances', truth[1], np.uint16),
-                                   ('predicted', predicted[0], np.uint8),
-                                   ('predicted instances', predicted[1], np.uint16)):
-            check_array(name, array, truth[0].shape, dtype)
-        true_ids, predicted_ids, overlap = _overlaps(self._segments(*truth),
-                                                     self._segments(*predicted))
-        void = overlap[true_ids == _NOTHING].sum(axis=0)
-        true_area, predicted_area = overlap.sum(axis=1), overlap.sum(axis=0)
-        union = true_area[:, None] + predicted_area - void - overlap
-        comparable = (true_ids[:, None] >> 16 == predicted_ids >> 16) & (predicted_ids >= 0)
-        iou = np.divide(overlap, union, out=np.zeros(overlap.shape), where=comparable)
-        match = iou > MATCH_IOU
-        found = match.any(axis=1)
-        missed = ~found & (true_ids != _NOTHING)
-        false = (~match.any(axis=0) & (predicted_ids != _NOTHING)
-                 & (void <= VOID_SHARE * predicted_area))
-        np.add.at(self.iou_sum, true_ids[found] >> 16, iou[found].max(axis=1))
-        for counts, ids, areas in ((self.found, true_ids[found], true_area[found]),
-                                   (self.missed, true_ids[missed], true_area[missed]),
-                                   (self.false, predicted_ids[false], predicted_area[false])):
+        m = match_segments(truth, predicted, self.thing_ids)
+        np.add.at(self.iou_sum, m.true_ids[m.found] >> 16, m.iou[m.found].max(axis=1))
+        for counts, ids, areas in (
+                (self.found, m.true_ids[m.found], m.true_area[m.found]),
+                (self.missed, m.true_ids[m.missed], m.true_area[m.missed]),
+                (self.false, m.predicted_ids[m.false], m.predicted_area[m.false])):
             np.add.at(counts, (ids >> 16, np.searchsorted(SIZE_LIMITS, areas, 'right')), 1)
-
-    def _segments(self, semantic_ids: np.ndarray, instance_ids: np.ndarray) -> np.ndarray:
-        thing = np.isin(semantic_ids, self.thing_ids)
-        nothing = (semantic_ids == UNLABELLED) | (thing & (instance_ids == NO_INSTANCE))
-        segments = panoptic_ids(semantic_ids, np.where(thing, instance_ids, 0))
-        return np.where(nothing, _NOTHING, segments)
 
     @property
     def rq(self) -> np.ndarray:
@@ -149,6 +187,15 @@ class PanopticScore:
 def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan),
                      where=denominator > 0)
+
+
+def _segments(semantic_ids: np.ndarray, instance_ids: np.ndarray,
+              thing_ids: Sequence[int]) -> np.ndarray:
+    """Return the panoptic ids, where no segment is -1."""
+    thing = np.isin(semantic_ids, thing_ids)
+    nothing = (semantic_ids == UNLABELLED) | (thing & (instance_ids == NO_INSTANCE))
+    segments = panoptic_ids(semantic_ids, np.where(thing, instance_ids, 0))
+    return np.where(nothing, _NOTHING, segments)
 
 
 def _overlaps(truth: np.ndarray, predicted: np.ndarray

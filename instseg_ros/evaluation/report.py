@@ -93,7 +93,8 @@ class Evaluation:
                 `pq`, `sq`, `rq` as means over all classes, `pq_things`, `pq_stuff`, and
                 `per_class` with numbers of segments `found`, `missed` and `false`.
             objects
-                The same numbers for all things together, their means `per_image`, and `by_size`.
+                The same numbers for all things together, their means `per_image`, and both
+                `by_size`.
             confidence
                 `thresholds`: precision, recall and F1 against a threshold of the score;
                 `reliability`: how often detections of a score are right, at IoU 0.50.
@@ -104,7 +105,7 @@ class Evaluation:
                 missed and false.
         """
         iou, precision = self.semantic.iou, self.instances.compute()
-        return _without_nan({
+        return without_nan({
             'images': len(self.per_image),
             'semantic': {'miou': self.semantic.miou,
                          'iou': dict(zip(self.class_names, iou.tolist()))},
@@ -144,12 +145,15 @@ class Evaluation:
                     for index, name in enumerate(self.class_names)}}
 
     def _object_report(self) -> dict[str, Any]:
-        totals, images = self._thing_counts(self.panoptic), max(len(self.per_image), 1)
         by_size = {kind: getattr(self.panoptic, kind)[list(self.thing_ids)].sum(axis=0).tolist()
                    for kind in KINDS}
-        return {**totals, 'per_image': {kind: totals[kind] / images for kind in KINDS},
-                'by_size': {size: {kind: by_size[kind][index] for kind in KINDS}
-                            for index, size in enumerate(SIZES)}}
+        return {**self._with_means(self._thing_counts(self.panoptic)),
+                'by_size': {size: self._with_means({kind: by_size[kind][k] for kind in KINDS})
+                            for k, size in enumerate(SIZES)}}
+
+    def _with_means(self, counts: dict[str, int]) -> dict[str, Any]:
+        images = max(len(self.per_image), 1)
+        return {**counts, 'per_image': {kind: counts[kind] / images for kind in KINDS}}
 
     def _thing_counts(self, score: PanopticScore) -> dict[str, int]:
         return {kind: int(getattr(score, kind)[list(self.thing_ids)].sum()) for kind in KINDS}
@@ -159,11 +163,12 @@ def _boundary_report(score: BoundaryScore) -> dict[str, float]:
     return {'f': score.f, 'precision': score.precision, 'recall': score.recall}
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return nested dictionaries and lists with None, which JSON has, for nan."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else float(value)
     return value

@@ -1,60 +1,102 @@
-"""The report of an evaluation as a table to read on a screen."""
+"""The report of an evaluation as tables to read on a screen."""
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple, Sequence
 
-HEADER = ('class', 'IoU', 'AP', 'AP50', 'PQ', 'SQ', 'RQ', 'found', 'missed', 'false')
+Rows = Sequence[Sequence[Any]]
+
+
+class Table(NamedTuple):
+    """Rows of cells, the header first; with `total`, the last one sums the others up."""
+
+    rows: Rows
+    total: bool
 
 
 def format_report(report: Mapping[str, Any]) -> str:
     """Return the figures of `Evaluation.report` as lines of text."""
-    rows = report_rows(report)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join([row[0].ljust(widths[0])] + [
-        cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip() for row in rows]
-    rule = '-' * max(map(len, lines))
-    return '\n'.join([lines[0], rule, *lines[1:-1], rule, lines[-1], '',
-                      *summary_lines(report)])
+    return '\n\n'.join([*map(_format_table, report_tables(report)),
+                        '\n'.join(summary_lines(report))])
 
 
-def report_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table: the header, a row for each class and one for their means.
+def report_tables(report: Mapping[str, Any]) -> list[Table]:
+    """Return the tables: by class, by size, and by center threshold where it was varied."""
+    tables = [Table(class_rows(report), total=True), Table(size_rows(report), total=True)]
+    if 'center_thresholds' in report:
+        tables.append(Table(threshold_rows(report['center_thresholds']), total=False))
+    return [Table([[_cell(value) for value in row] for row in rows], total)
+            for rows, total in tables]
+
+
+def class_rows(report: Mapping[str, Any]) -> Rows:
+    """Return the header, a row for each class and one for their means.
 
     Found, missed and false segments are those of the panoptic quality: an instance, or all
     pixels of an image that have one stuff class, matched at IoU 1/2.
     """
     semantic, instance, panoptic = (report[key] for key in ('semantic', 'instance', 'panoptic'))
-    rows: list[tuple[Any, ...]] = [HEADER]
+    rows: list[tuple[Any, ...]] = [
+        ('class', 'IoU', 'AP', 'AP50', 'PQ', 'SQ', 'RQ', 'found', 'missed', 'false')]
     for name, segments in panoptic['per_class'].items():
         precision = instance['per_class'].get(name, {'ap': None, 'ap50': None})
         rows.append((name, semantic['iou'][name], precision['ap'], precision['ap50'],
                      segments['pq'], segments['sq'], segments['rq'],
                      segments['found'], segments['missed'], segments['false']))
-    rows.append(('mean', semantic['miou'], instance['ap'], instance['ap50'], panoptic['pq'],
-                 panoptic['sq'], panoptic['rq'], '', '', ''))
-    return [[_cell(value) for value in row] for row in rows]
+    return [*rows, ('mean', semantic['miou'], instance['ap'], instance['ap50'], panoptic['pq'],
+                    panoptic['sq'], panoptic['rq'], '', '', '')]
+
+
+def size_rows(report: Mapping[str, Any]) -> Rows:
+    """Return the header, a row for each size of objects, and one for all."""
+    instance, objects = report['instance'], report['objects']
+    rows: list[tuple[Any, ...]] = [('objects', 'AP', 'AP50', 'found', 'missed', 'false',
+                                    'missed an image', 'false an image')]
+    sizes = {**{size: (f'_{size}', counts) for size, counts in objects['by_size'].items()},
+             'all': ('', objects)}
+    for size, (suffix, counts) in sizes.items():
+        rows.append((size, instance[f'ap{suffix}'], instance[f'ap50{suffix}'],
+                     counts['found'], counts['missed'], counts['false'],
+                     counts['per_image']['missed'], counts['per_image']['false']))
+    return rows
+
+
+def threshold_rows(thresholds: Mapping[str, Any]) -> Rows:
+    """Return the header and a row for each center threshold; the one in use says so."""
+    rows: list[tuple[Any, ...]] = [('center threshold', 'precision', 'recall', 'F1', 'AP50', 'PQ',
+                                    'PQ things', 'missed an image', 'false an image')]
+    for point in thresholds['thresholds']:
+        mark = ' (used)' if point['threshold'] == thresholds['used'] else ''
+        rows.append((f'{point["threshold"]:g}{mark}', *(point[key] for key in (
+            'precision', 'recall', 'f1', 'ap50', 'pq', 'pq_things', 'missed', 'false'))))
+    return rows
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return what the table has no column for, as sentences."""
-    instance, panoptic, boundary, objects = (
-        report[key] for key in ('instance', 'panoptic', 'boundary', 'objects'))
-    by_size = (f'{size} {counts["found"]}, {counts["missed"]}, {counts["false"]}'
-               for size, counts in objects['by_size'].items())
+    """Return what the tables have no column for, as sentences."""
+    panoptic, boundary = report['panoptic'], report['boundary']
     lines = [
-        f'Images: {report["images"]}. Objects missed in each: '
-        f'{objects["per_image"]["missed"]:.2f}, false ones: {objects["per_image"]["false"]:.2f}.',
-        f'Objects found, missed, false by size: {"; ".join(by_size)}.',
-        f'AP50 of small, medium, large objects: {_cell(instance["ap50_small"])}, '
-        f'{_cell(instance["ap50_medium"])}, {_cell(instance["ap50_large"])}.',
-        f'PQ of things {_cell(panoptic["pq_things"])}, of stuff {_cell(panoptic["pq_stuff"])}.',
+        f'Images: {report["images"]}. PQ of things {_cell(panoptic["pq_things"])}, of stuff '
+        f'{_cell(panoptic["pq_stuff"])}.',
         f'Boundary F at {boundary["tolerance_px"]} px: classes '
-        f'{_cell(boundary["semantic"]["f"])}, objects {_cell(boundary["panoptic"]["f"])}.']
+        f'{_cell(boundary["semantic"]["f"])}, objects {_cell(boundary["panoptic"]["f"])}.',
+        'Scores differ from the share of detections that are right (IoU 0.50) by '
+        f'{_cell(report["confidence"]["reliability"]["error"])} in the mean.']
     if 'cityscapes' in report:
         official = (f'{title} {_cell(report["cityscapes"][key])}' for title, key in (
             ('mIoU', 'miou'), ('AP', 'ap'), ('AP50', 'ap50'), ('PQ', 'pq')))
         lines.append(f'By the scripts of Cityscapes: {", ".join(official)}.')
     return lines
+
+
+def _format_table(table: Table) -> str:
+    widths = [max(map(len, column)) for column in zip(*table.rows)]
+    lines = ['  '.join([row[0].ljust(widths[0])] + [
+        cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip()
+        for row in table.rows]
+    rule = '-' * max(map(len, lines))
+    if table.total:
+        lines.insert(-1, rule)
+    return '\n'.join([lines[0], rule, *lines[1:]])
 
 
 def _cell(value: float | int | str | None) -> str:

@@ -1,20 +1,28 @@
-"""Calibration of the center confidences, so that the method's threshold means something.
+"""Calibration, so that the method's threshold and the scores of instances mean something.
 
 A network trained on few images is far less sure of centers than 0.7, the threshold that the method
-prescribes. Held-out images tell which raw confidence makes the best operating point; a monotone
-map moves that one to the threshold, and gives the confidences above and below it the slope that
-fits how often such a center is right.
+prescribes. Held-out images tell which raw confidence makes a good operating point; a monotone map
+moves that one to the threshold, and gives the confidences above and below it the slope that fits
+how often such a center is right.
+
+A right center isn't yet a right mask. A second monotone map, of the confidences of the centers
+that are found at the operating point, says how often the whole instance is right: the score.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, ModelInfo, NetworkOutput
+from instseg_ros.evaluation.coco import GroundTruth, LabelledObject
+from instseg_ros.evaluation.instances import AveragePrecision, Detection, InstanceScore
+from instseg_ros.evaluation.masks import encode_mask
 from instseg_ros.evaluation.panoptic import PanopticScore
 from instseg_ros.learning.targets import Targets
 
@@ -24,10 +32,18 @@ CANDIDATE_THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.06, 
 FAINT = 0.05
 """Peaks with a lower raw confidence are no candidates and don't take part in the fit."""
 
+LEAST_SLOPE = 0.05
+"""Keeps a map monotone where the data says that it is none."""
+
+ACCEPTED_LOSS = 0.07
+"""Share of the best panoptic quality that the operating point may cost. The quality hardly depends
+on the threshold; the lower one finds more objects, and what is false among them has a low score: a
+robot can do without them, but can't find what was missed."""
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """Monotone map of center logits to confidences: sigmoid(scale * logit + shift)."""
+    """Monotone map of logits to confidences or scores: sigmoid(scale * logit + shift)."""
 
     scale: float = 1.0
     shift: float = 0.0
@@ -44,6 +60,9 @@ class CalibrationReport:
     Attributes
     ----------
     calibration : Calibration
+        From raw confidences of centers to calibrated ones.
+    score : Calibration
+        From calibrated confidences of centers to scores of instances.
     threshold : float
         Raw confidence that became `GroupingConfig.center_threshold`.
     quality : dict of float to float
@@ -51,19 +70,70 @@ class CalibrationReport:
         classes would hang on the few objects of the rare ones.)
     images, candidates, centers : int
         Held-out images, peaks on them, and how many of these are right.
+    instances, right : int
+        Instances found at the threshold, and how many of these are right.
     """
 
     calibration: Calibration
+    score: Calibration
     threshold: float
     quality: dict[float, float]
     images: int
     candidates: int
     centers: int
+    instances: int
+    right: int
+
+
+class ThingQuality:
+    """Panoptic quality of the things of one or, added up with `+`, many images.
+
+    All classes together, on the output grid, for each of several thresholds of raw confidences.
+
+    Parameters
+    ----------
+    info : ModelInfo
+    thresholds : sequence of float
+    """
+
+    def __init__(self, info: ModelInfo, thresholds: Sequence[float]) -> None:
+        self.info = info
+        self.scores = {threshold: PanopticScore(len(info.class_names), info.thing_ids)
+                       for threshold in thresholds}
+
+    def __add__(self, other: ThingQuality) -> ThingQuality:
+        result = ThingQuality(self.info, ())
+        result.scores = {key: score + other.scores[key] for key, score in self.scores.items()}
+        return result
+
+    def update(self, output: NetworkOutput, target: Targets) -> None:
+        """Group the output of an image at each threshold and compare it with the truth."""
+        for threshold, score in self.scores.items():
+            centers, _ = find_centers(output, self.info, GroupingConfig(threshold))
+            score.update((target.semantic_ids, target.instance_ids),
+                         (output.semantic_ids, assign_pixels(output, centers)))
+
+    @property
+    def values(self) -> dict[float, float]:
+        """The quality at each threshold; 0 without any thing."""
+        things = list(self.info.thing_ids)
+        result = {}
+        for threshold, score in self.scores.items():
+            weight = (score.found + (score.missed + score.false) / 2)[things].sum()
+            quality = score.iou_sum[things].sum() / weight if weight else 0.0
+            result[threshold] = float(quality)
+        return result
+
+    @property
+    def best_threshold(self) -> float:
+        """The threshold with the best quality, the lowest of equals."""
+        values = self.values
+        return max(values, key=values.__getitem__)
 
 
 def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
                     info: ModelInfo) -> CalibrationReport:
-    """Fit the map on images that were not trained on. (Ours, not the paper's.)
+    """Fit the maps on images that were not trained on. (Ours, not the paper's.)
 
     Parameters
     ----------
@@ -74,37 +144,53 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
 
     Notes
     -----
-    `scale` is that of a logistic regression of "the peak is the strongest one on an object of its
-    class" on the logit (Platt scaling; Platt, "Probabilistic Outputs for Support Vector Machines",
-    1999); further peaks on an object are left out, as grouping merges them. `shift` is then set so
-    that the raw threshold with the best panoptic quality becomes `center_threshold`.
+    For centers, `scale` is that of a logistic regression of "the peak is the strongest one on an
+    object of its class" on the logit (Platt scaling; Platt, "Probabilistic Outputs for Support
+    Vector Machines", 1999); further peaks on an object are left out, as grouping merges them.
+    `shift` is then set so that the raw confidence of `choose_threshold` becomes `center_threshold`.
+
+    For scores, both are those of a logistic regression of "COCO's evaluator matches the instance
+    with an object at IoU 0.50" on the logit of the calibrated confidence, over the instances found
+    at the operating point, on the output grid: what the refinement adds or spoils is not in it.
 
     Raises
     ------
     ValueError
         The images have no object, or no peak is right: there is nothing to fit.
     """
-    logits, right = _candidates(outputs, targets, info.thing_ids)
+    logits, right = _candidates(outputs, targets, info)
     if not right.any() or right.all():
         raise ValueError(f'calibration: expected right and wrong centers on the {len(outputs)} '
                          f'held-out images, got {int(right.sum())} right of {len(right)}; hold '
                          'more images out, train longer, or keep the raw confidences '
                          '(--no-calibration)')
-    quality = {threshold: _quality(outputs, targets, info, threshold)
-               for threshold in CANDIDATE_THRESHOLDS}
-    best = max(quality, key=quality.__getitem__)
-    scale = _logistic_slope(logits, right)
-    shift = _logit(GroupingConfig.center_threshold) - scale * _logit(best)
-    return CalibrationReport(Calibration(scale, float(shift)), best, quality, len(outputs),
-                             len(right), int(right.sum()))
+    things = ThingQuality(info, CANDIDATE_THRESHOLDS)
+    for output, target in zip(outputs, targets):
+        things.update(output, target)
+    quality = things.values
+    threshold = choose_threshold(quality)
+    scale, _ = _logistic_regression(logits, right)
+    shift = float(_logit(GroupingConfig.center_threshold) - scale * _logit(threshold))
+    found = _instances(outputs, targets, info, threshold)
+    score = _logistic_regression(scale * _logit(found.scores) + shift, found.right)
+    return CalibrationReport(
+        Calibration(scale, shift), Calibration(*score), threshold, quality, len(outputs),
+        len(right), int(right.sum()), len(found.right), int(found.right.sum()))
+
+
+def choose_threshold(quality: Mapping[float, float]) -> float:
+    """Return the lowest threshold whose quality is nearly the best, see `ACCEPTED_LOSS`."""
+    enough = (1 - ACCEPTED_LOSS) * max(quality.values())
+    return min(threshold for threshold, value in quality.items() if value >= enough)
 
 
 def _candidates(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
-                thing_ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+                info: ModelInfo) -> tuple[np.ndarray, np.ndarray]:
+    """Return logit and rightness of the peaks on things, without the further ones on an object."""
     logits, right = [], []
     for output, target in zip(outputs, targets):
-        is_thing = np.isin(output.semantic_ids, thing_ids)
-        ys, xs = np.nonzero((output.center_heatmap > FAINT) & is_thing)
+        ys, xs = np.nonzero((output.center_heatmap > FAINT)
+                            & np.isin(output.semantic_ids, info.thing_ids))
         scores = output.center_heatmap[ys, xs]
         found: set[int] = set()
         for k in np.argsort(-scores, kind='stable'):
@@ -116,40 +202,50 @@ def _candidates(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
                    and target.semantic_ids[y, x] == output.semantic_ids[y, x])
             if hit and instance in found:
                 continue
-            found.add(instance)
+            if hit:
+                found.add(instance)
             logits.append(_logit(scores[k]))
             right.append(hit)
     return np.array(logits, np.float64), np.array(right, bool)
 
 
-def _quality(outputs: Sequence[NetworkOutput], targets: Sequence[Targets], info: ModelInfo,
-             threshold: float) -> float:
-    score = PanopticScore(len(info.class_names), info.thing_ids)
-    config = GroupingConfig(center_threshold=threshold)
+def _instances(outputs: Sequence[NetworkOutput], targets: Sequence[Targets], info: ModelInfo,
+               threshold: float) -> AveragePrecision:
+    """Compare the instances at a raw threshold with the truth, on the output grid."""
+    score = InstanceScore(len(info.class_names))
     for output, target in zip(outputs, targets):
-        centers, _ = find_centers(output, info, config)
-        predicted = assign_pixels(output, centers)
-        score.update((target.semantic_ids, target.instance_ids),
-                     (output.semantic_ids, predicted))
-    things = list(info.thing_ids)
-    weight = (score.found + (score.missed + score.false) / 2)[things].sum()
-    return float(score.iou_sum[things].sum() / weight) if weight else 0.0
+        centers, _ = find_centers(output, info, GroupingConfig(center_threshold=threshold))
+        found = assign_pixels(output, centers)
+        objects = [LabelledObject(int(target.semantic_ids[mask][0]), encode_mask(mask))
+                   for mask in _masks(target.instance_ids)]
+        truth = GroundTruth(target.semantic_ids, target.instance_ids, (), tuple(objects))
+        score.update(truth, [Detection(int(centers.class_ids[k]), float(centers.scores[k]),
+                                       encode_mask(found == k + 1)) for k in range(len(centers))
+                             if (found == k + 1).any()])
+    return score.compute()
 
 
-def _logit(probability: float) -> float:
+def _masks(instance_ids: np.ndarray) -> Iterator[np.ndarray]:
+    for identity in np.unique(instance_ids[instance_ids != NO_INSTANCE]):
+        yield instance_ids == identity
+
+
+def _logit(probability: np.ndarray | float) -> np.ndarray | float:
     clipped = np.clip(probability, 1e-6, 1 - 1e-6)
-    return float(np.log(clipped / (1 - clipped)))
+    return np.log(clipped / (1 - clipped))
 
 
-def _logistic_slope(x: np.ndarray, y: np.ndarray, steps: int = 50) -> float:
-    """Slope of the logistic regression of y on x, by Newton's method."""
-    design = np.stack([x, np.ones_like(x)], 1)
-    weights = np.array([1.0, 0.0])
-    # A weak prior on a slope of 1 keeps separable data from an infinite slope.
-    prior = np.array([1.0, 1e-6])
-    for _ in range(steps):
-        p = 1 / (1 + np.exp(-design @ weights))
-        gradient = design.T @ (p - y) + prior * (weights - [1.0, 0.0])
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag(prior)
-        weights = weights - np.linalg.solve(hessian, gradient)
-    return float(max(weights[0], 0.05))
+def _logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return slope and intercept of the logistic regression of y on x, both (N,)."""
+    # Platt's targets: as if one more of each had been seen, so that few data make no certainty.
+    y = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        z = weights[0] * x + weights[1]
+        # A weak prior on a slope of 1 is for data that hardly tell it.
+        error, excess = expit(z) - y, weights[0] - 1
+        return (np.sum(np.logaddexp(0, z) - y * z) + excess ** 2 / 2,
+                np.array([error @ x + excess, error.sum()]))
+
+    slope, intercept = minimize(loss, [1.0, 0.0], jac=True).x
+    return float(max(slope, LEAST_SLOPE)), float(intercept)

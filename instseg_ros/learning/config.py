@@ -98,6 +98,11 @@ class DataConfig:
         return Path(self.annotations or self.root).name
 
 
+TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
+                 'center': ('center',), 'embedding': ('embedding',)}
+"""Parts of the network that can be trained without the rest."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """What network is trained."""
@@ -106,8 +111,11 @@ class ModelConfig:
     weights: str = option('', "Initial weights: for the encoder (.safetensors, or .pth in "
                           "torchvision's layout for ResNets), or a checkpoint of the whole "
                           'network (.ckpt); empty: random')
-    trained: str = option('all', 'What is trained; with a single decoder, all the rest stays as '
-                          'it is', choices=('all', 'semantic', 'center', 'embedding'))
+    blend_with: str = option('', 'Weights that the encoder of a checkpoint in model.weights once '
+                             'started from; training starts between the two')
+    blend: float = option(0.3, "The checkpoint's share in that mixture", minimum=0.0, maximum=1.0)
+    trained: str = option('all', 'What is trained; the rest stays as it is',
+                          choices=('all', *TRAINED_PARTS))
     frozen_stages: int = option(0, 'The first stages of the encoder that are not trained; '
                                 'mobilenet_v2 has 7, ResNets have 5', minimum=0, maximum=16)
     output_stride: int = option(4, 'Pixels of the input per pixel of the output: 8, 4, 2 or 1; '
@@ -127,6 +135,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'model')
+        if self.blend_with and not self.weights.endswith('.ckpt'):
+            raise ValueError('model.blend_with: expected a checkpoint (.ckpt) in model.weights to '
+                             f'blend with, got {self.weights!r}')
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError('model.output_stride: expected one of '
                              f'{", ".join(map(str, OUTPUT_STRIDES))}, got {self.output_stride}')
@@ -144,7 +155,7 @@ class OptimizationConfig:
     """How it is trained."""
 
     epochs: int = option(100, 'Passes over the training images', minimum=1)
-    batch_size: int = option(8, 'Crops in a step', minimum=2, maximum=4096)
+    batch_size: int = option(8, 'Crops in a step, of each device', minimum=2, maximum=4096)
     learning_rate: float = option(0.002, 'Peak of the one-cycle schedule, for the decoders',
                                   minimum=0.0, maximum=1.0)
     encoder_factor: float = option(0.1, "The encoder's learning rate, relative to the decoders'",
@@ -155,6 +166,13 @@ class OptimizationConfig:
                               minimum=0.0, maximum=1.0)
     precision: str = option('bf16-mixed', 'Arithmetic', choices=('32-true', 'bf16-mixed',
                                                                  '16-mixed'))
+    validation_period: int = option(5, 'The held-out images are looked at after so many epochs, '
+                                    'and after the last one', unit='epochs', minimum=1)
+    monitor: str = option('pq_things', 'Figure of the held-out images by which the best '
+                          'checkpoint is chosen: panoptic quality of things, mean IoU, or total '
+                          'loss', choices=('pq_things', 'miou', 'total'))
+    patience: int = option(0, 'Training stops early if that figure has not improved for so long; '
+                           '0: never', unit='epochs', minimum=0)
     seed: int = option(1, 'Seed of everything random', minimum=0)
     workers: int = option(1, 'Processes that prepare crops', minimum=0, maximum=256)
 
@@ -215,9 +233,10 @@ class TrainingConfig:
         data = dataclasses.replace(config.data, **{
             name: str(here / getattr(config.data, name))
             for name in PATHS if getattr(config.data, name)})
-        weights = str(here / config.model.weights) if config.model.weights else ''
-        return dataclasses.replace(config, data=data, model=dataclasses.replace(
-            config.model, weights=weights))
+        paths = {name: str(here / path) for name in ('weights', 'blend_with')
+                 if (path := getattr(config.model, name))}
+        return dataclasses.replace(config, data=data,
+                                   model=dataclasses.replace(config.model, **paths))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, as `from_dict` takes them."""

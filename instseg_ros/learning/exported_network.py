@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from instseg_ros.core.types import NetworkOutput
 from instseg_ros.learning.calibration import Calibration
-from instseg_ros.learning.model import InstanceSegmentationNetwork
+from instseg_ros.learning.model import InstanceSegmentationNetwork, Prediction
 
 PEAK_REACH = 8
 """A center is the strongest as far as this in each direction, in pixels of the input. Ours."""
@@ -32,7 +32,10 @@ class ExportedNetwork(nn.Module):
         self.calibration = calibration
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        prediction = self.network(image.permute(0, 3, 1, 2).to(torch.float32))
+        return self.interpret(self.network(image.permute(0, 3, 1, 2).to(torch.float32)))
+
+    def interpret(self, prediction: Prediction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return class, confidence, peaks of the centers and embedding of every pixel."""
         strongest = prediction.semantic.amax(1, keepdim=True)
         # The largest softmax probability; without dividing all of them.
         confidence = 1.0 / (prediction.semantic - strongest).exp().sum(1)

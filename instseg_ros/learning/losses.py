@@ -30,9 +30,9 @@ class LossConfig:
     center_positive_weight: float = option(4.0, 'Weight of center pixels against the others',
                                            minimum=0.0)
     delta_a: float = option(0.5, 'Attraction ends below this distance', minimum=0.0)
-    delta_b: float = option(2 * GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
+    delta_b: float = option(1.5 * GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
                             'distance; grouping takes centers for duplicates that are nearer than '
-                            'half of it', minimum=0.0)
+                            'two thirds of it', minimum=0.0)
     regularization: float = option(0.001, 'Weight of the L2 norm of the embeddings', minimum=0.0)
 
     def __post_init__(self) -> None:
@@ -51,6 +51,10 @@ def class_weights(frequencies: Tensor, power: float) -> Tensor:
 
 def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Weighted cross-entropy, averaged over the weights of the pixels that are not ignored.
+
+    sum_i w[y_i] (-ln p_i[y_i]) / sum_i w[y_i], where p_i is the softmax of pixel i's logits and
+    y_i its true class. Weighted cross-entropy is the method's; the weighted mean is what PyTorch
+    calls `reduction='mean'`, but 0 where every pixel is ignored.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ def center_loss(logits: Tensor, target: Tensor, gamma: float, positive_weight: f
     -w (1 - p_t) ** gamma ln(p_t), where p_t is the probability of the right answer and w is
     `positive_weight` for centers and 1 elsewhere; summed over the pixels and divided by the number
     of center pixels. The modulation is that of Lin et al., "Focal Loss for Dense Object
-    Detection", ICCV 2017, equation 4.
+    Detection", ICCV 2017, equation 4; weight and divisor are ours.
 
     Parameters
     ----------
@@ -145,7 +149,21 @@ def _norm(vectors: Tensor) -> Tensor:
 
 def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tensor,
                center_mask: Tensor, weights: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """Return the three losses and, as 'total', their weighted sum."""
+    """Return the three losses and, as 'total', their weighted sum.
+
+    The sum is the method's, its weights are ours.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    semantic_ids, instance_ids : (N, H, W) int64
+        255: ignore; 0: no instance.
+    center_mask : (N, H, W) uint8
+        1: center, 0: none, 255: ignore.
+    weights : (C,)
+        Of the classes.
+    config : LossConfig
+    """
     losses = {
         'semantic': semantic_loss(prediction.semantic.float(), semantic_ids, weights),
         'center': center_loss(prediction.center.float(), center_mask, config.gamma,

@@ -1,117 +1,177 @@
 """Joint training of the three decoders and the encoder."""
 from __future__ import annotations
 
-import dataclasses
+import csv
+import math
 import signal
 from pathlib import Path
-from typing import Any, Sequence
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
-    EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar)
+    Callback, LearningRateMonitor, ModelCheckpoint, WeightAveraging)
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm import tqdm
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from instseg_ros.learning.augmentation import change_colors
-from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops, WholeImages
-from instseg_ros.learning.datasets import objects_shown, open_dataset
-from instseg_ros.learning.encoders import build_encoder
-from instseg_ros.learning.losses import class_weights, total_loss
+from instseg_ros.learning.blending import blend_with_initial
+from instseg_ros.learning.checkpoints import (
+    BestCheckpoint, Patience, Stamp, check_resumable, start_from)
+from instseg_ros.learning.config import OptimizationConfig, TrainingConfig
+from instseg_ros.learning.export import model_info
+from instseg_ros.learning.held_out import HeldOutFigures
+from instseg_ros.learning.machine import MachineConfig
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
-from instseg_ros.learning.targets import Targets
-
+from instseg_ros.learning.module import TrainingModule, moving_average
+from instseg_ros.learning.pictures import HeldOutPictures
+from instseg_ros.learning.progress import Progress
+from instseg_ros.learning.training_data import TrainingData
 
 FEW_IMAGES = 100
 """Below this number of images with objects, training says that they are few."""
 
+LAST, BEST = 'last', 'best'
+"""Names of the checkpoints of the last epoch and of the best look at the held-out images."""
 
-def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork:
-    """Return the network of a configuration, with random weights."""
-    return InstanceSegmentationNetwork(
-        encoder=build_encoder(config.model.encoder), classes=len(config.data.classes),
-        embedding_size=config.model.embedding_size, widths=config.model.widths,
-        dropout=config.model.dropout, position=config.model.position)
+say = rank_zero_only(print)
 
 
-class TrainingModule(lightning.LightningModule):
-    """What Lightning has to know: losses, optimizer and schedule."""
+def train(config: TrainingConfig, output: str | Path, resume: bool = False,
+          machine: MachineConfig = MachineConfig()) -> Path:
+    """Train and return the path of the last checkpoint, below `output`.
 
-    def __init__(self, config: TrainingConfig, frequencies: Tensor | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.network = build_network(config)
-        self.network.encoder.freeze(config.model.frozen_stages)
-        if config.model.trained != 'all':
-            self.network.requires_grad_(False)
-            getattr(self.network, config.model.trained).requires_grad_(True)
-        classes = len(config.data.classes)
-        weights = torch.ones(classes) if frequencies is None else class_weights(
-            frequencies, config.loss.class_weight_power)
-        self.register_buffer('class_weights', weights)
-        # A plain dictionary, so that a checkpoint opens without unpickling classes of ours.
-        self.save_hyperparameters({'config': config.to_dict()})
+    Parameters
+    ----------
+    config : TrainingConfig
+    output : path
+        Folder for checkpoints, pictures, `metrics.csv` and TensorBoard's files.
+    resume : bool
+        Go on from the last checkpoint in `output`.
+    machine : MachineConfig
+        With more than one process Lightning starts the others, by calling the same command line
+        again, unless torchrun or a cluster has started them.
 
-    def train(self, mode: bool = True) -> TrainingModule:
-        """Set the mode; what is not trained keeps the statistics of its normalisation, too."""
-        super().train(mode)
-        if self.config.model.trained != 'all':
-            self.network.eval()
-            getattr(self.network, self.config.model.trained).train(mode)
-        return self
-
-    def on_train_start(self) -> None:
-        self.train()  # Lightning leaves the modes as it finds them
-
-    def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
-        # Dropout depends on the number of the step alone, as the crops do on theirs: a resumed
-        # training does what an uninterrupted one would have done.
-        torch.manual_seed(self.config.optimization.seed * 1_000_003 + self.global_step)
-
-    def on_after_batch_transfer(self, batch: dict[str, Tensor], index: int) -> dict[str, Tensor]:
-        # On the device that trains; which colours change how, the crops say.
-        if 'color_map' in batch:
-            batch['image'] = change_colors(batch['image'], batch.pop('color_map'))
-        return batch
-
-    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        return self._step(batch, 'train')
-
-    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
-        self._step(batch, 'calibration')
-
-    def _step(self, batch: dict[str, Tensor], name: str) -> Tensor:
-        image = batch['image'].float().contiguous(memory_format=torch.channels_last)
-        losses = total_loss(self.network(image), batch['semantic_ids'], batch['instance_ids'],
-                            batch['center_mask'], self.class_weights, self.config.loss)
-        self.log_dict({f'{name}/{key}': value.detach() for key, value in losses.items()},
-                      on_step=False, on_epoch=True, batch_size=len(image))
-        if name == 'train':
-            self.log('loss', losses['total'].detach(), prog_bar=True, logger=False)
-        return losses['total']
-
-    def configure_optimizers(self) -> dict:
-        options = self.config.optimization
-        groups = []
-        for part in self.network.children():
-            rate = options.learning_rate * (
-                options.encoder_factor if part is self.network.encoder else 1.0)
-            parameters = [p for p in part.parameters() if p.requires_grad]
-            if parameters:
-                groups.append({'params': parameters, 'lr': rate})
-        optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=[group['lr'] for group in groups], pct_start=0.1,
-            total_steps=int(self.trainer.estimated_stepping_batches))
-        return {'optimizer': optimizer,
-                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+    Raises
+    ------
+    ValueError
+        The configuration, the images, the machine or the checkpoint are not what is needed.
+    """
+    output, options = Path(output), config.optimization
+    last = output / f'{LAST}.ckpt'
+    if resume and not last.is_file():
+        raise ValueError(f'{last}: no checkpoint to resume from')
+    if not resume and last.exists():
+        raise ValueError(f'{last} exists: go on with it (--resume) or choose another folder')
+    lightning.seed_everything(options.seed, verbose=False)
+    data = TrainingData(config)
+    config = data.config
+    if len(data.samples.with_instances) < FEW_IMAGES:
+        say(f'only {len(data.samples.with_instances)} training images show an object: enough to '
+            f'try things out, too few for a useful model (think of {FEW_IMAGES} and more)')
+    module = TrainingModule(config, data.frequencies)
+    config.augmentation.check_crop(module.network.size_multiple)
+    callbacks = held_out_callbacks(module.network, config, data, output)
+    trainer = build_trainer(options, output, machine, [Stamp(data.facts()), *callbacks],
+                            validate=len(data.held_out) > 0)
+    if resume:
+        steps = check_resumable(last, config, data.facts(), trainer.world_size)
+        if trainer.is_global_zero:
+            continue_curves(trainer, steps)
+    elif config.model.weights:
+        load_weights(module.network, config)
+    module.to(memory_format=torch.channels_last)
+    say(f'training on {trainer.strategy.root_device.type}, processes: {trainer.world_size}')
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last if resume else None)
+    except SystemExit as error:  # this is what Lightning makes of Ctrl-C, which it then ignores
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from error
+    say_what_came_out(trainer, options, last)
+    return last
 
 
-def start_from(network: InstanceSegmentationNetwork, config: TrainingConfig) -> None:
+def held_out_callbacks(network: InstanceSegmentationNetwork, config: TrainingConfig,
+                       data: TrainingData, output: Path) -> list[Callback]:
+    """Return what looks at the held-out images; nothing if there are none.
+
+    Raises
+    ------
+    ValueError
+        There are none, but training is to stop early by them.
+    """
+    options = config.optimization
+    if len(data.held_out) == 0:
+        if options.patience:
+            raise ValueError('optimization.patience: no image is held out to stop by; '
+                             'data.calibration_images says how many are, at most a quarter of '
+                             'those with objects')
+        say(f'there will be no {BEST}.ckpt: no image is held out')
+        return []
+    info = model_info(network, config.data.classes, config.data.thing_ids,
+                      config.model.input_size, {})
+    monitor = {'monitor': f'held_out/{options.monitor}',
+               'mode': 'min' if options.monitor == 'total' else 'max'}
+    callbacks = [HeldOutFigures(info), HeldOutPictures(info, output / 'pictures'),
+                 BestCheckpoint(output, filename=BEST, save_on_train_epoch_end=False,
+                                enable_version_counter=False, **monitor)]
+    if options.patience:
+        looks = math.ceil(options.patience / options.validation_period)
+        callbacks.append(Patience(patience=looks, check_on_train_epoch_end=False, **monitor))
+    return callbacks
+
+
+def build_trainer(options: OptimizationConfig, output: Path, machine: MachineConfig,
+                  callbacks: list[Callback], validate: bool) -> lightning.Trainer:
+    """Return Lightning's trainer.
+
+    Raises
+    ------
+    ValueError
+        The machine has no such devices.
+    """
+    try:
+        return lightning.Trainer(
+            accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.num_nodes,
+            # Statistics of the crops on all devices together; PyTorch has that on GPUs only.
+            sync_batchnorm=machine.accelerator != 'cpu' and torch.cuda.is_available(),
+            use_distributed_sampler=False,  # TrainingData shares the images out
+            max_epochs=options.epochs, precision=options.precision,
+            gradient_clip_val=options.clip_norm, default_root_dir=output, log_every_n_steps=10,
+            check_val_every_n_epoch=options.validation_period,
+            limit_val_batches=1.0 if validate else 0, num_sanity_val_steps=0,
+            logger=[CSVLogger(output, name='', version=''),
+                    TensorBoardLogger(output, name='', version='')],
+            callbacks=[WeightAveraging(avg_fn=moving_average(options.ema_decay)), *callbacks,
+                       ModelCheckpoint(output, filename=LAST, save_on_train_epoch_end=True,
+                                       enable_version_counter=False),
+                       LearningRateMonitor(), Progress()])
+    except MisconfigurationException as error:
+        raise ValueError(f'accelerator {machine.accelerator}, devices {machine.devices}: {error}'
+                         ) from error
+
+
+def continue_curves(trainer: lightning.Trainer, steps: int) -> None:
+    """Keep the rows of metrics.csv up to the checkpoint; Lightning would start with an empty file.
+
+    Parameters
+    ----------
+    trainer : lightning.Trainer
+    steps : int
+        Steps that are behind the checkpoint.
+    """
+    logger = next(logger for logger in trainer.loggers if isinstance(logger, CSVLogger))
+    path = Path(logger.log_dir) / 'metrics.csv'
+    if not path.is_file():
+        return
+    with open(path, newline='') as file:
+        rows = [{name: value for name, value in row.items() if value}
+                for row in csv.DictReader(file) if int(row['step']) < steps]
+    logger.experiment.metrics.extend(rows)
+    logger.save()
+
+
+def load_weights(network: InstanceSegmentationNetwork, config: TrainingConfig) -> None:
     """Load the initial weights that the configuration names.
 
     Raises
@@ -120,139 +180,30 @@ def start_from(network: InstanceSegmentationNetwork, config: TrainingConfig) -> 
         The file is no such weights, or a checkpoint of other classes or another network.
     """
     path, classes = config.model.weights, config.data.classes
-    if not path.endswith('.ckpt'):
+    if path.endswith('.ckpt'):
+        start_from(network, path, config)
+        say(f'initial weights: {path}, the whole network')
+        if config.model.blend_with:
+            blend_with_initial(network, config.model.blend_with, classes, config.model.blend)
+            say(f'{1 - config.model.blend:.0%} of encoder and classifier from '
+                f'{config.model.blend_with}')
+    else:
         known = load_initial_weights(network, path, classes)
-        print(f'initial weights: {path}; classifier taken over for: '
-              f'{", ".join(known) or "no class"}')
-        return
-    source, theirs, _ = load_checkpoint(path)
-    if theirs.data.classes != classes:
-        raise ValueError(f'{path}: trained for the classes {", ".join(theirs.data.classes)}, the '
-                         f'configuration has {", ".join(classes)}')
-    try:
-        network.load_state_dict(source.state_dict())
-    except RuntimeError as error:
-        raise ValueError(f'{path}: a checkpoint of another network ({error})') from error
-    print(f'initial weights: {path}, the whole network')
+        say(f'initial weights: {path}; classifier taken over for: '
+            f'{", ".join(known) or "no class"}')
 
 
-def split_images(shows_object: Sequence[bool], calibration_images: int,
-                 seed: int) -> tuple[list[int], list[int]]:
-    """Split image indices into those trained on and those held out for calibration.
-
-    Parameters
-    ----------
-    shows_object : sequence of bool
-        For each image of the data set, see `objects_shown`.
-    calibration_images : int
-        Wanted number of held-out images. All of them show an object: the others would tell
-        nothing of the centers that are right. At most a quarter of those that do are taken.
-    seed : int
-        Of the random choice.
-    """
-    candidates = np.flatnonzero(shows_object)
-    count = min(calibration_images, len(candidates) // 4)
-    held_out = sorted(np.random.default_rng(seed).permutation(candidates)[:count].tolist())
-    return sorted(set(range(len(shows_object))) - set(held_out)), held_out
-
-
-def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> Path:
-    """Train and return the path of the last checkpoint, below `output`.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-    output : path
-        Folder for checkpoints, `metrics.csv` and TensorBoard's files.
-    resume : bool
-        Go on from the last checkpoint in `output`.
-    """
-    output, options = Path(output), config.optimization
-    last = output / 'last.ckpt'
-    if resume and not last.is_file():
-        raise ValueError(f'{last}: no checkpoint to resume from')
-    if not resume and last.exists():
-        raise ValueError(f'{last} exists: go on with it (--resume) or choose another folder')
-    lightning.seed_everything(options.seed, verbose=False)
-    dataset, data = open_dataset(config.data)
-    config = dataclasses.replace(config, data=data)
-    training, calibration = split_images(objects_shown(dataset), data.calibration_images,
-                                         options.seed)
-
-    def read(indices: list[int], what: str) -> CachedSamples:
-        return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img'),
-                             cache_gb=data.cache_gb)
-
-    samples = read(training, 'training')
-    if len(samples.with_instances) < FEW_IMAGES:
-        print(f'only {len(samples.with_instances)} training images show an object: enough to try '
-              f'things out, too few for a useful model (think of {FEW_IMAGES} and more)')
-    module = TrainingModule(config, samples.class_frequencies(len(config.data.classes)))
-    if config.model.weights and not resume:
-        start_from(module.network, config)
-    module.to(memory_format=torch.channels_last)
-    stride = module.network.output_stride
-    config.augmentation.check_crop(module.network.size_multiple)
-    crops = TrainingCrops(samples, config.augmentation, stride, options.seed)
-    sampler = EpochSampler(samples, config.data.empty_share, options.seed)
-    loader = DataLoader(crops, options.batch_size, sampler=sampler, num_workers=options.workers,
-                        drop_last=len(sampler) > options.batch_size,
-                        persistent_workers=options.workers > 0)
-    held_out = WholeImages(read(calibration, 'calibration'), config.model.input_size, stride)
-    callbacks = [EMAWeightAveraging(decay=options.ema_decay),
-                 ModelCheckpoint(output, filename=last.stem, save_on_train_epoch_end=True,
-                                 enable_version_counter=False),
-                 LearningRateMonitor(), TQDMProgressBar()]
-    trainer = lightning.Trainer(
-        max_epochs=options.epochs, precision=options.precision, callbacks=callbacks,
-        gradient_clip_val=options.clip_norm, default_root_dir=output, log_every_n_steps=10,
-        check_val_every_n_epoch=min(5, options.epochs), num_sanity_val_steps=0,
-        logger=[CSVLogger(output, name='', version=''),
-                TensorBoardLogger(output, name='', version='')])
-    on_interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, loader, DataLoader(held_out, 1) if calibration else None,
-                    ckpt_path=last if resume else None)
-    except SystemExit as error:  # this is what Lightning makes of Ctrl-C, which it then ignores
-        signal.signal(signal.SIGINT, on_interrupt)
-        raise KeyboardInterrupt from error
-    return last
-
-
-def calibration_images(config: TrainingConfig, input_size: int,
-                       stride: int) -> tuple[list[np.ndarray], list[Targets]]:
-    """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
-    dataset, _ = open_dataset(config.data)
-    _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
-                               config.optimization.seed)
-    batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
-    return ([batch['image'].permute(1, 2, 0).contiguous().numpy() for batch in batches],
-            [Targets(batch['semantic_ids'].numpy().astype(np.uint8),
-                     batch['instance_ids'].numpy().astype(np.uint16),
-                     batch['center_mask'].numpy()) for batch in batches])
-
-
-def load_checkpoint(path: str | Path
-                    ) -> tuple[InstanceSegmentationNetwork, TrainingConfig, dict[str, Any]]:
-    """Return the trained network, ready for inference, its configuration, and facts for people.
-
-    Raises
-    ------
-    ValueError
-        The file is missing or no checkpoint of `instseg train`.
-    """
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-        config = TrainingConfig.from_dict(checkpoint['hyper_parameters']['config'])
-        module = TrainingModule(config)
-        module.load_state_dict(checkpoint['state_dict'])
-        facts = {'encoder': config.model.encoder,
-                 'initial_weights': Path(config.model.weights).name,
-                 'annotations': config.data.source,
-                 'trained': config.model.trained, 'epochs': checkpoint['epoch'] + 1,
-                 'steps': checkpoint['global_step'], 'seed': config.optimization.seed}
-    except FileNotFoundError as error:
-        raise ValueError(f'{path}: no such checkpoint') from error
-    except Exception as error:  # whatever torch finds in a file that is no checkpoint
-        raise ValueError(f'{path}: not a checkpoint of "instseg train" ({error})') from error
-    return module.network.eval(), config, facts
+def say_what_came_out(trainer: lightning.Trainer, options: OptimizationConfig, last: Path) -> None:
+    """Say where the checkpoints are and what to do with them."""
+    best = next((callback for callback in trainer.checkpoint_callbacks
+                 if isinstance(callback, BestCheckpoint)), None)
+    chosen = last
+    if trainer.current_epoch < options.epochs:
+        say(f'stopped after {trainer.current_epoch} of {options.epochs} epochs: {options.monitor} '
+            f'of the held-out images has not improved for {options.patience} epochs')
+    say(f'checkpoint of the last epoch: {last}')
+    if best is not None and best.best_model_score is not None:
+        chosen = last.with_name(f'{BEST}.ckpt')
+        say(f'best on the held-out images ({options.monitor} {best.best_model_score:.3f}): '
+            f'{chosen}\nlook at its results in {last.parent / "pictures"}')
+    say(f'next: instseg export {chosen} --out model.onnx')

@@ -1,6 +1,7 @@
 """What the node has seen and done since it was activated, and how it feels about that."""
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from typing import Any, Mapping
@@ -10,9 +11,16 @@ from std_msgs.msg import Header
 
 MILLISECONDS = 1000.0
 
+COMPARABLE_AGE = 60.0
+"""Seconds. A stamp further from now, in either direction, is of another clock: of a recording
+played without simulated time, or of a camera that counts from its own start."""
+
 
 class Statistics:
-    """Counts since activation, and of the time since the last report.
+    """Counts since activation, and of the time since the last report; for any thread.
+
+    Every image that a camera published is in one count of `frames_out`, `frames_dropped` and
+    `frames_superseded` in the end.
 
     Parameters
     ----------
@@ -22,11 +30,14 @@ class Statistics:
     Attributes
     ----------
     frames_in, frames_out : int
-        Images taken from the middleware; results published.
+        Images that were, or still wait to be, processed; results published.
     frames_dropped : int
         Images without a result: bad input, or an error while it was processed.
     frames_superseded : int
-        Images that a newer one replaced before they were taken, or that the transport lost.
+        Images that were never processed: a newer one or the end of being active came before their
+        turn, or the transport lost them.
+    instances_cut : int
+        Instances left out of results since there were more than `grouping.max_instances`.
     last_error : str
         What went wrong last; empty if nothing did.
     last_image : float
@@ -35,11 +46,14 @@ class Statistics:
 
     def __init__(self, now: float | None = None) -> None:
         self.frames_in = self.frames_out = self.frames_dropped = self.frames_superseded = 0
+        self.instances_cut = 0
         self.last_error = ''
         self.last_image = self._reported = time.monotonic() if now is None else now
+        self._lock = threading.RLock()
         self._sequence_numbers: dict[bytes, int] = {}
         self._stage_seconds: Counter[str] = Counter()
         self._latency = 0.0
+        self._age: float | None = None
         self._recent_out = 0
         self._recent_latency = 0.0
         self._recent_level = self._lasting_level = DiagnosticStatus.OK
@@ -53,62 +67,97 @@ class Statistics:
             What the middleware says about the message. Not every middleware numbers messages.
         now : float
         """
-        self.frames_in += 1
-        self.last_image = now
-        number, publisher = info.get('publication_sequence_number'), info.get('publisher_gid')
-        if number is None or publisher is None:
-            return
-        key = bytes(publisher['data'])
-        before = self._sequence_numbers.get(key, number - 1)
-        self.frames_superseded += max(0, number - before - 1)
-        self._sequence_numbers[key] = number
+        with self._lock:
+            self.frames_in += 1
+            self.last_image = now
+            number = info.get('publication_sequence_number')
+            publisher = info.get('publisher_gid')
+            if number is None or publisher is None:
+                return
+            key = bytes(publisher['data'])
+            before = self._sequence_numbers.get(key, number - 1)
+            self.frames_superseded += max(0, number - before - 1)
+            self._sequence_numbers[key] = number
 
-    def frame_done(self, stages: Mapping[str, float], latency: float) -> None:
-        """Count a result; stages and latency (taken to published) in seconds."""
-        self.frames_out += 1
-        self._stage_seconds.update(stages)
-        self._recent_out += 1
-        self._recent_latency += latency
+    def frames_given_up(self, count: int) -> None:
+        """Count images that arrived and will not be processed after all."""
+        with self._lock:
+            self.frames_in -= count
+            self.frames_superseded += count
+
+    def frame_done(self, stages: Mapping[str, float], latency: float, *,
+                   age: float | None = None, instances_cut: int = 0) -> None:
+        """Count a result.
+
+        Parameters
+        ----------
+        stages : dict of str to float
+            Seconds.
+        latency : float
+            Seconds from the arrival of the image until its result was published.
+        age : float, optional
+            Seconds from the stamp of the image until then.
+        instances_cut : int
+        """
+        with self._lock:
+            self.frames_out += 1
+            self.instances_cut += instances_cut
+            self._stage_seconds.update(stages)
+            self._recent_out += 1
+            self._recent_latency += latency
+            self._age = age if age is not None and abs(age) <= COMPARABLE_AGE else None
 
     def frame_dropped(self, reason: str) -> None:
         """Count an image that is no good."""
-        self.frames_dropped += 1
-        self.note(reason, DiagnosticStatus.WARN)
+        with self._lock:
+            self.frames_dropped += 1
+            self.note(reason, DiagnosticStatus.WARN)
 
     def frame_failed(self, reason: str) -> None:
         """Count an image whose processing failed."""
-        self.frames_dropped += 1
-        self.note(reason, DiagnosticStatus.ERROR)
+        with self._lock:
+            self.frames_dropped += 1
+            self.note(reason, DiagnosticStatus.ERROR)
 
     def note(self, reason: str, level: bytes) -> None:
         """Remember what went wrong, for the next report and as the last error."""
-        self.last_error = reason
-        self._recent_level = max(self._recent_level, level)
+        with self._lock:
+            self.last_error = reason
+            self._recent_level = max(self._recent_level, level)
 
     def note_lasting(self, reason: str, level: bytes) -> None:
         """Remember what stays wrong until somebody acts, for every report from now on."""
-        self.last_error = reason
-        self._lasting_level = max(self._lasting_level, level)
+        with self._lock:
+            self.last_error = reason
+            self._lasting_level = max(self._lasting_level, level)
 
     def report(self, now: float) -> tuple[bytes, dict[str, str]]:
         """Return level and values, and begin the next period.
 
-        Rate and latency are those of the time since the last report, times of stages are means
-        since activation.
+        Rate and latency are those of the time since the last report, the age is that of the last
+        result, times of stages are means since activation.
         """
-        if self._recent_out:
-            self._latency = self._recent_latency / self._recent_out
-        rate = self._recent_out / max(now - self._reported, 1e-6)
-        values = {name: str(getattr(self, name)) for name in (
-            'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded', 'last_error')}
-        values['fps'] = f'{rate:.2f}'
-        values['latency_ms'] = f'{self._latency * MILLISECONDS:.3f}'
-        for stage, seconds in self._stage_seconds.items():
-            values[f'stage_ms.{stage}'] = f'{seconds / self.frames_out * MILLISECONDS:.3f}'
-        level = max(self._recent_level, self._lasting_level)
-        self._reported, self._recent_out, self._recent_latency = now, 0, 0.0
-        self._recent_level = DiagnosticStatus.OK
-        return level, values
+        with self._lock:
+            if self._recent_out:
+                self._latency = self._recent_latency / self._recent_out
+            rate = self._recent_out / max(now - self._reported, 1e-6)
+            values = {name: str(getattr(self, name)) for name in (
+                'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded',
+                'instances_cut', 'last_error')}
+            values['fps'] = f'{rate:.2f}'
+            values['latency_ms'] = milliseconds(self._latency)
+            values['age_ms'] = '' if self._age is None else milliseconds(self._age)
+            for stage, seconds in self._stage_seconds.items():
+                values[f'stage_ms.{stage}'] = milliseconds(seconds / self.frames_out)
+            level = max(self._recent_level, self._lasting_level)
+            self._reported, self._recent_out, self._recent_latency = now, 0, 0.0
+            self._recent_level = DiagnosticStatus.OK
+            return level, values
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time as diagnostics show it."""
+    return f'{seconds * MILLISECONDS:.3f}'
 
 
 def diagnostic_message(header: Header, name: str, level: bytes, text: str,

@@ -17,10 +17,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        # Ending may take a while on a busy computer. Who sends a second signal meanwhile, as
-        # "ros2 launch" does, wants nothing else than what is going on already.
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
+
+
+def ignore_signals() -> None:
+    """Let nothing disturb the end.
+
+    It takes a while: images are under way, and the computer may be busy. Who sends a second signal
+    meanwhile, as "ros2 launch" does, wants nothing else than what is going on already.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -56,6 +63,7 @@ def run(args: Sequence[str] | None = None) -> int:
         return 1
     finally:
         if node is not None:
+            ignore_signals()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

@@ -9,22 +9,25 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.constants import S_TO_NS
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from instseg_ros.core.segmenter import Segmenter
-from instseg_ros.node.conversions import Converter, ImageError, find_converter, to_rgb
+from instseg_ros.node.conversions import ImageError, find_converter
 from instseg_ros.node.diagnostics import Statistics, diagnostic_message
 from instseg_ros.node.outputs import Outputs
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
+from instseg_ros.node.pipeline import Pipeline
 from instseg_ros.node.qos import image_qos, watch_subscription
+from instseg_ros.node.stages import Arrival, HalfDone, Published, Stages
 
 PACKAGE = 'instseg_ros'
 DEFAULT_MODEL = Path('models', 'street.onnx')
 REPORT_PERIOD = 1.0
-"""Seconds between diagnostics, and at least between two log lines about bad images."""
+"""Seconds between diagnostics, and at least between two log lines about one kind of trouble."""
 
 SILENCE = 5.0
 """Seconds without an image after which an active node wonders."""
@@ -53,7 +56,9 @@ def default_model() -> Path:
 class SegmenterNode(LifecycleNode):
     """Segments the images of one camera.
 
-    It is configured exactly while it has a segmenter and active exactly while it subscribes.
+    It is configured exactly while it has the stages of the work, and active exactly while it
+    subscribes; then a pipeline takes the images through the stages in threads of its own.
+    Everything else happens in the executor's thread.
 
     Raises
     ------
@@ -62,13 +67,13 @@ class SegmenterNode(LifecycleNode):
     """
 
     def __init__(self, **kwargs: Any) -> None:
+        # First: a context destroys its nodes, even one that a wrong parameter ends right below.
+        self._stages: Stages | None = None
+        self._pipeline: Pipeline[Arrival, HalfDone] | None = None
+        self._subscription: Any = None
         super().__init__('segmenter', **kwargs)
         declare_parameters(self)
         self._configs = read_configs(self)
-        self._segmenter: Segmenter | None = None
-        self._converter: Converter | None = None
-        self._outputs: Outputs | None = None
-        self._subscription: Any = None
         self._model = ''
         self._statistics = Statistics()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -94,18 +99,18 @@ class SegmenterNode(LifecycleNode):
             path = (Path(configs.node.model).expanduser() if configs.node.model
                     else default_model())
             self._model = str(path.absolute())
-            self._converter = find_converter()
+            converter = find_converter()
             self.get_logger().info(f'loading {self._model}; the first time on a machine, code is '
                                    'compiled for a while')
-            self._segmenter = self.load(path)
+            segmenter = self.load(path)
         # Whatever is wrong with a model or an installation: the node stays, unconfigured.
         except Exception as error:
             self._fail(f'cannot configure: {error or type(error).__name__}')
-            self._free()
             return FAILURE
-        self._outputs = Outputs(self, self._segmenter.model_info, self._warn)
-        self.get_logger().info(f'configured: provider {self._segmenter.provider}, '
-                               f'images by {self._converter.name}')
+        self._stages = Stages(converter, segmenter,
+                              Outputs(self, segmenter.model_info, self._warn))
+        self.get_logger().info(f'configured: provider {segmenter.provider}, '
+                               f'images by {converter.name}')
         return super().on_configure(state)
 
     def load(self, path: Path) -> Segmenter:
@@ -120,7 +125,9 @@ class SegmenterNode(LifecycleNode):
         """Begin to take images."""
         self._statistics = Statistics()
         result = super().on_activate(state)
-        self._outputs.publish_labels(Header(stamp=self.get_clock().now().to_msg()))
+        self._stages.outputs.publish_labels(Header(stamp=self.get_clock().now().to_msg()))
+        self._pipeline = Pipeline(self._stages.infer, self._finish, self._lose,
+                                  depth=self._configs.node.image_depth)
         topic = self.resolve_topic_name('image')
         self._subscription = self.create_subscription(
             Image, 'image', self._on_image, image_qos(self._configs.node),
@@ -129,8 +136,8 @@ class SegmenterNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no more images."""
-        self._unsubscribe()
+        """Take no more images; the results of those under way are still published."""
+        self._stop()
         self._report()
         return super().on_deactivate(state)
 
@@ -149,45 +156,57 @@ class SegmenterNode(LifecycleNode):
         self._free()
         return SUCCESS
 
-    def _unsubscribe(self) -> None:
+    def destroy_node(self) -> None:
+        """End the threads and give everything back."""
+        self._stop()
+        super().destroy_node()
+
+    def _stop(self) -> None:
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
+        if self._pipeline is not None:
+            self._statistics.frames_given_up(self._pipeline.close())
+            self._pipeline = None
 
     def _free(self) -> None:
-        self._unsubscribe()
-        if self._outputs is not None:
-            self._outputs.destroy()
-        self._outputs = self._segmenter = self._converter = None
+        self._stop()
+        if self._stages is not None:
+            self._stages.outputs.destroy()
+            self._stages = None
 
     def _on_image(self, message: Image, info: dict[str, Any]) -> None:
-        start = time.monotonic()
-        self._statistics.frame_arrived(info, start)
-        try:
-            image = to_rgb(message, self._converter)
-            converted = time.monotonic()
-            segmentation = self._segmenter.segment(image)
-            segmented = time.monotonic()
-            self._outputs.publish(message.header, image, segmentation)
-        except ImageError as error:
+        now = time.monotonic()
+        self._statistics.frame_arrived(info, now)
+        self._statistics.frames_given_up(self._pipeline.submit(Arrival(message, now)))
+
+    def _finish(self, half_done: HalfDone) -> None:
+        """Be the second stage."""
+        published = self._stages.publish(half_done)
+        stamp = published.header.stamp  # may be anything, even negative
+        age = self.get_clock().now().nanoseconds - (stamp.sec * S_TO_NS + stamp.nanosec)
+        self._statistics.frame_done(published.timings, published.latency, age=age / S_TO_NS,
+                                    instances_cut=published.instances_cut)
+        if published.instances_cut:
+            reason = (f'{published.instances_cut} instances of an image were cut, there are more '
+                      'than grouping.max_instances')
+            self._statistics.note(reason, DiagnosticStatus.WARN)
+            self.get_logger().warning(reason, throttle_duration_sec=REPORT_PERIOD)
+
+    def _lose(self, error: Exception) -> None:
+        """Tell of an image that one of the stages could not process."""
+        if isinstance(error, ImageError):
             self._statistics.frame_dropped(str(error))
             self.get_logger().warning(f'image dropped: {error}',
                                       throttle_duration_sec=REPORT_PERIOD)
-        # One image that cannot be processed must not end the node; the next may be processed.
-        except Exception as error:
-            if self.context.ok():  # else publishing failed since the process is ending
-                reason = f'image lost, {type(error).__name__}: {error}'
-                self._statistics.frame_failed(reason)
-                self.get_logger().error(reason, throttle_duration_sec=REPORT_PERIOD)
-        else:
-            end = time.monotonic()
-            self._statistics.frame_done(
-                {'convert': converted - start, **segmentation.timings,
-                 'publish': end - segmented}, end - start)
+        elif self.context.ok():  # else publishing failed since the process is ending
+            reason = f'image lost, {type(error).__name__}: {error}'
+            self._statistics.frame_failed(reason)
+            self.get_logger().error(reason, throttle_duration_sec=REPORT_PERIOD)
 
     def _on_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
         for change in changes:
-            reason = reason_to_refuse(change.name, configured=self._segmenter is not None,
+            reason = reason_to_refuse(change.name, configured=self._stages is not None,
                                       active=self._subscription is not None)
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
@@ -195,11 +214,15 @@ class SegmenterNode(LifecycleNode):
             self._configs = read_configs(self, changes)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        if self._segmenter is not None:
-            self._segmenter.grouping = self._configs.grouping
-            if self._segmenter.refinement != self._configs.refinement:
-                self._segmenter.refinement = self._configs.refinement
-                self._segmenter.warm_up()  # another method may have something to compile
+        if self._stages is not None:
+            # A new one, so that no image under way meets one half of the change.
+            before = self._stages.segmenter
+            segmenter = Segmenter(before.network, input_size=before.input_size,
+                                  grouping=self._configs.grouping,
+                                  refinement=self._configs.refinement)
+            if segmenter.refinement != before.refinement:
+                segmenter.warm_up()  # another method may have something to compile
+            self._stages.segmenter = segmenter
         return SetParametersResult(successful=True)
 
     def _fail(self, reason: str) -> None:
@@ -229,11 +252,11 @@ class SegmenterNode(LifecycleNode):
             self._statistics.note(silence, DiagnosticStatus.WARN)
             self.get_logger().warning(silence, throttle_duration_sec=2 * SILENCE)
         level, values = self._statistics.report(time.monotonic())
-        segmenter = self._segmenter
-        values = {'model': self._model, 'provider': segmenter.provider if segmenter else '',
-                  'converter': self._converter.name if self._converter else '', **values}
+        stages = self._stages
+        values = {'model': self._model, 'provider': stages.segmenter.provider if stages else '',
+                  'converter': stages.converter.name if stages else '', **values}
         state = ('active' if self._subscription is not None
-                 else 'inactive' if segmenter is not None else 'unconfigured')
+                 else 'inactive' if stages is not None else 'unconfigured')
         text = f'{state}, {values["fps"]} images/s' if level == DiagnosticStatus.OK \
             else f'{state}: {values["last_error"]}'
         self._diagnostics.publish(diagnostic_message(

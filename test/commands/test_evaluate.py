@@ -62,6 +62,24 @@ def test_a_page_with_pictures_is_written(street, tiny_model, tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
 
 
+def test_figures_at_other_center_thresholds_are_reported(street, tiny_model, tmp_path, capsys):
+    out = tmp_path / 'figures.json'
+    arguments = ('--model', tiny_model, '--refinement', 'nearest', '--json', out)
+    assert evaluate(street, *arguments) == 0
+    found = {row['threshold']: row['recall']
+             for row in json.loads(out.read_text())['center_thresholds']['thresholds']}
+    assert found == {**dict.fromkeys((.1, .2, .3, .4, .5, .6, .7, .8), 1), .9: .5}
+    assert evaluate(street, *arguments, '--compare-thresholds', .95) == 0
+    rows = json.loads(out.read_text())['center_thresholds']['thresholds']
+    assert [row['threshold'] for row in rows] == [.7, .95]
+    assert evaluate(street, *arguments, '--compare-thresholds') == 0
+    assert 'center_thresholds' not in json.loads(out.read_text())
+    predictions = tmp_path / 'theirs.json'
+    predictions.write_text('[]')
+    assert evaluate(street, '--predictions', predictions, '--compare-thresholds', .5) == 1
+    assert '--compare-thresholds is for --model' in capsys.readouterr().err
+
+
 def test_options_of_the_pipeline_change_the_figures(street, tiny_model, tmp_path):
     out = tmp_path / 'figures.json'
     arguments = ('--model', tiny_model, '--refinement', 'nearest', '--json', out)
@@ -104,12 +122,12 @@ def test_what_segment_writes_can_be_scored(street, tiny_model, tmp_path):
                      *nearest]) == 0
     assert evaluate(street, '--predictions', out, '--json', read, '--classes', 'person',
                     'bicycle', 'car', 'motorcycle') == 0
-    assert evaluate(street, '--model', tiny_model, '--json', direct, *nearest) == 0
+    assert evaluate(street, '--model', tiny_model, '--json', direct, *nearest,
+                    '--compare-thresholds') == 0
     reports = [json.loads(path.read_text()) for path in (read, direct)]
     for report in reports:
         del report['settings'], report['confidence']  # records hold scores of four digits
     assert reports[0] == reports[1]
-
 
 
 

@@ -117,7 +117,49 @@ def test_equals_the_reference_on_larger_maps(shape, count, length):
     centers = Centers(np.zeros((count, 2), np.float32), np.ones(count, np.float32),
                       rng.integers(0, 4, count).astype(np.uint8),
                       rng.normal(size=(count, length)).astype(np.float32))
-    assert np.array_equal(assign_pixels(output, centers), reference_assignment(output, centers))
+    expected = reference_assignment(output, centers)
+    for threads in (1, 2, 5):
+        assert np.array_equal(assign_pixels(output, centers, threads), expected)
+
+
+def test_equals_the_reference_on_thousands_of_maps():
+    rng = np.random.default_rng(2)
+    kinds = set()
+    for _ in range(2000):
+        shape = rng.integers(1, 9, 2)
+        length = int(rng.integers(1, 10))
+        steps = rng.choice([1, 3, 1000])  # few values make ties
+        embedding = rng.integers(0, steps + 1, (*shape, length)) / steps
+        heatmap = rng.integers(0, 6, shape) / 5 * (rng.random(shape) < rng.random())
+        output = NetworkOutput(rng.integers(0, 5, shape).astype(np.uint8),
+                               np.ones(shape, np.float32), heatmap.astype(np.float32),
+                               embedding.astype(np.float32))
+        config = GroupingConfig(duplicate_distance=float(rng.choice([0, 0.5, 1])),
+                                max_instances=int(rng.integers(1, 20)))
+        centers, cut = find_centers(output, INFO, config)
+        kept, expected_cut = reference_centers(output, INFO, config)
+        assert [tuple(point) for point in centers.points.astype(int)] == kept
+        assert cut == expected_cut
+        ids = assign_pixels(output, centers)
+        assert np.array_equal(ids, reference_assignment(output, centers))
+        kinds.add((len(centers) > 1, cut > 0, bool((ids == 0).any())))
+    assert len(kinds) >= 6  # with and without centers, cuts and pixels that belong to nobody
+
+
+def test_more_centers_than_a_block_holds_are_compared_with_each_other():
+    rng = np.random.default_rng(3)
+    shape = 1, 400
+    embedding = rng.normal(size=(*shape, 6)).astype(np.float32)
+    embedding[0, 250:] = embedding[0, 150:0:-1] + np.float32(0.1)  # duplicates of weaker ones
+    output = NetworkOutput(rng.integers(1, 3, shape).astype(np.uint8),
+                           np.ones(shape, np.float32),
+                           np.linspace(1, 0.75, 400, dtype=np.float32)[np.newaxis], embedding)
+    for most in (64, 65, 128, 500):
+        config = GroupingConfig(duplicate_distance=0.5, max_instances=most)
+        centers, cut = find_centers(output, INFO, config)
+        kept, expected_cut = reference_centers(output, INFO, config)
+        assert [tuple(point) for point in centers.points.astype(int)] == kept
+        assert cut == expected_cut and len(kept) >= 64
 
 
 def row(classes, confidences, values):

@@ -3,12 +3,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from instseg_ros.core import network as network_module
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network import ModelError, Network, choose_provider
+from instseg_ros.core.network import ModelError, Network
 from tiny_models import BROKEN, paint_scene, rectangles, tiny_info, write_tiny_model
 
 
@@ -63,6 +61,24 @@ def test_another_stride_and_embedding_size(tmp_path):
     assert np.all(output.embedding == 255) and np.all(output.semantic_ids == 4)
 
 
+def test_results_stay_when_the_next_image_comes(network):
+    first = network.run(np.full((32, 64, 3), 10, np.uint8))
+    copies = [array.copy() for array in vars(first).values()]
+    network.run(np.full((32, 64, 3), 200, np.uint8))
+    assert all(np.array_equal(array, copy)
+               for array, copy in zip(vars(first).values(), copies))
+
+
+def test_views_and_frozen_images_are_as_good(network):
+    image = np.arange(32 * 64 * 3, dtype=np.uint8).reshape(32, 64, 3)
+    expected = network.run(image)
+    frozen = np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape)
+    for other in (np.asfortranarray(image), image[:, ::-1].copy()[:, ::-1], frozen):
+        output = network.run(other)
+        assert all(np.array_equal(array, vars(expected)[name])
+                   for name, array in vars(output).items())
+
+
 def test_several_threads_may_run_one_network(network):
     images = [np.full((32, 32, 3), value, np.uint8) for value in range(0, 256, 5)]
     with ThreadPoolExecutor(4) as pool:
@@ -100,47 +116,3 @@ def test_missing_file_is_said(tmp_path):
     for path in (tmp_path / 'nowhere.onnx', tmp_path):
         with pytest.raises(ModelError, match='expected a model file .*no such file'):
             Network(path)
-
-
-def test_automatic_choice_takes_cuda_where_there_is_one():
-    assert choose_provider('auto', ('cpu',)) == 'cpu'
-    assert choose_provider('auto', ('cpu', 'cuda', 'tensorrt')) == 'cuda'
-
-
-@pytest.mark.parametrize('provider', ['cpu', 'cuda', 'tensorrt'])
-def test_a_provider_asked_for_is_taken_or_an_error(provider):
-    assert choose_provider(provider, ('cpu', 'cuda', 'tensorrt')) == provider
-    if provider != 'cpu':
-        with pytest.raises(ModelError, match=f'{provider} was asked for, .* offers only: cpu'):
-            choose_provider(provider, ('cpu',))
-
-
-@pytest.mark.skipif('CUDAExecutionProvider' in onnxruntime.get_available_providers(),
-                    reason='this ONNX Runtime has CUDA')
-def test_cuda_that_is_missing_is_an_error(tiny_model):
-    with pytest.raises(ModelError, match='network.provider: cuda was asked for'):
-        Network(tiny_model, NetworkConfig(provider='cuda'))
-
-
-class SessionThatFellBack(onnxruntime.InferenceSession):
-    """What ONNX Runtime makes of a CUDA provider whose libraries don't load."""
-
-    def __init__(self, path, options, providers):
-        super().__init__(path, options, providers=['CPUExecutionProvider'])
-
-
-@pytest.fixture
-def broken_cuda(monkeypatch):
-    monkeypatch.setattr(network_module, 'available_providers', lambda: ('cpu', 'cuda'))
-    monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionThatFellBack)
-
-
-def test_cuda_that_does_not_start_is_an_error(tiny_model, broken_cuda):
-    with pytest.raises(ModelError, match='cuda is installed but did not start'):
-        Network(tiny_model, NetworkConfig(provider='cuda'))
-
-
-def test_automatic_choice_says_when_cuda_does_not_start(tiny_model, broken_cuda, caplog):
-    assert Network(tiny_model).provider == 'cpu'
-    assert 'cuda is installed but did not start' in caplog.text
-    assert 'runs on the CPU' in caplog.text

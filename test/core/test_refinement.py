@@ -155,8 +155,8 @@ def test_threads_do_not_change_the_result(method, stride, threads):
                     np.ones((8, 8, 1), np.uint8))
     semantic_ids = rng.integers(0, 3, (round(480 / stride), round(640 / stride)), dtype=np.uint8)
     scene = (image, semantic_ids, semantic_ids * np.uint16(7), (1 / stride, 1 / stride))
-    alone = refine(*scene, RefinementConfig(method=method, threads=1))
-    together = refine(*scene, RefinementConfig(method=method, threads=threads))
+    alone = refine(*scene, RefinementConfig(method=method), threads=1)
+    together = refine(*scene, RefinementConfig(method=method), threads=threads)
     for one, other in zip(alone, together):
         np.testing.assert_array_equal(one, other)
 
@@ -164,10 +164,11 @@ def test_threads_do_not_change_the_result(method, stride, threads):
 @pytest.mark.parametrize('method', REFINEMENT_METHODS)
 def test_several_threads_may_refine_at_once(method):
     scenes_ = [disc_scene(4, 3, seed)[:3] for seed in range(8)]
-    config = RefinementConfig(method=method, threads=4)
-    expected = [refine(*scene, (0.25, 0.25), config) for scene in scenes_]
+    config = RefinementConfig(method=method)
+    expected = [refine(*scene, (0.25, 0.25), config, threads=4) for scene in scenes_]
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda scene: refine(*scene, (0.25, 0.25), config), scenes_ * 6))
+        results = list(pool.map(
+            lambda scene: refine(*scene, (0.25, 0.25), config, threads=4), scenes_ * 6))
     for result, want in zip(results, expected * 6):
         np.testing.assert_array_equal(result[0], want[0])
         np.testing.assert_array_equal(result[1], want[1])
@@ -208,7 +209,7 @@ def test_kernels_are_compiled_for_the_first_image_only(method):
                                      (np.asfortranarray(image), (np.float32(0.2), 1 / 3), 0.75),
                                      (image[:1, :1], (0.25, 0.25), 0.75)]:
             refine(other, semantic_ids, instance_ids, scale,
-                   RefinementConfig(method=method, purity=purity, threads=2))
+                   RefinementConfig(method=method, purity=purity), threads=2)
     assert not compilations.buffer
 
 
@@ -230,7 +231,7 @@ def test_bad_input_is_named(change, message):
 
 @pytest.mark.parametrize('options', [
     {'method': 'magic'}, {'backend': 'opencv'}, {'superpixel_size': 0.0}, {'purity': 0.4},
-    {'compactness': 0}, {'iterations': 1.5}, {'color_sigma': -1.0}, {'threads': -1}])
+    {'compactness': 0}, {'iterations': 1.5}, {'color_sigma': -1.0}])
 def test_bad_options_are_refused(options):
     with pytest.raises(ValueError, match=f'refinement.{next(iter(options))}: expected'):
         RefinementConfig(**options)

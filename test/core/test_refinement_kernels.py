@@ -34,6 +34,33 @@ def test_kernels_compute_what_the_slow_way_computes(method, scene, size, unit, p
     np.testing.assert_array_equal(semantic.astype(np.uint32) << 16 | instance, expected)
 
 
+@pytest.mark.parametrize('method, count', [('slic', 600), ('bilateral', 1000)])
+def test_kernels_compute_what_the_slow_way_computes_on_thousands_of_maps(method, count):
+    rng = np.random.default_rng(5)
+    changed = 0
+    for _ in range(count):
+        sides = rng.integers(1, 13, 2)
+        bright = np.add.outer(*(np.arange(side) * rng.normal() for side in sides)) > rng.normal()
+        image = np.clip(rng.normal(100 + 80 * bright[..., np.newaxis], 15, (*sides, 3)), 0, 255)
+        image = image.astype(np.uint8)
+        shape = [max(1, round(length / stride))
+                 for length, stride in zip(sides, rng.uniform(1.5, 5, 2))]
+        codes = rng.choice(np.array([3 << 16, 3 << 16 | 1, 5 << 16 | 2], np.uint32), shape,
+                           p=[0.7, 0.25, 0.05])
+        scale = shape[0] / image.shape[0], shape[1] / image.shape[1]
+        config = RefinementConfig(method=method, superpixel_size=rng.uniform(1, 2), iterations=1,
+                                  compactness=rng.uniform(1, 40), color_sigma=rng.uniform(5, 40),
+                                  purity=rng.uniform(0.5, 1))
+        labels = (codes >> 16).astype(np.uint8), (codes & 0xffff).astype(np.uint16)
+        semantic, instance = refine(image, *labels, scale, config)
+        found = semantic.astype(np.uint32) << 16 | instance
+        if min(scale) < 1:
+            np.testing.assert_array_equal(found, SLOW[method](image, codes, scale, config))
+        nearest = refine(image, *labels, scale, RefinementConfig(method='nearest'))
+        changed += not all(map(np.array_equal, nearest, (semantic, instance)))
+    assert changed > count / 10
+
+
 @pytest.mark.parametrize('stride', [4, 8])
 def test_boundaries_are_met_as_well_as_with_the_superpixels_of_scikit_image(stride):
     score = dict.fromkeys(REFINEMENT_BACKENDS, BoundaryScore())

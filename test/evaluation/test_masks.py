@@ -83,8 +83,8 @@ def test_run_lengths_of_another_size_are_an_error(size, message):
 
 
 @pytest.mark.parametrize('segmentation, message', [
-    (None, 'neither'), ('text', 'neither'), (3, 'neither'), ([], 'empty list'),
-    ({}, 'no size')])
+    (None, 'a mask is needed, a box is not enough'), ('text', 'neither'), (3, 'neither'),
+    ([], 'empty list'), ({}, 'no size')])
 def test_what_is_no_segmentation_is_an_error(segmentation, message):
     with pytest.raises(ValueError, match=message):
         decode(segmentation)

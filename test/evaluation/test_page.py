@@ -9,10 +9,12 @@ from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.core.types import Segmentation
 from instseg_ros.evaluation.coco import CocoDataset, GroundTruth
-from instseg_ros.evaluation.figures import (draw_confidence, draw_confusion, draw_precision_recall,
-                                            draw_sizes)
+from instseg_ros.evaluation.figures import (
+    draw_center_thresholds, draw_confusion, draw_precision_recall, draw_reliability,
+    draw_score_thresholds, draw_sizes)
 from instseg_ros.evaluation.instances import AveragePrecision
-from instseg_ros.evaluation.page import choose_images, draw_errors, render_page
+from instseg_ros.evaluation.page import (
+    OUTLINE_COLORS, choose_images, draw_errors, render_page)
 from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.evaluation.run import evaluate_predictions
 
@@ -64,7 +66,7 @@ def render(dataset, **options):
 def test_the_page_holds_all_it_shows(dataset):
     text = render(dataset, pictures=1)
     sources = [attributes['src'] for tag, attributes in Tags(text).found if tag == 'img']
-    assert len(sources) == 4 + 3 * 3  # diagrams, and labelled, predicted, errors of three images
+    assert len(sources) == 5 + 3 * 3  # diagrams, and labelled, predicted, errors of three images
     for source in sources:
         data = base64.b64decode(source.partition('base64,')[2], validate=True)
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
@@ -74,7 +76,7 @@ def test_the_page_holds_all_it_shows(dataset):
 def test_the_page_shows_figures_settings_and_names_as_text(dataset):
     text = render(dataset, pictures=6)
     assert 'f&lt;b&gt;&amp;.png' in text and 'f<b>' not in text
-    assert '&lt;tiny&gt;' in text
+    assert '<h1>Evaluation of &lt;tiny&gt;</h1>' in text
     for name in CLASSES:
         assert f'<td>{name}</td>' in text
     assert text.index('<h2>Worst</h2>') < text.index('<h3>a.png</h3>')
@@ -83,7 +85,7 @@ def test_the_page_shows_figures_settings_and_names_as_text(dataset):
 
 def test_pictures_show_the_labels_beside_the_prediction(dataset):
     text = render(dataset, pictures=1)
-    first = [attributes['src'] for tag, attributes in Tags(text).found if tag == 'img'][4:7]
+    first = [attributes['src'] for tag, attributes in Tags(text).found if tag == 'img'][5:8]
     labelled, predicted, errors = (
         cv2.imdecode(np.frombuffer(base64.b64decode(source.partition('base64,')[2]), np.uint8),
                      cv2.IMREAD_COLOR).astype(int) for source in first)
@@ -118,12 +120,23 @@ def test_the_random_choice_depends_on_the_seed_alone():
 
 def test_errors_are_red_and_ignored_pixels_blue():
     truth = GroundTruth(np.array([[0, 1, 255, 255]], np.uint8), np.zeros((1, 4), np.uint16), ())
-    picture = draw_errors(np.full((1, 4, 3), 100, np.uint8), truth,
-                          np.array([[0, 2, 0, 1]], np.uint8)).astype(int)
+    predicted = Segmentation(np.array([[0, 2, 0, 1]], np.uint8), np.zeros((1, 4), np.uint16))
+    picture = draw_errors(np.full((1, 4, 3), 100, np.uint8), truth, predicted, (1,)).astype(int)
     right, wrong, *ignored = picture[0]
     assert right[0] == right[1] == right[2]
     assert wrong[0] - wrong[2] > 50
     assert all(pixel[2] - pixel[0] > 50 for pixel in ignored)
+
+
+def test_objects_are_outlined_by_what_became_of_them():
+    labelled, found = np.zeros((2, 40, 80), np.uint16)
+    labelled[5:35, 5:25], labelled[5:35, 30:50] = 1, 2
+    found[5:35, 5:25], found[5:35, 55:75] = 1, 2
+    maps = [((ids > 0).astype(np.uint8), ids) for ids in (labelled, found)]
+    picture = draw_errors(np.full((40, 80, 3), 100, np.uint8), GroundTruth(*maps[0], ()),
+                          Segmentation(*maps[1]), (1,))
+    for kind, column in (('found', 5), ('missed', 30), ('false', 55)):
+        assert tuple(picture[20, column]) == OUTLINE_COLORS[kind], kind
 
 
 def test_diagrams_are_drawn_where_there_is_nothing_to_show():
@@ -133,5 +146,6 @@ def test_diagrams_are_drawn_where_there_is_nothing_to_show():
                          for size in ('small', 'medium', 'large')}}
     for data in (draw_precision_recall(nothing, CLASSES, (1, 2)),
                  draw_confusion(np.zeros((3, 4), np.int64), CLASSES), draw_sizes(empty),
-                 draw_confidence({'thresholds': [], 'reliability': {'bins': []}})):
+                 draw_reliability({'bins': [], 'error': None}), draw_score_thresholds([]),
+                 draw_center_thresholds({'used': .7, 'thresholds': []})):
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None

@@ -58,10 +58,11 @@ def test_a_perfect_prediction_reaches_one_everywhere(dataset):
         1] * 5
     assert report['panoptic']['per_class']['background']['found'] == 2
     assert report['boundary']['panoptic'] == {'f': 1, 'precision': 1, 'recall': 1}
-    assert report['objects']['by_size'] == {
-        'small': {'found': 1, 'missed': 0, 'false': 0},
-        'medium': {'found': 1, 'missed': 0, 'false': 0},
-        'large': {'found': 0, 'missed': 0, 'false': 0}}
+    one = {'found': 1, 'missed': 0, 'false': 0,
+           'per_image': {'found': .5, 'missed': 0, 'false': 0}}
+    none = {**dict.fromkeys(('found', 'missed', 'false'), 0),
+            'per_image': dict.fromkeys(('found', 'missed', 'false'), 0)}
+    assert report['objects']['by_size'] == {'small': one, 'medium': one, 'large': none}
 
 
 def test_errors_are_counted_where_they_are(dataset):
@@ -78,7 +79,8 @@ def test_errors_are_counted_where_they_are(dataset):
     assert report['panoptic']['pq_things'] == pytest.approx((0 + 2 / 3) / 2)
     assert report['panoptic']['pq_stuff'] == pytest.approx(background)
     assert report['objects']['per_image'] == {'found': .5, 'missed': .5, 'false': .5}
-    assert report['objects']['by_size']['small'] == {'found': 0, 'missed': 1, 'false': 1}
+    assert report['objects']['by_size']['small'] == {
+        'found': 0, 'missed': 1, 'false': 1, 'per_image': {'found': 0, 'missed': .5, 'false': .5}}
     first, second = report['per_image']
     assert (first['image'], first['found'], first['missed'], first['false']) == ('a.png', 1, 1, 0)
     assert (second['image'], second['found'], second['missed'], second['false']) == (
@@ -120,4 +122,7 @@ def test_the_table_has_a_row_for_each_class_and_one_for_the_mean(dataset):
     assert rows['person'] == ['0.000'] * 6 + ['0', '1', '0']
     assert rows['background'][1:3] == ['-', '-']
     assert rows['car'][-3:] == ['1', '0', '1']
-    assert 'Images: 2. Objects missed in each: 0.50, false ones: 0.50.' in lines
+    sizes = {line.split()[0]: line.split()[1:] for line in lines[10:15] if line[0] != '-'}
+    assert sizes['small'][2:] == ['0', '1', '1', '0.500', '0.500']
+    assert sizes['all'][2:] == ['1', '1', '1', '0.500', '0.500']
+    assert lines[-3].startswith('Images: 2.')

@@ -1,12 +1,17 @@
 """Calibration moves the best operating point to the method's threshold."""
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import ModelInfo, NetworkOutput
-from instseg_ros.learning.calibration import Calibration, fit_calibration
+from instseg_ros.learning.calibration import (
+    ACCEPTED_LOSS, Calibration, choose_threshold, fit_calibration)
 from instseg_ros.learning.targets import build_targets
 
 INFO = ModelInfo(class_names=('background', 'person'), thing_ids=(1,), palette=((0, 0, 0),) * 2,
@@ -38,12 +43,17 @@ def confidence(calibration, raw):
     return 1 / (1 + np.exp(-calibration.scale * np.log(raw / (1 - raw)) - calibration.shift))
 
 
+def scores(report, raw):
+    return confidence(report.score, confidence(report.calibration, raw))
+
+
 def test_right_centers_come_to_lie_above_the_threshold_and_wrong_ones_below():
     rng = np.random.default_rng(0)
     outputs, targets = zip(*(scene(rng, right=0.4, wrong=0.2) for _ in range(6)))
     report = fit_calibration(outputs, targets, INFO)
     threshold = GroupingConfig().center_threshold
     assert report.images == 6 and report.candidates == 48 and report.centers == 24
+    assert report.right == 24 <= report.instances < 30
     assert 0.2 < report.threshold <= 0.4
     assert confidence(report.calibration, report.threshold) == pytest.approx(threshold)
     assert confidence(report.calibration, 0.45) > threshold > confidence(report.calibration, 0.2)
@@ -62,6 +72,41 @@ def test_peaks_on_stuff_are_no_candidates():
                      palette=((0, 0, 0),) * 3, output_stride=1, size_multiple=32,
                      embedding_size=4, input_size=64)
     assert fit_calibration(outputs, targets, info).candidates == 3 * 8
+
+
+def test_the_score_says_how_often_an_instance_is_right():
+    rng = np.random.default_rng(1)
+    outputs, targets = [], []
+    for raw, share in ((0.35, 0.25), (0.6, 0.75)):
+        for number in range(20):
+            output, target = scene(rng, raw, wrong=0.1)
+            if number >= 20 * share:  # the centers are right, the masks are far too small
+                small = np.zeros_like(output.semantic_ids)
+                small[10:13] = output.semantic_ids[10:13]
+                output = dataclasses.replace(output, semantic_ids=small)
+            outputs.append(output)
+            targets.append(target)
+    report = fit_calibration(outputs, targets, INFO)
+    assert report.threshold < 0.35 and (report.instances, report.right) == (160, 80)
+    assert scores(report, 0.35) == pytest.approx(0.25, abs=0.08)
+    assert scores(report, 0.6) == pytest.approx(0.75, abs=0.08)
+
+
+@given(st.dictionaries(st.floats(0.06, 0.96), st.floats(0, 1), min_size=1))
+def test_the_chosen_threshold_is_the_lowest_one_that_is_nearly_the_best(quality):
+    chosen = choose_threshold(quality)
+    enough = (1 - ACCEPTED_LOSS) * max(quality.values())
+    assert quality[chosen] >= enough
+    assert all(value < enough for threshold, value in quality.items() if threshold < chosen)
+
+
+@settings(max_examples=15, deadline=None)
+@given(raw=st.lists(st.floats(0.01, 0.99), min_size=1, max_size=8), seed=st.integers(0, 99))
+def test_any_data_give_a_monotone_map(raw, seed):
+    rng = np.random.default_rng(seed)
+    outputs, targets = zip(*(scene(rng, np.clip(value, 0.06, 0.94), 0.2) for value in raw))
+    report = fit_calibration(outputs, targets, INFO)
+    assert np.all(np.diff(scores(report, np.linspace(0.01, 0.99, 50))) >= 0)
 
 
 def test_the_map_is_monotone():

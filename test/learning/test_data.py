@@ -15,13 +15,13 @@ from coco_files import coco_document, rectangle, write_coco, write_panoptic
 
 from instseg_ros.cli import main
 from instseg_ros.evaluation.coco_file import DatasetError
-from instseg_ros.learning import training
+from instseg_ros.learning import module
 from instseg_ros.learning.augmentation import AugmentationConfig, change_colors
+from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 from instseg_ros.learning.data import CachedSamples, TrainingCrops, WholeImages
 from instseg_ros.learning.datasets import open_dataset
 from instseg_ros.learning.export import class_colors
-from instseg_ros.learning.training import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 CATEGORIES = ((3, 'car'), (70, 'person'), (8, 'road'), (9, 'tree'))
@@ -207,7 +207,7 @@ def test_cityscapes_trains_with_the_configuration_that_comes_along(tmp_path, mon
     path = tmp_path / 'training.yaml'
     path.write_text(yaml.safe_dump(config))
     batches = []
-    monkeypatch.setattr(training, 'change_colors', lambda *batch: (
+    monkeypatch.setattr(module, 'change_colors', lambda *batch: (
         batches.append([tuple(tensor.shape) for tensor in batch]), change_colors(*batch))[1])
     assert main(['train', '--config', str(path), '--out', str(tmp_path / 'run')]) == 0
     _, trained, facts = load_checkpoint(tmp_path / 'run' / 'last.ckpt')

@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import UNLABELLED
@@ -14,7 +16,7 @@ from instseg_ros.learning.model import Prediction
 
 
 def test_duplicates_are_nearer_than_half_of_what_repulsion_aims_at():
-    assert LossConfig().delta_b == 2 * GroupingConfig().duplicate_distance
+    assert LossConfig().delta_b == 1.5 * GroupingConfig().duplicate_distance
 
 
 def test_class_weights_favour_rare_classes_and_average_to_one():
@@ -134,3 +136,62 @@ def test_total_is_the_weighted_sum():
     losses = total_loss(prediction, semantic, instances, centers, torch.ones(2), config)
     expected = 2 * losses['semantic'] + 3 * losses['center'] + 5 * losses['embedding']
     assert losses['total'].item() == pytest.approx(expected.item(), 1e-6)
+
+
+def random_batch(seed, instances=3):
+    """Predictions and labels of two images of 5x6 pixels, some of which are to be ignored."""
+    torch.manual_seed(seed)
+    prediction = Prediction(torch.randn(2, 3, 5, 6), torch.randn(2, 5, 6),
+                            torch.randn(2, 4, 5, 6))
+    ids = torch.randint(0, instances + 1, (2, 5, 6))
+    ignored = torch.rand(2, 5, 6) < 0.3
+    ids[ignored] = 0
+    semantic = torch.randint(0, 3, (2, 5, 6)).masked_fill(ignored, UNLABELLED)
+    centers = (torch.rand(2, 5, 6) < 0.2).to(torch.uint8).masked_fill(ignored, UNLABELLED)
+    return prediction, semantic, ids, centers, ignored
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_what_the_network_says_of_ignored_pixels_is_all_the_same(seed):
+    prediction, semantic, ids, centers, ignored = random_batch(seed)
+    other = Prediction(*(tensor.clone() for tensor in prediction))
+    other.semantic.permute(0, 2, 3, 1)[ignored] = 9.0
+    other.center[ignored] = -9.0
+    other.embedding.permute(0, 2, 3, 1)[ignored] = 9.0
+    first, second = (total_loss(p, semantic, ids, centers, torch.tensor([0.5, 1.0, 2.0]),
+                                LossConfig()) for p in (prediction, other))
+    assert {name: loss.item() for name, loss in first.items()} == pytest.approx(
+        {name: loss.item() for name, loss in second.items()})
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000), instances=st.integers(0, 3))
+def test_every_output_gets_a_finite_gradient_with_or_without_instances(seed, instances):
+    prediction, semantic, ids, centers, _ = random_batch(seed, instances)
+    for tensor in prediction:
+        tensor.requires_grad_()
+    losses = total_loss(prediction, semantic, ids, centers, torch.ones(3), LossConfig())
+    losses['total'].backward()
+    assert all(loss >= 0 for loss in losses.values())
+    for tensor in prediction:  # none is missing: several processes wait for all of them
+        assert torch.isfinite(tensor.grad).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 4), spread=st.floats(0.0, 0.99),
+       gap=st.floats(1.01, 3.0))
+def test_nothing_is_pulled_within_delta_a_or_pushed_beyond_delta_b(seed, count, spread, gap):
+    torch.manual_seed(seed)
+    config = LossConfig(delta_a=0.5, delta_b=1.5, regularization=0.0)
+    direction = torch.nn.functional.normalize(torch.randn(4), dim=0)
+    offsets = torch.nn.functional.normalize(torch.randn(count, 4), dim=1) * spread * config.delta_a
+    means = torch.arange(count)[:, None] * direction * gap * config.delta_b
+    # Two pixels an instance, on either side of its mean.
+    values = torch.stack([means + offsets, means - offsets], 1).reshape(1, 1, -1, 4)
+    values = values.permute(0, 3, 1, 2).contiguous().requires_grad_()
+    ids = torch.arange(1, count + 1).repeat_interleave(2).view(1, 1, -1)
+    loss = embedding_loss(values, ids, config)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.0, abs=1e-9)
+    assert values.grad.abs().max().item() == pytest.approx(0.0, abs=1e-6)

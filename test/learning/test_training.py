@@ -1,49 +1,27 @@
 """From a made-up data set to an ONNX model, through the commands; interruption and resumption."""
 from __future__ import annotations
 
-import csv
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from made_up import write_dataset
+from safetensors.torch import load_file, save_file
+from short_trainings import CLASSES, curve, train, write_config
 
 from instseg_ros import Segmenter
 from instseg_ros.cli import main
 from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops
 from instseg_ros.learning.datasets import objects_shown
-from instseg_ros.learning.training import load_checkpoint, split_images
-
-CLASSES = ['background', 'box', 'post']
-
-
-def write_config(folder, images, epochs=2, **sections):
-    """Write a data set and a configuration that trains on it within seconds."""
-    if not (folder / 'instances.json').exists():
-        write_dataset(folder, images)
-    config = {
-        'data': {'images': 'images', 'annotations': 'instances.json', 'classes': CLASSES,
-                 'calibration_images': 0},
-        'model': {'embedding_size': 8, 'width_16': 8, 'width_8': 8, 'width_4': 8,
-                  'frozen_stages': 5, 'input_size': 128},
-        'augmentation': {'crop_size': 64, 'long_side_min': 96, 'long_side_max': 160},
-        'optimization': {'epochs': epochs, 'batch_size': 2, 'precision': '32-true', 'workers': 0}}
-    for name, section in sections.items():
-        config[name].update(section)
-    path = folder / 'training.yaml'
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-def train(config, out, *more):
-    return main(['train', '--config', str(config), '--out', str(out), *more])
+from instseg_ros.learning.encoders import build_encoder
 
 
 def test_three_images_train_and_export(tmp_path, capsys):
@@ -95,12 +73,6 @@ class Interruption:
         monkeypatch.setattr(TrainingCrops, '__getitem__', interrupt)
 
 
-def losses(folder):
-    with open(folder / 'metrics.csv') as file:
-        rows = [row for row in csv.DictReader(file) if row['train/total']]
-    return {int(row['epoch']): float(row['train/total']) for row in rows}
-
-
 def test_an_interrupted_training_resumes_to_the_same_curve_and_weights(tmp_path, monkeypatch):
     config = write_config(tmp_path, images=4, epochs=3)
     assert train(config, tmp_path / 'whole') == 0
@@ -108,8 +80,8 @@ def test_an_interrupted_training_resumes_to_the_same_curve_and_weights(tmp_path,
         Interruption(patch, number=7)  # in the second epoch of four crops
         assert train(config, tmp_path / 'parts') == 130
     assert train(config, tmp_path / 'parts', '--resume') == 0
-    whole, parts = (losses(tmp_path / name) for name in ('whole', 'parts'))
-    assert parts[2] == pytest.approx(whole[2], rel=1e-3)
+    whole, parts = (curve(tmp_path / name, 'train/total') for name in ('whole', 'parts'))
+    assert sorted(parts) == [0, 1, 2] and parts == pytest.approx(whole, rel=1e-3)
     states = [load_checkpoint(tmp_path / name / 'last.ckpt')[0].state_dict()
               for name in ('whole', 'parts')]
     for name, tensor in states[0].items():
@@ -132,6 +104,91 @@ def test_one_decoder_can_go_on_alone(tmp_path, capsys):
                          model={'weights': str(checkpoint)})
     assert train(other, tmp_path / 'third') == 1
     assert 'trained for the classes background, box, post' in capsys.readouterr().err
+
+
+def test_instances_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_path, capsys):
+    initial = tmp_path / 'initial.safetensors'
+    torch.manual_seed(0)
+    save_file(build_encoder('mobilenet_v2').state_dict(), str(initial))
+    assert train(write_config(tmp_path, 3, model={'weights': str(initial)}), tmp_path / 'one') == 0
+    checkpoint = tmp_path / 'one' / 'last.ckpt'
+    blended = {'weights': str(checkpoint), 'blend_with': str(initial), 'blend': 0.5,
+               'trained': 'instances'}
+    assert train(write_config(tmp_path, 3, model=blended), tmp_path / 'two') == 0
+    assert f'50% of encoder and classifier from {initial}' in capsys.readouterr().out
+    one, two = (load_checkpoint(tmp_path / name / 'last.ckpt')[0].state_dict()
+                for name in ('one', 'two'))
+    start, name = load_file(initial), 'blocks.16.project.weight'
+    torch.testing.assert_close(two[f'encoder.{name}'],
+                               (one[f'encoder.{name}'] + start[name]) / 2, rtol=1e-4, atol=1e-5)
+    assert all(not torch.allclose(one[key], two[key]) for key in (
+        'center.head.3.weight', 'embedding.head.3.weight'))
+    alone = write_config(tmp_path, 3, model={'blend_with': str(initial)})
+    assert train(alone, tmp_path / 'three') == 1
+    assert 'model.blend_with: expected a checkpoint' in capsys.readouterr().err
+
+
+def test_training_stops_early_and_keeps_the_best(tmp_path, capsys):
+    # Only the center decoder learns: the classes and so their mean IoU stay as they are.
+    config = write_config(tmp_path, 8, 9, data={'calibration_images': 2},
+                          model={'trained': 'center'}, optimization={
+                              'patience': 2, 'monitor': 'miou', 'validation_period': 1})
+    assert train(config, tmp_path / 'run') == 0
+    out = capsys.readouterr().out
+    assert 'stopped after 3 of 9 epochs: miou of the held-out images has not improved' in out
+    assert f'next: instseg export {tmp_path / "run" / "best.ckpt"}' in out
+    epochs = {name: load_checkpoint(tmp_path / 'run' / f'{name}.ckpt')[2]['epochs']
+              for name in ('best', 'last')}
+    assert epochs == {'best': 1, 'last': 3}
+
+
+def test_stopping_early_without_anything_to_watch_is_an_error(tmp_path, capsys):
+    assert train(write_config(tmp_path, 3, optimization={'patience': 5}), tmp_path / 'run') == 1
+    assert 'optimization.patience: no image is held out' in capsys.readouterr().err
+
+
+TWO_PROCESSES = """\
+import os, pathlib, sys
+from instseg_ros.cli import main
+from instseg_ros.learning.data import TrainingCrops
+
+make = TrainingCrops.__getitem__
+
+def note(crops, number):
+    path = pathlib.Path(__file__).with_name('crops' + os.environ.get('LOCAL_RANK', '0'))
+    with open(path, 'a') as file:
+        print(number, file=file)
+    return make(crops, number)
+
+TrainingCrops.__getitem__ = note
+if __name__ == '__main__':
+    sys.exit(main())
+"""
+
+
+def test_two_processes_share_the_crops_and_agree(tmp_path):
+    config = write_config(tmp_path, 10, data={'calibration_images': 3},
+                          optimization={'batch_size': 2})
+    script = tmp_path / 'two.py'
+    script.write_text(TWO_PROCESSES)
+    command = [sys.executable, str(script), 'train', '--config', str(config), '--out',
+               str(tmp_path / 'run'), '--accelerator', 'cpu', '--devices', '2']
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count('next: instseg export') == 1
+    shares = [(tmp_path / f'crops{rank}').read_text().split() for rank in (0, 1)]
+    # Two of ten are held out; of the eight, each has two steps of two in each of two epochs.
+    assert [len(share) for share in shares] == [8, 8]
+    assert len({*shares[0], *shares[1]}) == 16
+    assert load_checkpoint(tmp_path / 'run' / 'last.ckpt')[2]['steps'] == 4
+    assert train(config, tmp_path / 'run', '--resume') == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_a_gpu_that_is_not_there_is_an_error(tmp_path, capsys):
+    config = write_config(tmp_path, images=3)
+    assert train(config, tmp_path / 'run', '--accelerator', 'gpu') == 1
+    assert 'accelerator gpu, devices 1: ' in capsys.readouterr().err
 
 
 def test_an_existing_run_is_not_overwritten(tmp_path, capsys):
@@ -191,14 +248,3 @@ def test_numbers_of_crops_never_repeat_and_cover_every_image(tmp_path):
     assert all(len(epoch) == len(sampler) == 4 for epoch in numbers)
     assert len({number for epoch in numbers for number in epoch}) == 16
     assert all({0, 1, 2} <= {number % 5 for number in epoch} for epoch in numbers)
-
-
-@given(shows=st.lists(st.booleans(), max_size=60), wanted=st.integers(0, 20),
-       seed=st.integers(0, 2 ** 32))
-def test_all_images_held_out_show_an_object_and_all_others_are_trained_on(shows, wanted, seed):
-    training, held_out = split_images(shows, wanted, seed)
-    assert all(shows[index] for index in held_out)
-    assert len(held_out) == min(wanted, sum(shows) // 4)
-    assert sorted(training + held_out) == list(range(len(shows)))
-    assert training == sorted(training) and held_out == sorted(held_out)
-    assert split_images(shows, wanted, seed) == (training, held_out)

@@ -25,6 +25,29 @@ def test_a_middleware_that_numbers_nothing_supersedes_nothing():
     assert (statistics.frames_in, statistics.frames_superseded) == (4, 0)
 
 
+def test_an_image_that_is_given_up_is_superseded_like_one_that_never_arrived():
+    statistics = diagnostics.Statistics(0.0)
+    for number in (1, 2, 5):
+        statistics.frame_arrived(info(number), 1.0)
+    statistics.frames_given_up(1)
+    assert (statistics.frames_in, statistics.frames_superseded) == (2, 3)
+
+
+@pytest.mark.parametrize('age, shown', [(None, ''), (0.25, '250.000'), (-0.01, '-10.000'),
+                                        (1e9, ''), (-1e9, '')])
+def test_an_age_by_another_clock_is_not_shown(age, shown):
+    statistics = diagnostics.Statistics(0.0)
+    statistics.frame_done({}, 0.1, age=age)
+    assert statistics.report(1.0)[1]['age_ms'] == shown
+
+
+def test_instances_that_were_cut_add_up():
+    statistics = diagnostics.Statistics(0.0)
+    for count in (0, 3, 4):
+        statistics.frame_done({}, 0.1, instances_cut=count)
+    assert statistics.report(1.0)[1]['instances_cut'] == '7'
+
+
 def test_rates_are_recent_and_stages_are_means_since_activation():
     statistics = diagnostics.Statistics(10.0)
     statistics.frame_done({'network': 0.1, 'grouping': 0.01}, 0.2)
@@ -81,5 +104,9 @@ def test_they_are_published_in_every_state(graph, tiny_model, make_image):
     values = values_of(messages[-1])
     assert (values['model'], values['provider']) == (str(tiny_model), 'cpu')
     stages = [key for key in values if key.startswith('stage_ms.')]
-    assert {'stage_ms.convert', 'stage_ms.network', 'stage_ms.publish'} <= set(stages)
+    assert stages == [f'stage_ms.{name}' for name in (
+        'wait', 'convert', 'scale', 'network', 'hand_over', 'grouping', 'refinement', 'instances',
+        'publish')]
     assert all(float(values[stage]) >= 0 for stage in stages)
+    rounding = 0.001 * len(stages)
+    assert sum(float(values[stage]) for stage in stages) <= float(values['latency_ms']) + rounding

@@ -68,7 +68,12 @@ def test_a_provider_that_is_not_there_is_an_error(graph, tiny_model, capfd):
     if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
         pytest.skip('CUDA is there')
     graph.start(model=str(tiny_model), network__provider='cuda')
+    diagnostics = graph.diagnostics()
     assert not graph.change_state('configure')
+    assert graph.state() == 'unconfigured'
+    graph.spin_until(lambda: any('cuda was asked for' in message.status[0].message
+                                 for message in diagnostics))
+    assert max(message.status[0].level for message in diagnostics) == b'\x02'
     assert 'cuda was asked for' in ''.join(capfd.readouterr())
 
 

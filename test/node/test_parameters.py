@@ -86,7 +86,7 @@ def test_the_refinement_changes_while_it_runs(graph, tiny_model, make_image):
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     for number, method in enumerate(['nearest', 'bilateral', 'slic'], start=1):
         assert graph.set_parameter('refinement.method', method) == ''
-        assert graph.node._segmenter.refinement.method == method
+        assert graph.node._stages.segmenter.refinement.method == method
         camera.publish(make_image(number))
         graph.spin_until(lambda: len(results) == number, 'a result')
         assert len(results[-1].detections) == 2

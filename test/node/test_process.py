@@ -20,9 +20,9 @@ class Process:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 env=dict(os.environ, PYTHONUNBUFFERED='1'))
 
-    def end(self, number=None):
-        """Send a signal, wait, and return exit code and output."""
-        if number is not None:
+    def end(self, *numbers):
+        """Send signals, wait, and return exit code and output."""
+        for number in numbers:
             self._process.send_signal(number)
         code = self._process.wait(timeout=120)
         return code, self._log.read_text()
@@ -48,9 +48,9 @@ def start(rclpy, tmp_path):
         process.kill()
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('numbers', [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2])
 def test_a_signal_while_images_come_ends_it_with_code_0(graph, start, tiny_model, make_image,
-                                                        number):
+                                                        numbers):
     process = start(f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable')
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     image = make_image()
@@ -58,7 +58,7 @@ def test_a_signal_while_images_come_ends_it_with_code_0(graph, start, tiny_model
     graph.spin_until(lambda: camera.publish(image) or results, 'a result')
     for _ in range(30):
         camera.publish(image)
-    code, output = process.end(number)
+    code, output = process.end(*numbers)
     assert code == 0, output
     assert 'Traceback' not in output
 
@@ -90,6 +90,30 @@ sys.exit(main())
     result = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_ends_changes_nothing(rclpy, number):
+    code = f"""
+import os, sys
+import rclpy
+from instseg_ros.node.main import main
+from instseg_ros.node.segmenter_node import SegmenterNode
+
+def send_signal(node):
+    os.kill(os.getpid(), {int(number)})
+
+def destroy_node(node, destroy_node=SegmenterNode.destroy_node):
+    send_signal(node)
+    destroy_node(node)
+    print('destroyed')
+
+rclpy.spin, SegmenterNode.destroy_node = send_signal, destroy_node
+sys.exit(main())
+"""
+    result = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, 'destroyed\n', '')
 
 
 def test_a_wrong_parameter_is_one_sentence_and_code_1(start):

@@ -1,0 +1,87 @@
+"""What the threshold of the centers is worth: figures of a model at several of them.
+
+The network runs once an image; grouping, refinement and what follows are repeated, just as they
+would be with that threshold. (The threshold of the *score*, which sorts out instances that were
+already found, is another matter: see `instseg_ros.evaluation.confidence`.)
+"""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Sequence
+
+from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.evaluation.confidence import operating_point
+from instseg_ros.evaluation.instances import InstanceScore, detections_of
+from instseg_ros.evaluation.panoptic import PanopticScore
+from instseg_ros.evaluation.predictions import Prediction
+from instseg_ros.evaluation.report import without_nan
+from instseg_ros.evaluation.run import LabelledImages
+from instseg_ros.evaluation.semantic import mean_of_known
+
+CENTER_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class CenterThresholds:
+    """Passes on what a model predicts, and adds up figures at other thresholds on the way.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Its own threshold is one of those that are compared.
+    dataset : LabelledImages
+    thresholds : sequence of float
+        Further ones, in [0, 1].
+    """
+
+    def __init__(self, segmenter: Segmenter, dataset: LabelledImages,
+                 thresholds: Sequence[float] = CENTER_THRESHOLDS) -> None:
+        self.dataset = dataset
+        self.used = segmenter.grouping.center_threshold
+        self.thing_ids = list(segmenter.model_info.thing_ids)
+        count = len(segmenter.model_info.class_names)
+        self.segmenters = {threshold: Segmenter(
+            segmenter.network, input_size=segmenter.input_size, refinement=segmenter.refinement,
+            grouping=dataclasses.replace(segmenter.grouping, center_threshold=threshold))
+            for threshold in sorted({*thresholds, self.used})}
+        self.instances = {threshold: InstanceScore(count) for threshold in self.segmenters}
+        self.panoptic = {threshold: PanopticScore(count, self.thing_ids)
+                         for threshold in self.segmenters}
+        self.images = 0
+
+    def load(self, index: int) -> Prediction:
+        """Return what is predicted for image `index` at the segmenter's own threshold."""
+        truth = self.dataset.load_ground_truth(index)
+        inference = self.segmenters[self.used].infer(self.dataset.load_image(index))
+        predictions = {}
+        for threshold, segmenter in self.segmenters.items():
+            found = segmenter.postprocess(inference)
+            predictions[threshold] = Prediction(found, list(detections_of(found)))
+            self.instances[threshold].update(truth, predictions[threshold].detections)
+            self.panoptic[threshold].update((truth.semantic_ids, truth.instance_ids),
+                                            (found.semantic_ids, found.instance_ids))
+        self.images += 1
+        return predictions[self.used]
+
+    def report(self) -> dict[str, Any]:
+        """Return the figures of all images that were loaded.
+
+        Returns
+        -------
+        dict
+            `used`: the segmenter's own threshold; `thresholds`: for each one `threshold`,
+            `detections`, `precision`, `recall` and `f1` (of the detections of all classes together,
+            at IoU 0.50), `ap50`, `pq`, `pq_things`, `missed` and `false` (an image). None stands for
+            a figure that doesn't exist.
+        """
+        return without_nan({'used': self.used,
+                            'thresholds': [self._row(key) for key in self.segmenters]})
+
+    def _row(self, threshold: float) -> dict[str, float]:
+        precision, panoptic = self.instances[threshold].compute(), self.panoptic[threshold]
+        things = self.thing_ids
+        return {'threshold': threshold,
+                **operating_point(precision.right, precision.objects),
+                'ap50': precision.mean(iou50=True), 'pq': mean_of_known(panoptic.pq),
+                'pq_things': mean_of_known(panoptic.pq[things]),
+                'missed': int(panoptic.missed[things].sum()) / max(self.images, 1),
+                'false': int(panoptic.false[things].sum()) / max(self.images, 1)}

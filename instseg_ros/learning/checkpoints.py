@@ -1,0 +1,182 @@
+"""Checkpoints: what they say about themselves, and whether they fit what is asked of them."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.model import InstanceSegmentationNetwork
+from instseg_ros.learning.module import build_network
+
+FORMAT = 2
+"""Version of what a checkpoint holds: 1 had no `instseg_ros` entry, and can't be resumed."""
+
+ENTRY = 'instseg_ros'
+"""Key in the file of format, number of processes, and facts about the images."""
+
+FREE_TO_CHANGE = frozenset({
+    'data.images', 'data.annotations', 'data.segments', 'data.root', 'data.cache_gb',
+    'model.weights', 'model.blend_with', 'optimization.workers',
+    'optimization.validation_period', 'optimization.monitor', 'optimization.patience'})
+"""Options that a resumed training may have changed, because its curve stays the same.
+
+The images may have moved: what they show is compared. The schedule of the learning rate depends on
+the number of epochs, the batch size and the number of processes.
+"""
+
+
+class Stamp(Callback):
+    """Writes into every checkpoint what `check_resumable` wants to know.
+
+    Parameters
+    ----------
+    facts : dict
+        About the training images: plain values.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.facts = dict(facts)
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule,
+                           checkpoint: dict[str, Any]) -> None:
+        checkpoint[ENTRY] = stamp(self.facts, trainer.world_size)
+
+
+def stamp(facts: Mapping[str, Any], processes: int) -> dict[str, Any]:
+    """Return the entry of a checkpoint written by this version."""
+    return {'format': FORMAT, 'processes': processes, 'images': dict(facts)}
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best checkpoint, also in a folder that has moved since."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, 'dirpath': self.dirpath})
+
+
+class Patience(EarlyStopping):
+    """Stops a training that has stopped improving; a resumed one may have another patience."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, 'patience': self.patience})
+
+
+def load_checkpoint(path: str | Path
+                    ) -> tuple[InstanceSegmentationNetwork, TrainingConfig, dict[str, Any]]:
+    """Return the trained network, ready for inference, its configuration, and facts for people.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, no checkpoint of `instseg train`, or one of another version.
+    """
+    checkpoint, config = _read(path)
+    network = build_network(config)
+    prefix = 'network.'
+    try:
+        network.load_state_dict({name[len(prefix):]: tensor
+                                 for name, tensor in checkpoint['state_dict'].items()
+                                 if name.startswith(prefix)})
+    except RuntimeError as error:
+        raise ValueError(f'{path}: holds another network than this version makes of its '
+                         f'configuration ({error})') from error
+    facts = {'encoder': config.model.encoder, 'initial_weights': Path(config.model.weights).name,
+             'annotations': config.data.source, 'trained': config.model.trained,
+             'epochs': checkpoint['epoch'] + 1, 'steps': checkpoint['global_step'],
+             'seed': config.optimization.seed}
+    return network.eval(), config, facts
+
+
+def start_from(network: InstanceSegmentationNetwork, path: str | Path,
+               config: TrainingConfig) -> None:
+    """Load the whole network of a checkpoint into that of a new training.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is one of other classes or of another network; saying what differs.
+    """
+    source, theirs, _ = load_checkpoint(path)
+    if theirs.data.classes != config.data.classes:
+        raise ValueError(f'{path}: trained for the classes {", ".join(theirs.data.classes)}, the '
+                         f'configuration has {", ".join(config.data.classes)}')
+    try:
+        network.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        found = differences({'model': theirs.to_dict()['model']},
+                            {'model': config.to_dict()['model']})
+        raise ValueError(f'{path}: a checkpoint of another network: '
+                         + ('; '.join(found) or str(error))) from error
+
+
+def check_resumable(path: str | Path, config: TrainingConfig, facts: Mapping[str, Any],
+                    processes: int) -> int:
+    """Check that going on from a checkpoint gives what an uninterrupted training would give.
+
+    Returns
+    -------
+    int
+        Steps that are done.
+
+    Raises
+    ------
+    ValueError
+        It would not; naming all that differs.
+    """
+    checkpoint, theirs = _read(path)
+    entry = checkpoint.get(ENTRY, {'format': 1})
+    advice = ('to train on under other conditions, start a new training from it: model.weights '
+              'takes the path of a checkpoint')
+    if entry['format'] != FORMAT:
+        raise ValueError(f'{path}: of format {entry["format"]}, this version resumes format '
+                         f'{FORMAT}; {advice}')
+    found = (differences(theirs.to_dict(), config.to_dict())
+             + differences(entry, stamp(facts, processes)))
+    if found:
+        raise ValueError(f'{path} can not be resumed, as it would not be the same training: '
+                         f'{"; ".join(found)}; {advice}')
+    return checkpoint['global_step']
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Return a phrase for each option that matters and that differs."""
+    then, now = dict(_flat(theirs)), dict(_flat(ours))
+    return [f'{key}: {_words(then.get(key))} in the checkpoint, {_words(now.get(key))} now'
+            for key in {**then, **now}
+            if key not in FREE_TO_CHANGE and then.get(key) != now.get(key)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f'{prefix}{key}.')
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ', '.join(map(_words, value))
+    return f'{value:.4g}' if isinstance(value, float) else str(value)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig]:
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        values = checkpoint['hyper_parameters']['config']
+        written = checkpoint.get(ENTRY, {'format': 1})['format']
+    except FileNotFoundError as error:
+        raise ValueError(f'{path}: no such checkpoint') from error
+    except Exception as error:  # whatever torch finds in a file that is no checkpoint
+        raise ValueError(f'{path}: not a checkpoint of "instseg train" ({error})') from error
+    if written > FORMAT:
+        raise ValueError(f'{path}: of format {written}, this version reads up to {FORMAT}')
+    try:
+        return checkpoint, TrainingConfig.from_dict(values)
+    except ValueError as error:
+        raise ValueError(f'{path}: made with a configuration that this version does not '
+                         f'understand ({error})') from error

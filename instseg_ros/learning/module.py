@@ -1,0 +1,137 @@
+"""What Lightning has to know of a training: network, losses, optimizer and schedule."""
+from __future__ import annotations
+
+from typing import Callable, NamedTuple
+
+import lightning
+import torch
+from torch import Tensor
+
+from instseg_ros.learning.augmentation import change_colors
+from instseg_ros.learning.config import TRAINED_PARTS, TrainingConfig
+from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.losses import class_weights, total_loss
+from instseg_ros.learning.model import InstanceSegmentationNetwork, Prediction
+
+
+def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork:
+    """Return the network of a configuration, with random weights."""
+    return InstanceSegmentationNetwork(
+        encoder=build_encoder(config.model.encoder), classes=len(config.data.classes),
+        embedding_size=config.model.embedding_size, widths=config.model.widths,
+        dropout=config.model.dropout, position=config.model.position)
+
+
+class Validated(NamedTuple):
+    """What the network says about a batch of held-out images, and how wrong it is."""
+
+    prediction: Prediction
+    losses: dict[str, Tensor]
+
+
+class TrainingModule(lightning.LightningModule):
+    """One step of the training, and what it is done with.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    frequencies : (C,) float tensor, optional
+        Share of each class in the labelled pixels; without it, all classes count the same.
+    """
+
+    def __init__(self, config: TrainingConfig, frequencies: Tensor | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.network = build_network(config)
+        self.network.encoder.freeze(config.model.frozen_stages)
+        if config.model.trained != 'all':
+            self.network.requires_grad_(False)
+            for part in TRAINED_PARTS[config.model.trained]:
+                getattr(self.network, part).requires_grad_(True)
+        classes = len(config.data.classes)
+        weights = torch.ones(classes) if frequencies is None else class_weights(
+            frequencies, config.loss.class_weight_power)
+        self.register_buffer('class_weights', weights)
+        # A plain dictionary, so that a checkpoint opens without unpickling classes of ours.
+        self.save_hyperparameters({'config': config.to_dict()})
+
+    def train(self, mode: bool = True) -> TrainingModule:
+        """Set the mode; what is not trained keeps the statistics of its normalisation, too."""
+        super().train(mode)
+        if self.config.model.trained != 'all':
+            self.network.eval()
+            for part in TRAINED_PARTS[self.config.model.trained]:
+                getattr(self.network, part).train(mode)
+        return self
+
+    def on_train_start(self) -> None:
+        self.train()  # Lightning leaves the modes as it finds them
+
+    def on_train_epoch_start(self) -> None:
+        if self.current_epoch + 1 == self.trainer.max_epochs:
+            # The last epoch, where the learning rate has come down, is never left out.
+            self.trainer.check_val_every_n_epoch = 1
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        # Dropout depends on the number of the step alone, as the crops do on theirs: a resumed
+        # training does what an uninterrupted one would have done.
+        step = self.config.optimization.seed * 1_000_003 + self.global_step
+        torch.manual_seed(step * self.trainer.world_size + self.global_rank)
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+        # On the device that trains; which colours change how, the crops say.
+        if 'color_map' in batch:
+            batch['image'] = change_colors(batch['image'], batch.pop('color_map'))
+        return batch
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        losses = self._losses(self._predict(batch), batch)
+        self.log_dict({f'train/{key}': value.detach() for key, value in losses.items()},
+                      on_step=False, on_epoch=True, batch_size=len(batch['image']),
+                      sync_dist=True)
+        self.log('loss', losses['total'].detach(), prog_bar=True, logger=False)
+        return losses['total']
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Validated:
+        # In full precision, as the exported network computes: in bfloat16 neighbours are often
+        # equally strong, and each would be a center.
+        with torch.autocast(self.device.type, enabled=False):
+            prediction = self._predict(batch)
+            return Validated(prediction, self._losses(prediction, batch))
+
+    def _predict(self, batch: dict[str, Tensor]) -> Prediction:
+        return self.network(batch['image'].float().contiguous(memory_format=torch.channels_last))
+
+    def _losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return total_loss(prediction, batch['semantic_ids'], batch['instance_ids'],
+                          batch['center_mask'], self.class_weights, self.config.loss)
+
+    def configure_optimizers(self) -> dict:
+        options = self.config.optimization
+        groups = []
+        for part in self.network.children():
+            rate = options.learning_rate * (
+                options.encoder_factor if part is self.network.encoder else 1.0)
+            parameters = [p for p in part.parameters() if p.requires_grad]
+            if parameters:
+                groups.append({'params': parameters, 'lr': rate})
+        optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=[group['lr'] for group in groups], pct_start=0.1,
+            total_steps=int(self.trainer.estimated_stepping_batches))
+        return {'optimizer': optimizer,
+                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return the rule by which the average of the weights takes in those of a step.
+
+    average + (1 - d) (weights - average) with d = min(decay, (1 + n) / (10 + n)) after n steps: at
+    first the average is short, so that the initial weights are forgotten also in a short training.
+    The growing decay is that of TensorFlow's `ExponentialMovingAverage` with `num_updates`.
+    """
+    def update(average: Tensor, weights: Tensor, steps: Tensor) -> Tensor:
+        n = int(steps)
+        return average + (1 - min(decay, (1 + n) / (10 + n))) * (weights - average)
+
+    return update

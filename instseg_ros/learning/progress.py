@@ -1,0 +1,36 @@
+"""The progress bar of a training."""
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+
+class Progress(TQDMProgressBar):
+    """One bar over all epochs: the remaining time is that of the training, not of the epoch."""
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule
+                       ) -> None:
+        super().on_train_start(trainer, module)
+        bar = self.train_progress_bar
+        bar.total = int(trainer.estimated_stepping_batches)
+        bar.initial = bar.n = trainer.global_step  # more than 0 in a resumed training
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.train_progress_bar.set_description(
+            f'epoch {trainer.current_epoch + 1} of {trainer.max_epochs}')
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule,
+                           *_: Any) -> None:
+        self.train_progress_bar.set_postfix(self.get_metrics(trainer, module), refresh=False)
+        self.train_progress_bar.update()
+
+    def on_exception(self, *_: Any) -> None:
+        self.train_progress_bar.close()
+
+    def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule
+                    ) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, module)
+        metrics.pop('v_num', None)  # runs have folders here, not numbers
+        return metrics

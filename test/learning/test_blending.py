@@ -1,0 +1,66 @@
+"""Blending goes straight from the initial weights to the trained ones, for what tells the classes."""
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from instseg_ros.learning.blending import blend_with_initial
+from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.model import (VOC_CLASSES, InstanceSegmentationNetwork,
+                                        load_initial_weights)
+
+NAMES = ('background', 'person', 'crate')
+
+
+def network(seed):
+    torch.manual_seed(seed)
+    return InstanceSegmentationNetwork(encoder=build_encoder('mobilenet_v2'), classes=len(NAMES),
+                                       embedding_size=4, widths={16: 8, 8: 8, 4: 8})
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """Initial weights with a classifier of VOC's classes."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'initial.safetensors'
+    tensors = {**network(0).encoder.state_dict(),
+               'logits.weight': torch.randn(len(VOC_CLASSES), 256, 1, 1),
+               'logits.bias': torch.randn(len(VOC_CLASSES))}
+    save_file(tensors, str(path))
+    return path
+
+
+def trained_network():
+    trained = network(1)
+    with torch.no_grad():
+        trained.semantic.residual.head[-1].weight.normal_()
+    return trained
+
+
+def test_the_ends_are_the_initial_and_the_trained_weights(weights):
+    image = torch.rand(1, 3, 64, 64) * 255
+    initial, trained = network(2).eval(), trained_network().eval()
+    load_initial_weights(initial, weights, NAMES)
+    start, end = trained_network().eval(), trained_network().eval()
+    blend_with_initial(start, weights, NAMES, 0.0)
+    blend_with_initial(end, weights, NAMES, 1.0)
+    with torch.no_grad():
+        torch.testing.assert_close(end(image), trained(image))
+        # Training starts from the coarse guess alone, whatever the rest of the decoder is.
+        expected, found = initial(image).semantic[:, :2], start(image).semantic[:, :2]
+        torch.testing.assert_close(found, expected)
+
+
+def test_in_between_weights_are_in_between_and_the_other_decoders_stay(weights):
+    trained, initial, blended = trained_network(), network(2), trained_network()
+    load_initial_weights(initial, weights, NAMES)
+    blend_with_initial(blended, weights, NAMES, 0.25)
+    for name in ('encoder.blocks.3.depthwise.weight', 'encoder.stem.bias',
+                 'semantic.coarse.weight'):
+        a, b, c = (net.state_dict()[name] for net in (trained, initial, blended))
+        torch.testing.assert_close(c, 0.25 * a + 0.75 * b)
+    a, c = trained.state_dict(), blended.state_dict()
+    torch.testing.assert_close(c['semantic.residual.head.3.weight'],
+                               0.25 * a['semantic.residual.head.3.weight'])
+    for name in a:
+        if name.startswith(('center.', 'embedding.')):
+            assert torch.equal(a[name], c[name]), name

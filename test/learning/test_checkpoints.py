@@ -1,0 +1,121 @@
+"""Which checkpoint goes on as what, and how the others are refused."""
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from short_trainings import train, write_config
+
+from instseg_ros.cli import main
+from instseg_ros.learning.checkpoints import (
+    FREE_TO_CHANGE, BestCheckpoint, Patience, load_checkpoint)
+from instseg_ros.learning.config import DataConfig, TrainingConfig
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A folder with data, configuration and a finished training of it in `run`."""
+    folder = tmp_path_factory.mktemp('finished')
+    assert train(write_config(folder, 5, 1), folder / 'run') == 0
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of it, somewhere else."""
+    return shutil.copytree(finished, tmp_path / 'moved')
+
+
+def edit(path, change):
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+def test_what_does_not_touch_the_curve_may_change(folder, capsys):
+    config = write_config(folder, 5, 1, optimization={'workers': 1, 'patience': 0,
+                                                      'validation_period': 3})
+    assert train(config, folder / 'run', '--resume') == 0
+    out = capsys.readouterr().out
+    assert 'stopped after' not in out and 'next: instseg export' in out
+
+
+@pytest.mark.parametrize('sections, message', [
+    ({'model': {'embedding_size': 16}}, 'model.embedding_size: 8 in the checkpoint, 16 now'),
+    ({'loss': {'gamma': 1.5}, 'augmentation': {'crop_size': 96}},
+     'augmentation.crop_size: 64 in the checkpoint, 96 now; loss.gamma: 2 in the checkpoint, 1.5'),
+    ({'optimization': {'epochs': 4}}, 'optimization.epochs: 1 in the checkpoint, 4 now'),
+    ({'data': {'classes': ['background', 'post', 'box']}},
+     'data.classes: background, box, post in the checkpoint, background, post, box now')])
+def test_another_training_is_not_resumed_and_told_why(folder, capsys, sections, message):
+    sections['optimization'] = {'epochs': 1, **sections.get('optimization', {})}
+    config = write_config(folder, 5, **sections)
+    before = (folder / 'run' / 'last.ckpt').read_bytes()
+    assert train(config, folder / 'run', '--resume') == 1
+    error = capsys.readouterr().err
+    assert message in error and 'model.weights takes the path of a checkpoint' in error
+    assert (folder / 'run' / 'last.ckpt').read_bytes() == before
+
+
+def test_other_images_under_the_old_name_are_noticed(folder, capsys):
+    path = folder / 'instances.json'
+    document = json.loads(path.read_text())
+    del document['annotations'][0]
+    path.write_text(json.dumps(document))
+    assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 1
+    assert 'images.class_frequencies: ' in capsys.readouterr().err
+
+
+def test_another_number_of_processes_would_be_another_training(folder, capsys):
+    edit(folder / 'run' / 'last.ckpt', lambda c: c['instseg_ros'].update(processes=4))
+    assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 1
+    assert 'processes: 4 in the checkpoint, 1 now' in capsys.readouterr().err
+
+
+def test_an_older_format_can_be_used_but_not_resumed(folder, capsys):
+    path = folder / 'run' / 'last.ckpt'
+    edit(path, lambda c: c.pop('instseg_ros'))
+    assert load_checkpoint(path)[2]['epochs'] == 1
+    assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 1
+    assert 'of format 1, this version resumes format 2' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda c: c['instseg_ros'].update(format=99), 'of format 99, this version reads up to 2'),
+    (lambda c: c['hyper_parameters']['config']['model'].update(wings=2),
+     r'does not understand (unknown key "model.wings"'),
+    (lambda c: c['state_dict'].pop('network.mean'), 'holds another network')])
+def test_a_checkpoint_of_another_version_is_refused(folder, capsys, change, message):
+    path = folder / 'run' / 'last.ckpt'
+    edit(path, change)
+    assert main(['export', str(path), '--out', str(folder / 'model.onnx')]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_initial_weights_of_another_network_are_refused_in_words(folder, capsys):
+    config = write_config(folder, 5, 1, model={'embedding_size': 16,
+                                               'weights': str(folder / 'run' / 'last.ckpt')})
+    assert train(config, folder / 'second') == 1
+    assert 'another network: model.embedding_size: 8 in the checkpoint' in capsys.readouterr().err
+
+
+def test_every_option_that_may_change_exists():
+    data = DataConfig(images='a', annotations='b', classes=('background', 'box'))
+    known = {f'{section}.{name}' for section, options in TrainingConfig(data).to_dict().items()
+             for name in options}
+    assert FREE_TO_CHANGE <= known
+
+
+def test_a_resumed_training_has_the_patience_of_its_configuration():
+    old, new = (Patience('loss', patience=value) for value in (2, 7))
+    new.load_state_dict({**old.state_dict(), 'wait_count': 1})
+    assert (new.patience, new.wait_count) == (7, 1)
+
+
+def test_the_best_is_remembered_in_a_moved_folder(tmp_path):
+    there, here = (BestCheckpoint(tmp_path / name, monitor='loss') for name in ('there', 'here'))
+    there.best_model_score = torch.tensor(0.5)
+    here.load_state_dict(there.state_dict())
+    assert here.best_model_score == 0.5
