@@ -102,9 +102,9 @@ def session_options(config: NetworkConfig) -> onnxruntime.SessionOptions:
     options.log_severity_level = 3  # errors; they come as exceptions, too
     options.intra_op_num_threads = thread_count(config.threads)
     options.inter_op_num_threads = 1
-    # Threads that wait spinning take the cores from everybody else on the robot, from the other
-    # stages first of all: with two threads, a quarter of the processor time of the street model.
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    # Within a run, threads that spin between operators are faster. After it, they would take the
+    # cores from post-processing, from other segmenters, and from everybody else on the robot.
+    options.add_session_config_entry('session.force_spinning_stop', '1')
     return options
 
 
