@@ -4,8 +4,8 @@ sleeping     they never spin
 our setting  they spin while the network runs, and no longer
 spinning     ONNX Runtime's own default: they go on spinning for a while after a run
 
-All sessions see the same image in turns, with the same pause after each. Latency is the time on the
-clock of the run alone; processor time is that of all threads including the pause, and so what
+All sessions see the same image in turns, with the same pause after each. Latency is the time on
+the clock of the run alone; processor time is that of all threads including the pause, and so what
 spinning takes from others.
 """
 from __future__ import annotations

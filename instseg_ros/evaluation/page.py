@@ -202,4 +202,5 @@ def _images(chosen: Mapping[str, Sequence[int]], panels: Mapping[int, Sequence[t
 def _table(table: Table) -> str:
     lines = [''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
              for tag, row in zip(['th', *['td'] * len(table.rows)], table.rows)]
-    return f'<table class="{"total" if table.total else "plain"}">' + ''.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
+    rows = ''.join(f'<tr>{line}</tr>' for line in lines)
+    return f'<table class="{"total" if table.total else "plain"}">{rows}</table>'

@@ -147,7 +147,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     For centers, `scale` is that of a logistic regression of "the peak is the strongest one on an
     object of its class" on the logit (Platt scaling; Platt, "Probabilistic Outputs for Support
     Vector Machines", 1999); further peaks on an object are left out, as grouping merges them.
-    `shift` is then set so that the raw confidence of `choose_threshold` becomes `center_threshold`.
+    `shift` is then set so that what `choose_threshold` returns becomes `center_threshold`.
 
     For scores, both are those of a logistic regression of "COCO's evaluator matches the instance
     with an object at IoU 0.50" on the logit of the calibrated confidence, over the instances found

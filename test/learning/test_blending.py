@@ -1,4 +1,4 @@
-"""Blending goes straight from the initial weights to the trained ones, for what tells the classes."""
+"""What tells the classes goes straight from the initial weights to the trained ones."""
 import pytest
 import torch
 from safetensors.torch import save_file

@@ -1,4 +1,4 @@
-"""Data sets as a training takes them: layouts, classes, memory, and what is said when they fail."""
+"""Data sets as a training takes them: layouts, classes, memory, and messages on failures."""
 from __future__ import annotations
 
 import dataclasses
