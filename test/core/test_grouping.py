@@ -205,7 +205,7 @@ def test_a_dropped_center_drops_nobody():
 
 
 def test_exactly_the_duplicate_distance_is_no_duplicate():
-    centers, _ = find_centers(row([1, 1], [0.9, 0.8], [0, 1.5]), INFO)
+    centers, _ = find_centers(row([1, 1], [0.9, 0.8], [0, GroupingConfig.duplicate_distance]), INFO)
     assert points(centers) == [0, 1]
 
 

@@ -138,7 +138,7 @@ def test_engines_lie_beside_the_model_or_in_the_users_cache(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize('threads', [1, 3])
-def test_a_session_gets_the_threads_asked_for_and_none_of_them_spins(tiny_model, threads):
+def test_a_session_gets_the_threads_asked_for_and_stops_spinning(tiny_model, threads):
     options = open_session(tiny_model, NetworkConfig(threads=threads))[0].get_session_options()
     assert options.intra_op_num_threads == threads and options.inter_op_num_threads == 1
-    assert options.get_session_config_entry('session.intra_op.allow_spinning') == '0'
+    assert options.get_session_config_entry('session.force_spinning_stop') == '1'
