@@ -88,7 +88,7 @@ def assignment(semantic_ids, embedding, count: int) -> dict[str, Callable[[], ob
     from instseg_ros.core.grouping import assign_pixels
     from instseg_ros.core.types import Centers, NetworkOutput
     flat = np.zeros(semantic_ids.shape, np.float32)
-    output = NetworkOutput(semantic_ids, flat, flat, embedding)
+    output = NetworkOutput(semantic_ids, flat, embedding)
     present = np.unique(semantic_ids[semantic_ids > 0])
     classes = present[np.arange(count) % len(present)]
     centers = Centers(np.zeros((count, 2), np.float32), np.ones(count, np.float32), classes,
@@ -109,7 +109,7 @@ def choice(embedding, step: int) -> tuple[Callable[[], object], int]:
     from instseg_ros.core.types import ModelInfo, NetworkOutput
     heatmap = np.zeros(embedding.shape[:2], np.float32)
     heatmap[::step, ::step] = 1
-    output = NetworkOutput(np.ones(heatmap.shape, np.uint8), heatmap, heatmap, embedding)
+    output = NetworkOutput(np.ones(heatmap.shape, np.uint8), heatmap, embedding)
     info = ModelInfo(('stuff', 'thing'), (1,), ((0, 0, 0), (1, 1, 1)), 4, 32, LENGTH, 1024)
     return lambda: find_centers(output, info), int(np.count_nonzero(heatmap))
 

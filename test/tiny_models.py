@@ -6,7 +6,6 @@ input pixel (4 i + 1, 4 j + 1), or (s i + (s - 1) // 2, ...) for another output 
 
 ====================== ============================================================
 `semantic_ids`         red / step rounded to the nearest class; step = `red_step(info)`
-`semantic_confidence`  1 - |red - class * step| / step; 1 for an exactly painted class
 `center_heatmap`       green / 255 where no cell of the 3x3 neighbourhood is greater, else 0
 `embedding`            (blue, 0, 0, ...)
 ====================== ============================================================
@@ -182,7 +181,7 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
         'rows_and_columns': np.array([1, 2], np.int64), 'stride': np.full(2, stride, np.int64),
         'red_index': np.array(0, np.int64), 'green_index': np.array(1, np.int64),
         'blue_index': np.array(2, np.int64), 'step': np.array(step, np.float32),
-        'half_step': np.array(step / 2, np.float32), 'one': np.array(1, np.float32),
+        'half_step': np.array(step / 2, np.float32),
         'last_class': np.array(len(info.class_names) - 1, np.float32),
         'full': np.array(255, np.float32), 'channel_axis': np.array([1], np.int64),
         'last_axis': np.array([3], np.int64), 'first_unit': np.eye(1, length, dtype=np.float32)[0],
@@ -201,11 +200,6 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
         node('Min', ['class_floor', 'last_class'], ['class']),
         node('Cast', ['class'], ['semantic_ids'],
              to=TensorProto.FLOAT if broken == 'wrong_dtype' else TensorProto.UINT8),
-        node('Mul', ['class', 'step'], ['red_of_class']),
-        node('Sub', ['red', 'red_of_class'], ['red_rest']),
-        node('Abs', ['red_rest'], ['red_error']),
-        node('Div', ['red_error', 'step'], ['doubt']),
-        node('Sub', ['one', 'doubt'], ['semantic_confidence']),
         node('Div', ['green', 'full'], ['heat']),
         node('Unsqueeze', ['heat', 'channel_axis'], ['heat_channel']),
         node('MaxPool', ['heat_channel'], ['strongest_channel'], kernel_shape=[3, 3],
@@ -230,7 +224,6 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
     ids_type = TensorProto.FLOAT if broken == 'wrong_dtype' else TensorProto.UINT8
     heatmap_shape = [1, 1, 'h', 'w'] if broken == 'wrong_rank' else [1, 'h', 'w']
     outputs = [value('semantic_ids', ids_type, [1, 'h', 'w']),
-               value('semantic_confidence', TensorProto.FLOAT, [1, 'h', 'w']),
                value('center_heatmap', TensorProto.FLOAT, heatmap_shape),
                value('embedding', TensorProto.FLOAT, [1, 'h', 'w', length])]
     if broken == 'missing_output':

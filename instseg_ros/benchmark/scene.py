@@ -161,5 +161,4 @@ def _say(semantic_ids: np.ndarray, instance_ids: np.ndarray, instances: int, inf
                                        return_counts=True)
     middles = order[first + counts // 2][numbers > 0]
     heatmap.ravel()[middles] = rng.uniform(.75, 1, len(middles))
-    confidence = rng.uniform(.5, 1, shape).astype(np.float32)
-    return NetworkOutput(semantic_ids, confidence, heatmap, embedding)
+    return NetworkOutput(semantic_ids, heatmap, embedding)

@@ -8,7 +8,6 @@ arg-max over the classes, calibrates the center confidences and keeps only their
                                                  `ModelInfo.size_multiple`
 `semantic_ids`          uint8 (1, h, w)          class of each output pixel, with
                                                  h = H / `ModelInfo.output_stride`
-`semantic_confidence`   float32 (1, h, w)        probability of that class
 `center_heatmap`        float32 (1, h, w)        confidence to be a center, else 0
 `embedding`             float32 (1, h, w, E)     E = `ModelInfo.embedding_size`
 ======================= ======================== ==================================
@@ -17,7 +16,7 @@ Its metadata has the entry of `ModelInfo.to_metadata`.
 
 On every provider the image is read and the outputs are written where NumPy has them (ONNX
 Runtime's IO binding): there is no copy on the CPU, and one each way between it and a GPU. All that
-comes back is of the output grid: 137 bytes for each of its pixels with embeddings of length 32.
+comes back is of the output grid: 133 bytes for each of its pixels with embeddings of length 32.
 """
 from __future__ import annotations
 
@@ -31,8 +30,8 @@ from instseg_ros.core.providers import ModelError, announced_engine, open_sessio
 from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
 
 INPUT = 'image'
-OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'semantic_confidence': ('tensor(float)', 3),
-           'center_heatmap': ('tensor(float)', 3), 'embedding': ('tensor(float)', 4)}
+OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
+           'embedding': ('tensor(float)', 4)}
 """Element type and number of axes of each output."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}

@@ -47,8 +47,7 @@ class ScaledImage:
         """
         rows, columns = self.grid
         return NetworkOutput(*(np.ascontiguousarray(array[:rows, :columns]) for array in (
-            output.semantic_ids, output.semantic_confidence, output.center_heatmap,
-            output.embedding)))
+            output.semantic_ids, output.center_heatmap, output.embedding)))
 
 
 def scale_image(image: np.ndarray, long_side: int, size_multiple: int,

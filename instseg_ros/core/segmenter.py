@@ -178,13 +178,13 @@ class Segmenter:
         self.infer(image)
         things = self.model_info.thing_ids
         ids = np.zeros((rows, columns), np.uint8)
-        heatmap, embedding = np.zeros((2, rows, columns), np.float32), np.zeros(
-            (rows, columns, length), np.float32)
+        heatmap = np.zeros((rows, columns), np.float32)
+        embedding = np.zeros((rows, columns, length), np.float32)
         if things:
             ids[:, columns // 2:] = things[-1]
-        heatmap[0, rows // 2, [columns // 2, -1]] = 1
+        heatmap[rows // 2, [columns // 2, -1]] = 1
         embedding[:, columns * 3 // 4:] = 2 * self.grouping.duplicate_distance + 1
-        output = NetworkOutput(ids, heatmap[1], heatmap[0], embedding)
+        output = NetworkOutput(ids, heatmap, embedding)
         frozen = image.copy()
         frozen.flags.writeable = False  # as images made from a message's bytes; another kernel
         scale = 1 / stride, 1 / stride

@@ -148,22 +148,18 @@ class NetworkOutput:
     Attributes
     ----------
     semantic_ids : (H, W) uint8
-    semantic_confidence : (H, W) float32, in [0, 1]
-        Probability of the class in `semantic_ids`.
     center_heatmap : (H, W) float32, in [0, 1]
         Calibrated confidence to be the center of an instance; 0 where a neighbour is stronger.
     embedding : (H, W, E) float32
     """
 
     semantic_ids: np.ndarray
-    semantic_confidence: np.ndarray
     center_heatmap: np.ndarray
     embedding: np.ndarray
 
     def __post_init__(self) -> None:
         check_array('semantic_ids', self.semantic_ids, ('H', 'W'), np.uint8)
         shape = self.semantic_ids.shape
-        check_array('semantic_confidence', self.semantic_confidence, shape, np.float32)
         check_array('center_heatmap', self.center_heatmap, shape, np.float32)
         check_array('embedding', self.embedding, (*shape, 'E'), np.float32)
 

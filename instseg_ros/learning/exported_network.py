@@ -31,14 +31,11 @@ class ExportedNetwork(nn.Module):
         self.network = network
         self.calibration = calibration
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.interpret(self.network(image.permute(0, 3, 1, 2).to(torch.float32)))
 
-    def interpret(self, prediction: Prediction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return class, confidence, peaks of the centers and embedding of every pixel."""
-        strongest = prediction.semantic.amax(1, keepdim=True)
-        # The largest softmax probability; without dividing all of them.
-        confidence = 1.0 / (prediction.semantic - strongest).exp().sum(1)
+    def interpret(self, prediction: Prediction) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class, peaks of the centers and embedding of every pixel."""
         semantic_ids = prediction.semantic.argmax(1).to(torch.uint8)
         logits = prediction.center[:, None]
         window = peak_window(self.network.output_stride)
@@ -48,7 +45,7 @@ class ExportedNetwork(nn.Module):
         peaks = logits >= around
         heatmap = self.center_confidence(logits)
         heatmap = torch.where(peaks, heatmap, torch.zeros_like(heatmap))[:, 0]
-        return semantic_ids, confidence, heatmap, prediction.embedding.permute(0, 2, 3, 1)
+        return semantic_ids, heatmap, prediction.embedding.permute(0, 2, 3, 1)
 
     def center_confidence(self, logits: Tensor) -> Tensor:
         """Return calibrated confidences of center logits of any shape."""

@@ -69,7 +69,6 @@ def outputs(draw):
         st.sampled_from([1, 4]))
     return NetworkOutput(
         semantic_ids=(5 - rng.integers(1, classes + 1, shape)).astype(np.uint8),
-        semantic_confidence=np.ones(shape, np.float32),
         center_heatmap=heatmap.astype(np.float32), embedding=embedding.astype(np.float32))
 
 
@@ -112,8 +111,8 @@ def test_instances_are_of_one_class_and_hold_their_center(output, config):
 def test_equals_the_reference_on_larger_maps(shape, count, length):
     rng = np.random.default_rng(1)
     output = NetworkOutput(
-        rng.integers(0, 5, shape).astype(np.uint8), np.ones(shape, np.float32),
-        np.zeros(shape, np.float32), rng.normal(size=(*shape, length)).astype(np.float32))
+        rng.integers(0, 5, shape).astype(np.uint8), np.zeros(shape, np.float32),
+        rng.normal(size=(*shape, length)).astype(np.float32))
     centers = Centers(np.zeros((count, 2), np.float32), np.ones(count, np.float32),
                       rng.integers(0, 4, count).astype(np.uint8),
                       rng.normal(size=(count, length)).astype(np.float32))
@@ -132,8 +131,7 @@ def test_equals_the_reference_on_thousands_of_maps():
         embedding = rng.integers(0, steps + 1, (*shape, length)) / steps
         heatmap = rng.integers(0, 6, shape) / 5 * (rng.random(shape) < rng.random())
         output = NetworkOutput(rng.integers(0, 5, shape).astype(np.uint8),
-                               np.ones(shape, np.float32), heatmap.astype(np.float32),
-                               embedding.astype(np.float32))
+                               heatmap.astype(np.float32), embedding.astype(np.float32))
         config = GroupingConfig(duplicate_distance=float(rng.choice([0, 0.5, 1])),
                                 max_instances=int(rng.integers(1, 20)))
         centers, cut = find_centers(output, INFO, config)
@@ -152,7 +150,6 @@ def test_more_centers_than_a_block_holds_are_compared_with_each_other():
     embedding = rng.normal(size=(*shape, 6)).astype(np.float32)
     embedding[0, 250:] = embedding[0, 150:0:-1] + np.float32(0.1)  # duplicates of weaker ones
     output = NetworkOutput(rng.integers(1, 3, shape).astype(np.uint8),
-                           np.ones(shape, np.float32),
                            np.linspace(1, 0.75, 400, dtype=np.float32)[np.newaxis], embedding)
     for most in (64, 65, 128, 500):
         config = GroupingConfig(duplicate_distance=0.5, max_instances=most)
@@ -165,7 +162,7 @@ def test_more_centers_than_a_block_holds_are_compared_with_each_other():
 def row(classes, confidences, values):
     """Return an output of one row with embeddings of length 1."""
     grid = np.array([confidences], np.float32)
-    return NetworkOutput(np.array([classes], np.uint8), np.ones_like(grid), grid,
+    return NetworkOutput(np.array([classes], np.uint8), grid,
                          np.array([values], np.float32)[..., np.newaxis])
 
 

@@ -20,7 +20,6 @@ def test_output_is_what_was_painted(network):
     image = paint_scene(semantic_ids, instance_ids, tiny_info(), confidence={1: 0.8, 2: 0.6})
     output = network.run(image)
     assert np.array_equal(output.semantic_ids, semantic_ids[::4, ::4])
-    assert np.all(output.semantic_confidence == 1)
     centers = {(int(y), int(x)): output.center_heatmap[y, x]
                for y, x in np.argwhere(output.center_heatmap)}
     assert centers == {(5, 3): np.float32(0.8), (7, 14): np.float32(0.6)}
@@ -91,7 +90,7 @@ MESSAGES = {
     'damaged_metadata': 'the "instseg_ros" entry in the metadata of the model is damaged',
     'future_format': 'model format 99: this version reads format 1; export the model again',
     'missing_output': 'expected the outputs semantic_ids, .*embedding, got semantic_ids, '
-                      'semantic_confidence, center_heatmap$',
+                      'center_heatmap$',
     'wrong_dtype': r'output "semantic_ids" tensor\(uint8\) .* got .*tensor\(float\)',
     'wrong_rank': 'output "center_heatmap" .* with 3 axes, got .*1, 1,',
     'wrong_embedding': 'expected embeddings of length 4.*got .*5',

@@ -79,9 +79,8 @@ def test_crop_leaves_what_shows_the_image():
     assert scaled.pixels.shape == (64, 96, 3) and scaled.grid == (13, 23)
     ids = np.arange(16 * 24, dtype=np.uint8).reshape(16, 24)
     grid = ids.astype(np.float32)
-    output = scaled.crop(NetworkOutput(ids, grid, grid + 1, grid[..., np.newaxis] + 2))
+    output = scaled.crop(NetworkOutput(ids, grid + 1, grid[..., np.newaxis] + 2))
     assert np.array_equal(output.semantic_ids, ids[:13, :23])
-    assert np.array_equal(output.semantic_confidence, grid[:13, :23])
     assert np.array_equal(output.center_heatmap, grid[:13, :23] + 1)
     assert np.array_equal(output.embedding[..., 0], grid[:13, :23] + 2)
     assert output.embedding.flags.c_contiguous

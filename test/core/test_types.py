@@ -97,7 +97,7 @@ def test_check_array_names_what_was_expected():
 def test_network_output_has_one_grid():
     grid = np.zeros((4, 5), np.float32)
     ids, embedding = np.zeros((4, 5), np.uint8), np.zeros((4, 5, 2), np.float32)
-    output = NetworkOutput(ids, grid, grid, embedding)
+    output = NetworkOutput(ids, grid, embedding)
     with pytest.raises(ValueError, match=r'embedding: expected shape \(4, 5, E\)'):
         dataclasses.replace(output, embedding=embedding[:3])
     with pytest.raises(ValueError, match=r'center_heatmap: expected shape \(4, 5\)'):

@@ -35,7 +35,7 @@ def scene(rng, right, wrong):
         predicted[10:12, x:x + 3] = 1
         heatmap[11, x + 1] = wrong + rng.uniform(-0.05, 0.05)
         embedding[10:12, x:x + 3, 0] = 100 + 5.0 * k
-    output = NetworkOutput(predicted, np.ones_like(heatmap), heatmap, embedding)
+    output = NetworkOutput(predicted, heatmap, embedding)
     return output, build_targets(semantic, instances, 1)
 
 
@@ -120,7 +120,7 @@ def test_the_map_is_monotone():
 def test_nothing_to_fit_is_an_error():
     rng = np.random.default_rng(0)
     output, target = scene(rng, 0.4, 0.2)
-    nothing = NetworkOutput(output.semantic_ids, output.semantic_confidence,
-                            np.zeros_like(output.center_heatmap), output.embedding)
+    nothing = NetworkOutput(output.semantic_ids, np.zeros_like(output.center_heatmap),
+                            output.embedding)
     with pytest.raises(ValueError, match='--no-calibration'):
         fit_calibration([nothing], [target], INFO)

@@ -31,7 +31,7 @@ def scene(confidence):
         semantic[2:12, x:x + 6], instances[2:12, x:x + 6] = 1, k + 1
         heatmap[7, x + 3] = confidence
         embedding[2:12, x:x + 6, 0] = 5.0 * k
-    output = NetworkOutput(semantic, np.ones_like(heatmap), heatmap, embedding)
+    output = NetworkOutput(semantic, heatmap, embedding)
     targets = build_targets(semantic, instances, 1)
     sample = {'semantic_ids': torch.from_numpy(semantic.astype(np.int64)),
               'instance_ids': torch.from_numpy(instances.astype(np.int64)),
