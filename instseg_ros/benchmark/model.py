@@ -118,7 +118,7 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
     """
     segmenter = Segmenter.from_onnx(path, **configs)
     scene = model_scene(segmenter, size, instances)
-    image, output = scene.inference.image, scene.inference.output
+    image, output = scene.inference.image, segmenter.network.place(scene.inference.output)
     info = segmenter.model_info
     pixels = scale_image(image, segmenter.input_size, info.size_multiple,
                          info.output_stride).pixels
@@ -135,7 +135,8 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
         **{name: {**dataclasses.asdict(times[name]), 'fps': 1e3 / times[name].wall_ms}
            for name in ('network', 'segment')},
         'stages_ms': {stage: 1e3 * median(lap[stage] for lap in laps[1:]) for stage in laps[0]},
-        'peak_memory_mib': peak_memory_of(segment_once, path, configs, image, output),
+        'peak_memory_mib': peak_memory_of(segment_once, path, configs, image,
+                                            scene.inference.output),
         'others': [{'network': other.name, 'shape': list(other.shape),
                     **dataclasses.asdict(times[f'other {index}']),
                     'ratio': times[f'other {index}'].ratios_to(segment)}
@@ -151,7 +152,10 @@ def model_scene(segmenter: Segmenter, size: tuple[int, int], instances: int) -> 
 
 def segment_scene(segmenter: Segmenter, image: np.ndarray,
                   output: NetworkOutput) -> Segmentation:
-    """Segment an image, except that its network is taken to have said `output`."""
+    """Segment an image, except that its network is taken to have said `output`.
+
+    `Network.place` puts an output where the network would have left it.
+    """
     inference = segmenter.infer(image)
     return segmenter.postprocess(dataclasses.replace(inference, output=output))
 
@@ -159,4 +163,5 @@ def segment_scene(segmenter: Segmenter, image: np.ndarray,
 def segment_once(path: Path, configs: Mapping[str, Any], image: np.ndarray,
                  output: NetworkOutput) -> None:
     """Load a model and segment one image with it."""
-    segment_scene(Segmenter.from_onnx(path, **configs), image, output)
+    segmenter = Segmenter.from_onnx(path, **configs)
+    segment_scene(segmenter, image, segmenter.network.place(output))

@@ -25,7 +25,8 @@ import numpy as np
 from instseg_ros.core.bands import run_in_bands
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import GroupingConfig
-from instseg_ros.core.types import NO_INSTANCE, Centers, ModelInfo, NetworkOutput
+from instseg_ros.core.types import (
+    NO_INSTANCE, Centers, EmbeddingElsewhere, ModelInfo, NetworkOutput)
 
 CLASSES = 256  # as many as a uint8 tells apart
 BLOCK = 64  # pixels; their embeddings fit into the first-level cache
@@ -60,7 +61,7 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     order = np.argsort(-scores, kind='stable')
     candidates, scores = candidates[order], scores[order]
     classes = output.semantic_ids.ravel()[candidates]
-    embeddings = output.embedding.reshape(-1, output.embedding.shape[2])[candidates]
+    embeddings = _embeddings_of(candidates, output.embedding)
     kept, cut = _without_duplicates(classes, embeddings, squared(config.duplicate_distance),
                                     int(config.max_instances))
     points = np.stack(np.unravel_index(candidates[kept], output.semantic_ids.shape), axis=1)
@@ -83,7 +84,8 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 1) -> 
     -------
     (H, W) uint16
         Index of the center + 1, or 0 where the pixel's class has no center. Of equally near
-        centers the first one, which is the strongest, gets the pixel.
+        centers the first one, which is the strongest, gets the pixel. (On a GPU, an embedding
+        halfway between centers but for rounding may go to any of them.)
 
     Raises
     ------
@@ -97,6 +99,8 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 1) -> 
     if centers.embeddings.shape[1] != length:
         raise ValueError(f'centers.embeddings: expected shape ({len(centers)}, {length}), '
                          f'got {centers.embeddings.shape}')
+    if not isinstance(output.embedding, np.ndarray):
+        return output.embedding.assign(output.semantic_ids, centers)
     instance_ids = np.full(output.semantic_ids.shape, NO_INSTANCE, np.uint16)
     by_class = np.argsort(centers.class_ids, kind='stable')
     starts = np.searchsorted(centers.class_ids[by_class], np.arange(CLASSES + 1))
@@ -106,6 +110,13 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 1) -> 
                  (by_class + 1).astype(np.uint16), instance_ids.reshape(-1),
                  smallest=SMALLEST_BAND)
     return instance_ids
+
+
+def _embeddings_of(pixels: np.ndarray, embedding: np.ndarray | EmbeddingElsewhere) -> np.ndarray:
+    """Return the embeddings (K, E) of pixels (K,), flat indices."""
+    if isinstance(embedding, np.ndarray):
+        return embedding.reshape(-1, embedding.shape[2])[pixels]
+    return embedding.take(pixels)
 
 
 def squared(distance: float) -> np.float32:

@@ -14,24 +14,27 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 
 Its metadata has the entry of `ModelInfo.to_metadata`.
 
-On every provider the image is read and the outputs are written where NumPy has them (ONNX
-Runtime's IO binding): there is no copy on the CPU, and one each way between it and a GPU. All that
-comes back is of the output grid: 133 bytes for each of its pixels with embeddings of length 32.
+On the CPU the image is read and the outputs are written where NumPy has them (ONNX Runtime's IO
+binding): there is no copy. From a GPU come back class and center confidence, 5 bytes for each pixel
+of the output grid; the embedding stays there, see `instseg_ros.core.device_embedding`.
 """
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.providers import ModelError, announced_engine, open_session
+from instseg_ros.core.device_embedding import ORDINAL, DeviceEmbedding
+from instseg_ros.core.providers import (
+    ModelError, announced_engine, open_grouping, open_session)
 from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
 
-INPUT = 'image'
+INPUT, EMBEDDING = 'image', 'embedding'
 OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
-           'embedding': ('tensor(float)', 4)}
+           EMBEDDING: ('tensor(float)', 4)}
 """Element type and number of axes of each output."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
@@ -63,6 +66,7 @@ class Network:
         if not self.path.is_file():
             raise ModelError(f'{path}: expected a model file (.onnx), but there is no such file')
         self._session, self.provider = open_session(self.path, config)
+        self._grouping = open_grouping(self.provider, config)
         try:
             self.info = ModelInfo.from_metadata(
                 self._session.get_modelmeta().custom_metadata_map)
@@ -97,14 +101,28 @@ class Network:
         if not height or not width or height % multiple or width % multiple:
             raise ValueError(f'image: expected height and width in multiples of {multiple}, '
                              f'got {height} and {width}')
-        outputs = {name: np.empty(shape, DTYPES[OUTPUTS[name][0]])
-                   for name, shape in self._output_shapes(height, width).items()}
+        shapes = self._output_shapes(height, width)
         binding = self._session.io_binding()
         binding.bind_cpu_input(INPUT, np.ascontiguousarray(image)[np.newaxis])
-        for name, array in outputs.items():
-            binding.bind_output(name, 'cpu', 0, array.dtype.type, array.shape, array.ctypes.data)
+        outputs = {}
+        for name, shape in shapes.items():
+            if name == EMBEDDING and self._grouping:
+                binding.bind_output(name, self._grouping.device, ORDINAL)
+                continue
+            array = np.empty(shape, DTYPES[OUTPUTS[name][0]])
+            binding.bind_output(name, 'cpu', 0, array.dtype.type, shape, array.ctypes.data)
+            outputs[name] = array[0]
         self._session.run_with_iobinding(binding)
-        return NetworkOutput(**{name: array[0] for name, array in outputs.items()})
+        if self._grouping:
+            value = binding.get_outputs()[list(shapes).index(EMBEDDING)]
+            outputs[EMBEDDING] = DeviceEmbedding(self._grouping, value, shapes[EMBEDDING][1:])
+        return NetworkOutput(**outputs)
+
+    def place(self, output: NetworkOutput) -> NetworkOutput:
+        """Return an output of arrays as `run` leaves one: on a GPU, its embedding lies there."""
+        if self._grouping is None:
+            return output
+        return dataclasses.replace(output, embedding=self._grouping.upload(output.embedding))
 
     def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         shape = (1, height // self.info.output_stride, width // self.info.output_stride)
@@ -153,7 +171,7 @@ def _check_signature(session, info: ModelInfo) -> None:
         if outputs[name].type != kind or len(outputs[name].shape) != axes:
             raise ValueError(f'expected output "{name}" {kind} with {axes} axes, got '
                              f'{_describe(outputs[name])}')
-    length = outputs['embedding'].shape[3]
+    length = outputs[EMBEDDING].shape[3]
     if isinstance(length, int) and length != info.embedding_size:
         raise ValueError(f'expected embeddings of length {info.embedding_size}, as the metadata '
                          f'says, got {_describe(outputs["embedding"])}')

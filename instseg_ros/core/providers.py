@@ -13,9 +13,13 @@ import onnxruntime
 
 from instseg_ros.core.bands import thread_count
 from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.device_embedding import DeviceGrouping
 
 EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
                        'tensorrt': 'TensorrtExecutionProvider'}
+
+GPUS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
+"""The device on which a provider leaves what it computed, in ONNX Runtime's words."""
 
 REMINDER = 15.0
 """Seconds between two messages that an engine is still being built."""
@@ -94,6 +98,28 @@ def open_session(path: Path, config: NetworkConfig
         logger.warning('%s The network runs on the CPU.', problem)
         provider = 'cpu'
     return session, provider
+
+
+def open_grouping(provider: str, config: NetworkConfig) -> DeviceGrouping | None:
+    """Return what groups pixels where the network runs; None if that is the CPU.
+
+    Raises
+    ------
+    ModelError
+        The GPU's provider does not start.
+    """
+    if provider not in GPUS:
+        return None
+    # By default, products of matrices are rounded to 10 bits on newer GPUs; as differences of
+    # large products tell which center is nearest, neighbours would be mixed up.
+    cuda = (EXECUTION_PROVIDERS['cuda'], {'use_tf32': 0})
+    grouping = DeviceGrouping(GPUS[provider], session_options(config),
+                              [cuda, EXECUTION_PROVIDERS['cpu']])
+    if grouping.provider != EXECUTION_PROVIDERS['cuda']:
+        raise ModelError(f'network.provider: {provider} runs the network, but did not start for '
+                         f'the grouping of pixels; ONNX Runtime {onnxruntime.__version__} is '
+                         'here, and 1.18 or later is needed for that')
+    return grouping
 
 
 def session_options(config: NetworkConfig) -> onnxruntime.SessionOptions:

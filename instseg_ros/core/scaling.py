@@ -45,9 +45,14 @@ class ScaledImage:
 
         It is copied only where columns are left out, that is where a portrait image is padded.
         """
+        def crop(array):
+            if isinstance(array, np.ndarray):
+                return np.ascontiguousarray(array[:rows, :columns])
+            return array.crop(rows, columns)
+
         rows, columns = self.grid
-        return NetworkOutput(*(np.ascontiguousarray(array[:rows, :columns]) for array in (
-            output.semantic_ids, output.center_heatmap, output.embedding)))
+        return NetworkOutput(crop(output.semantic_ids), crop(output.center_heatmap),
+                             crop(output.embedding))
 
 
 def scale_image(image: np.ndarray, long_side: int, size_multiple: int,

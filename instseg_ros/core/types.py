@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any, Mapping, Protocol
 
 import numpy as np
 
@@ -141,6 +141,24 @@ class ModelInfo:
                              f'damaged: {error}') from error
 
 
+class EmbeddingElsewhere(Protocol):
+    """An embedding (H, W, E) float32 that lies on another device, and what grouping asks of it.
+
+    See `instseg_ros.core.device_embedding`.
+    """
+
+    shape: tuple[int, int, int]
+
+    def crop(self, rows: int, columns: int) -> EmbeddingElsewhere:
+        """Return the first rows and columns."""
+
+    def take(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the embeddings (K, E) float32 of pixels (K,), flat indices in raster order."""
+
+    def assign(self, semantic_ids: np.ndarray, centers: Centers) -> np.ndarray:
+        """Assign every pixel to a center, as `instseg_ros.core.grouping.assign_pixels`."""
+
+
 @dataclass(frozen=True)
 class NetworkOutput:
     """What the exported network says about one image.
@@ -151,17 +169,22 @@ class NetworkOutput:
     center_heatmap : (H, W) float32, in [0, 1]
         Calibrated confidence to be the center of an instance; 0 where a neighbour is stronger.
     embedding : (H, W, E) float32
+        An array, or what stands for one on the GPU.
     """
 
     semantic_ids: np.ndarray
     center_heatmap: np.ndarray
-    embedding: np.ndarray
+    embedding: np.ndarray | EmbeddingElsewhere
 
     def __post_init__(self) -> None:
         check_array('semantic_ids', self.semantic_ids, ('H', 'W'), np.uint8)
         shape = self.semantic_ids.shape
         check_array('center_heatmap', self.center_heatmap, shape, np.float32)
-        check_array('embedding', self.embedding, (*shape, 'E'), np.float32)
+        if isinstance(self.embedding, np.ndarray):
+            check_array('embedding', self.embedding, (*shape, 'E'), np.float32)
+        elif self.embedding.shape[:2] != shape:
+            raise ValueError(f'embedding: expected {shape[0]} rows and {shape[1]} columns, got '
+                             f'shape {self.embedding.shape}')
 
 
 @dataclass(frozen=True)

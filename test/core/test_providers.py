@@ -80,6 +80,7 @@ class SessionOfTensorrt(RealSession):
 @pytest.fixture
 def tensorrt(monkeypatch):
     monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda', 'tensorrt'))
+    monkeypatch.setattr(providers, 'GPUS', {'cuda': 'cpu', 'tensorrt': 'cpu'})
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOfTensorrt)
 
 

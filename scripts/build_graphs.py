@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Write the ONNX graphs by which a GPU groups pixels: instseg_ros/core/graphs/*.onnx.
+
+They are written once, by hand, and committed: the robot has ONNX Runtime, but not the package
+onnx. What they are for is said in instseg_ros/core/device_embedding.py.
+
+    python scripts/build_graphs.py
+"""
+from pathlib import Path
+
+import onnx
+from onnx import parser
+
+FOLDER = Path(__file__).resolve().parents[1] / 'instseg_ros' / 'core' / 'graphs'
+
+# An opset and a file version that every ONNX Runtime since 1.14 reads.
+HEADER = '<ir_version: 8, opset_import: ["": 13]>'
+
+GRAPHS = {
+    # The embeddings of some pixels, given as (0, y, x).
+    'take': """
+        take (float[1, h, w, e] embedding, int64[k, 3] pixels) => (float[k, e] taken)
+        {
+            taken = GatherND(embedding, pixels)
+        }
+    """,
+    # For each pixel the row of `centers` with the highest score: its product with the pixel's
+    # embedding, and what `offsets` has for this row and the class of the pixel. `grid` says how
+    # many rows and columns of the embedding there is a class for.
+    'assign': """
+        assign (float[1, H, W, e] embedding, int64[2] grid, uint8[1, h, w] semantic_ids,
+                float[e, k] centers, float[c, k] offsets) => (uint16[1, h, w] rows)
+        <int64[2] start = {0, 0}, int64[2] axes = {1, 2}>
+        {
+            inside = Slice(embedding, start, grid, axes)
+            products = MatMul(inside, centers)
+            classes = Cast<to = 6>(semantic_ids)
+            class_offsets = Gather<axis = 0>(offsets, classes)
+            scores = Add(products, class_offsets)
+            best = ArgMax<axis = 3, keepdims = 0>(scores)
+            rows = Cast<to = 4>(best)
+        }
+    """}
+
+
+def build(name: str) -> onnx.ModelProto:
+    """Return one of the graphs as a model."""
+    model = parser.parse_model(HEADER + GRAPHS[name])
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name in GRAPHS:
+        onnx.save(build(name), FOLDER / f'{name}.onnx')
+
+
+if __name__ == '__main__':
+    main()
