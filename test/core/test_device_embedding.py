@@ -11,13 +11,13 @@ import onnx
 import onnxruntime
 import pytest
 
-from instseg_ros.core import providers
 from instseg_ros.core.config import GroupingConfig, NetworkConfig
 from instseg_ros.core.device_embedding import DeviceEmbedding, DeviceGrouping
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.network import ModelError, Network
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import Centers, NetworkOutput
+from played_gpu import SessionOfCuda, play_cuda
 from tiny_models import paint_scene, rectangles, tiny_info
 
 INFO = tiny_info()
@@ -121,25 +121,9 @@ def test_what_is_cropped_and_copied_back_is_the_upper_left_part(grouping):
                           embedding[[0, 0, 1, 3], [0, 5, 0, 5]])
 
 
-class SessionOfCuda(onnxruntime.InferenceSession):
-    """A session that says it runs on CUDA; on an old one, if it can't have what it was asked."""
-
-    too_old = False
-
-    def __init__(self, model, options, providers):
-        super().__init__(model, options, providers=['CPUExecutionProvider'])
-        self.asked = providers
-
-    def get_providers(self):
-        names = [name if isinstance(name, str) else name[0] for name in self.asked]
-        return names[1:] if self.too_old and 'use_tf32' in self.asked[0][1] else names
-
-
 @pytest.fixture
 def cuda(monkeypatch):
-    monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda'))
-    monkeypatch.setattr(providers, 'GPUS', {'cuda': 'cpu'})
-    monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOfCuda)
+    play_cuda(monkeypatch)
 
 
 @pytest.mark.parametrize('size', [(64, 96), (96, 40), (41, 96)])
