@@ -11,6 +11,7 @@ spinning takes from others.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -24,6 +25,12 @@ from instseg_ros.core.providers import session_options
 MODEL = Path(__file__).resolve().parents[1] / 'models' / 'street.onnx'
 
 
+def compute() -> None:
+    """Use a core."""
+    while True:
+        sum(range(10_000))
+
+
 def main() -> int:
     """Print a table."""
     parser = argparse.ArgumentParser(
@@ -33,7 +40,11 @@ def main() -> int:
     parser.add_argument('--threads', type=int, default=0)
     parser.add_argument('--rounds', type=int, default=50)
     parser.add_argument('--pause', type=float, default=0.01, metavar='SECONDS')
+    parser.add_argument('--busy', type=int, default=0, metavar='N',
+                        help='other processes that compute without a pause')
     args = parser.parse_args()
+    for _ in range(args.busy):
+        multiprocessing.Process(target=compute, daemon=True).start()
     height, width = (int(side) for side in args.size.split('x'))
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     ours = session_options(NetworkConfig(threads=args.threads))
