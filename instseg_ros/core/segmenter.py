@@ -185,7 +185,7 @@ class Segmenter:
             ids[:, columns // 2:] = things[-1]
         heatmap[rows // 2, [columns // 2, -1]] = 1
         embedding[:, columns * 3 // 4:] = 2 * self.grouping.duplicate_distance + 1
-        output = NetworkOutput(ids, heatmap, embedding)
+        output = self.network.place(NetworkOutput(ids, heatmap, embedding))
         frozen = image.copy()
         frozen.flags.writeable = False  # as images made from a message's bytes; another kernel
         scale = 1 / stride, 1 / stride

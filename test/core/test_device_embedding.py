@@ -147,6 +147,15 @@ def test_outputs_stay_what_they_are_when_the_next_image_comes(tiny_model, cuda):
     assert [np.asarray(each.embedding)[0, 0, 0] for each in outputs] == list(range(0, 256, 5))
 
 
+def test_warming_up_runs_the_graphs_for_grouping(tiny_model, cuda, monkeypatch):
+    asked = []
+    for name in ('take', 'assign'):
+        monkeypatch.setattr(DeviceEmbedding, name, lambda self, *args, name=name, real=getattr(
+            DeviceEmbedding, name): asked.append(name) or real(self, *args))
+    Segmenter.from_onnx(tiny_model, 'cuda').warm_up()
+    assert {'take', 'assign'} == set(asked)
+
+
 def test_an_output_is_placed_where_the_network_would_leave_it(tiny_model, cuda):
     output = random_output(np.random.default_rng(0), 2)
     assert Network(tiny_model, NetworkConfig(provider='cpu')).place(output) is output
