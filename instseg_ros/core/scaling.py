@@ -101,8 +101,8 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
     return ScaledImage(pixels=pixels, grid=grid, scale=scale)
 
 
-def to_image(coordinate: float, scale: float) -> float:
-    """Return the image coordinate of an output coordinate along one axis."""
+def to_image(coordinate: float | np.ndarray, scale: float | np.ndarray) -> float | np.ndarray:
+    """Return the image coordinates of output coordinates along axes of these scales."""
     return (coordinate + 0.5) / scale - 0.5
 
 

@@ -211,21 +211,18 @@ def describe_instances(instance_ids: np.ndarray, centers: Centers, scores: np.nd
     info : ModelInfo
     """
     table = instance_table(instance_ids, len(centers))
-    found = []
-    for k in np.argsort(-scores, kind='stable'):
-        if not table.areas[k]:
-            continue
-        # The last output pixel may stick out of the image.
-        center = tuple(min(to_image(float(point), axis_scale), length - 1.0)
-                       for point, axis_scale, length
-                       in zip(centers.points[k], scale, instance_ids.shape))
-        class_id = int(centers.class_ids[k])
-        found.append(Instance(
-            instance_id=int(k) + 1, class_id=class_id, class_name=info.class_names[class_id],
-            score=float(scores[k]), center_yx=center,
-            box_xyxy=tuple(int(edge) for edge in table.boxes_xyxy[k]),
-            area=int(table.areas[k])))
-    return tuple(found)
+    order = np.argsort(-scores, kind='stable')
+    order = order[table.areas[order] > 0]
+    # The last output pixel may stick out of the image.
+    middles = np.minimum(to_image(centers.points[order].astype(np.float64), np.array(scale)),
+                         np.array(instance_ids.shape) - 1.0)
+    # Python's own numbers, all at once: one by one they would take most of the time.
+    return tuple(
+        Instance(number + 1, class_id, info.class_names[class_id], score, tuple(middle),
+                 tuple(box), area)
+        for number, class_id, score, middle, box, area in zip(
+            order.tolist(), centers.class_ids[order].tolist(), scores[order].tolist(),
+            middles.tolist(), table.boxes_xyxy[order].tolist(), table.areas[order].tolist()))
 
 
 def instance_scores(confidences: np.ndarray, info: ModelInfo) -> np.ndarray:
