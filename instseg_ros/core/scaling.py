@@ -86,7 +86,7 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
     padded = tuple(-(-side // size_multiple) * size_multiple for side in scaled)
     # Area averaging doesn't alias when shrinking; it doesn't interpolate when enlarging.
     method = cv2.INTER_AREA if long_side < max(sides) else cv2.INTER_LINEAR
-    if padded == sides:
+    if padded == scaled == sides:
         pixels = np.ascontiguousarray(image)
     else:
         pixels = empty(*padded)

@@ -69,6 +69,12 @@ def test_scaling_keeps_things_where_they_are():
         assert middle == pytest.approx([70 * factor - 0.5, 320 * factor - 0.5], abs=0.05)
 
 
+def test_an_image_of_the_size_of_the_padded_one_is_scaled_all_the_same():
+    scaled = scale_image(np.full((32, 128, 3), 7, np.uint8), 97, 32, 4)
+    assert scaled.pixels.shape == (32, 128, 3) and scaled.grid == (6, 25)
+    assert np.all(scaled.pixels[:24, :97] == 7) and np.all(scaled.pixels[24:] == PADDING)
+
+
 def test_nothing_to_do_costs_no_copy():
     image = np.zeros((64, 96, 3), np.uint8)
     assert scale_image(image, 96, 32, 4).pixels is image
