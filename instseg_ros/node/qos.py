@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -13,6 +12,10 @@ from rclpy.qos import (
 )
 
 from instseg_ros.node.parameters import NodeConfig
+from instseg_ros.node.rclpy_versions import (
+    PublisherEventCallbacks,
+    SubscriptionEventCallbacks,
+)
 
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Results reach reliable and best-effort subscribers alike."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -22,6 +22,7 @@ from instseg_ros.node.outputs import Outputs
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
 from instseg_ros.node.pipeline import Pipeline
 from instseg_ros.node.qos import image_qos, watch_subscription
+from instseg_ros.node.rclpy_versions import image_callback
 from instseg_ros.node.stages import Arrival, HalfDone, Published, Stages
 
 PACKAGE = 'instseg_ros'
@@ -130,7 +131,7 @@ class SegmenterNode(LifecycleNode):
                                   depth=self._configs.node.image_depth)
         topic = self.resolve_topic_name('image')
         self._subscription = self.create_subscription(
-            Image, 'image', self._on_image, image_qos(self._configs.node),
+            Image, 'image', image_callback(self._on_image), image_qos(self._configs.node),
             event_callbacks=watch_subscription(topic, self._warn))
         self.get_logger().info(f'waiting for images on {self._subscription.topic_name}')
         return result
@@ -175,7 +176,7 @@ class SegmenterNode(LifecycleNode):
             self._stages.outputs.destroy()
             self._stages = None
 
-    def _on_image(self, message: Image, info: dict[str, Any]) -> None:
+    def _on_image(self, message: Image, info: Mapping[str, Any]) -> None:
         now = time.monotonic()
         self._statistics.frame_arrived(info, now)
         self._statistics.frames_given_up(self._pipeline.submit(Arrival(message, now)))
