@@ -56,8 +56,10 @@ def run(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if node is not None and not rclpy.ok():
             return 0  # whatever went on when the signal came could not go on without the context
+        # RuntimeError: what rclpy says of arguments, remappings and parameter files.
         if node is not None or not isinstance(error, (
-                ValueError, InvalidParameterTypeException, InvalidParameterValueException)):
+                RuntimeError, ValueError, InvalidParameterTypeException,
+                InvalidParameterValueException)):
             raise
         print(f'segmenter: error: {error}', file=sys.stderr)
         return 1

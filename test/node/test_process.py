@@ -130,3 +130,13 @@ def test_a_value_of_the_wrong_type_or_range_is_one_sentence_too(rclpy, parameter
     error = capsys.readouterr().err
     assert error.startswith('segmenter: error: ')
     assert parameter.partition(':')[0] in error
+
+
+@pytest.mark.parametrize('arguments', [['--params-file', '/no/such/file.yaml'],
+                                       ['-r', 'image:=//twice'], ['-p', 'model:=[half']])
+def test_arguments_that_ros_cannot_read_are_one_sentence_too(rclpy, arguments, capsys):
+    from instseg_ros.node.main import run
+    assert run(['segmenter', '--ros-args', *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('segmenter: error: ')
+    assert ' '.join(arguments) in error
