@@ -1,4 +1,6 @@
 """Start the segmenter: ros2 launch instseg_ros segmenter.launch.py image:=/camera/image_raw."""
+import os
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -8,6 +10,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare('instseg_ros')
+# Fast DDS 2 reads its profile from another variable than Fast DDS 3, which warns about that one.
+FAST_DDS_2 = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+PROFILE_VARIABLE = f'{"FASTRTPS" if FAST_DDS_2 else "FASTDDS"}_DEFAULT_PROFILES_FILE'
 
 ARGUMENTS = [
     DeclareLaunchArgument('image', default_value='image', description='Topic of the images'),
@@ -27,7 +32,7 @@ ARGUMENTS = [
                           description='Take the time from /clock, for bags'),
     DeclareLaunchArgument('fastdds_profile', default_value='true', choices=['true', 'false'],
                           description='Give Fast DDS room for large images, unless '
-                                      'FASTDDS_DEFAULT_PROFILES_FILE is set'),
+                                      f'{PROFILE_VARIABLE} is set'),
 ]
 
 
@@ -51,9 +56,9 @@ def make_node(context):
 def generate_launch_description():
     """Return the launch description."""
     profile = SetEnvironmentVariable(
-        'FASTDDS_DEFAULT_PROFILES_FILE',
+        PROFILE_VARIABLE,
         EnvironmentVariable(
-            'FASTDDS_DEFAULT_PROFILES_FILE',
+            PROFILE_VARIABLE,
             default_value=PathJoinSubstitution([SHARE, 'config', 'fastdds.xml'])),
         condition=IfCondition(LaunchConfiguration('fastdds_profile')))
     return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=make_node)])

@@ -25,6 +25,18 @@ def test_it_declares_its_arguments_with_a_description():
     assert all(argument.description for argument in arguments)
 
 
+@pytest.mark.parametrize('distro, variable', [
+    ('humble', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE')])
+def test_the_profile_is_set_where_fast_dds_of_the_distribution_reads_it(monkeypatch, distro,
+                                                                        variable):
+    monkeypatch.setenv('ROS_DISTRO', distro)
+    entities = load().generate_launch_description().entities
+    names = [launch.utilities.perform_substitutions(launch.LaunchContext(), entity.name)
+             for entity in entities if isinstance(entity, launch.actions.SetEnvironmentVariable)]
+    assert names == [variable]
+
+
 @pytest.fixture
 def installed():
     packages = pytest.importorskip('ament_index_python.packages')

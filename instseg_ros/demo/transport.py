@@ -12,6 +12,9 @@ from instseg_ros.media import check_file
 
 PROFILE = Path('config', 'fastdds.xml')
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+"""Fast DDS 3 reads the first and warns about the second, which is that of Fast DDS 2."""
+
+FAST_DDS_2_DISTROS = ('humble', 'iron', 'jazzy')
 
 
 def fast_dds_profile() -> Path:
@@ -42,7 +45,8 @@ def isolated(domain: int, folder: Path) -> Iterator[None]:
     values = {'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
               'ROS_LOG_DIR': str(folder)}
     if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        values[PROFILE_VARIABLES[0]] = str(fast_dds_profile())
+        is_old = os.environ.get('ROS_DISTRO') in FAST_DDS_2_DISTROS
+        values[PROFILE_VARIABLES[is_old]] = str(fast_dds_profile())
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
