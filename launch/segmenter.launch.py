@@ -1,6 +1,4 @@
 """Start the segmenter: ros2 launch instseg_ros segmenter.launch.py image:=/camera/image_raw."""
-import os
-
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -9,10 +7,10 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from instseg_ros.installed import fast_dds_variable
+
 SHARE = FindPackageShare('instseg_ros')
-# Fast DDS 2 reads its profile from another variable than Fast DDS 3, which warns about that one.
-FAST_DDS_2 = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-PROFILE_VARIABLE = f'{"FASTRTPS" if FAST_DDS_2 else "FASTDDS"}_DEFAULT_PROFILES_FILE'
+PROFILE_VARIABLE = fast_dds_variable()
 
 ARGUMENTS = [
     DeclareLaunchArgument('image', default_value='image', description='Topic of the images'),

@@ -18,9 +18,10 @@ OURS = {
     'evaluation': {'core', 'visualization', 'files', 'errors', 'media', 'records'},
     'benchmark': {'core', 'evaluation'},
     'bags': {'core', 'files', 'errors', 'media'},
-    'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records'},
+    'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records', 'installed'},
     'learning': {'core', 'evaluation', 'files', 'errors', 'media', 'visualization'},
-    'demo': {'core', 'bags', 'visualization', 'files', 'errors', 'media', 'records'},
+    'demo': {'core', 'bags', 'visualization', 'files', 'errors', 'media', 'records',
+             'installed'},
 }
 """What else of ours a room may import. For rooms not listed: all but `node` and `learning`."""
 

@@ -164,7 +164,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
     """Return the model's path, once it is known to load, and the networks to compare."""
     from instseg_ros.benchmark.model import OtherNetwork
-    from instseg_ros.commands.models import default_model
+    from instseg_ros.installed import default_model
     from instseg_ros.core.network import Network
 
     model, config = args.model or default_model(), model_configs(args)['network']

@@ -15,8 +15,8 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 Its metadata has the entry of `ModelInfo.to_metadata`.
 
 On the CPU the image is read and the outputs are written where NumPy has them (ONNX Runtime's IO
-binding): there is no copy. From a GPU come back class and center confidence, 5 bytes for each pixel
-of the output grid; the embedding stays there, see `instseg_ros.core.device_embedding`.
+binding): there is no copy. From a GPU come back class and center confidence, 5 bytes for each
+pixel of the output grid; the embedding stays there, see `instseg_ros.core.device_embedding`.
 """
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _check_signature(session, info: ModelInfo) -> None:
     length = outputs[EMBEDDING].shape[3]
     if isinstance(length, int) and length != info.embedding_size:
         raise ValueError(f'expected embeddings of length {info.embedding_size}, as the metadata '
-                         f'says, got {_describe(outputs["embedding"])}')
+                         f'says, got {_describe(outputs[EMBEDDING])}')
 
 
 def _describe(item) -> str:

@@ -218,9 +218,9 @@ def describe_instances(instance_ids: np.ndarray, centers: Centers, scores: np.nd
                          np.array(instance_ids.shape) - 1.0)
     # Python's own numbers, all at once: one by one they would take most of the time.
     return tuple(
-        Instance(number + 1, class_id, info.class_names[class_id], score, tuple(middle),
-                 tuple(box), area)
-        for number, class_id, score, middle, box, area in zip(
+        Instance(instance_id=k + 1, class_id=class_id, class_name=info.class_names[class_id],
+                 score=score, center_yx=tuple(middle), box_xyxy=tuple(box), area=area)
+        for k, class_id, score, middle, box, area in zip(
             order.tolist(), centers.class_ids[order].tolist(), scores[order].tolist(),
             middles.tolist(), table.boxes_xyxy[order].tolist(), table.areas[order].tolist()))
 

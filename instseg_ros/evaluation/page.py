@@ -40,11 +40,13 @@ OUTLINE_COLORS = {kind: tuple(int(color[k:k + 2], 16) for k in (1, 3, 5))
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1280px; color: #222;
        padding: 0 1em }
-table { border-collapse: collapse; margin: 1.2em 0 } td, th { padding: .2em .8em; text-align: right }
+table { border-collapse: collapse; margin: 1.2em 0 }
+td, th { padding: .2em .8em; text-align: right }
 th { border-bottom: 1px solid #888 } td:first-child, th:first-child { text-align: left }
 .total tr:last-child td { border-top: 1px solid #888; font-weight: 600 }
 .row { display: flex; flex-wrap: wrap; gap: .6em; margin: .2em 0 1.2em } figure { margin: 0 }
-img { max-width: 100% } .pictures figure { flex: 1 1 0; max-width: 33% } h3 { margin: .8em 0 .2em; font-size: 1em }
+img { max-width: 100% } .pictures figure { flex: 1 1 0; max-width: 33% }
+h3 { margin: .8em 0 .2em; font-size: 1em }
 figcaption, .note, pre { color: #666; font-size: .85em }
 """
 

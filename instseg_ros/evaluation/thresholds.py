@@ -69,9 +69,9 @@ class CenterThresholds:
         -------
         dict
             `used`: the segmenter's own threshold; `thresholds`: for each one `threshold`,
-            `detections`, `precision`, `recall` and `f1` (of the detections of all classes together,
-            at IoU 0.50), `ap50`, `pq`, `pq_things`, `missed` and `false` (an image). None stands for
-            a figure that doesn't exist.
+            `detections`, `precision`, `recall` and `f1` (of the detections of all classes
+            together, at IoU 0.50), `ap50`, `pq`, `pq_things`, `missed` and `false` (an image).
+            None stands for a figure that doesn't exist.
         """
         return without_nan({'used': self.used,
                             'thresholds': [self._row(key) for key in self.segmenters]})

@@ -1,8 +1,8 @@
 """The three losses of the method and their weighted sum.
 
 The method is that of Milioto, Mandtler and Stachniss, "Fast Instance and Semantic Segmentation
-Exploiting Local Connectivity, Metric Learning, and One-Shot Detection for Robotics", ICRA 2019. Its
-values of the hyper-parameters are not known to us: the defaults here are ours.
+Exploiting Local Connectivity, Metric Learning, and One-Shot Detection for Robotics", ICRA 2019.
+Its values of the hyper-parameters are not known to us: the defaults here are ours.
 """
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -16,6 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.installed import default_model
 from instseg_ros.node.conversions import ImageError, find_converter
 from instseg_ros.node.diagnostics import Statistics, diagnostic_message
 from instseg_ros.node.outputs import Outputs
@@ -25,8 +25,6 @@ from instseg_ros.node.qos import image_qos, watch_subscription
 from instseg_ros.node.rclpy_versions import image_callback
 from instseg_ros.node.stages import Arrival, HalfDone, Published, Stages
 
-PACKAGE = 'instseg_ros'
-DEFAULT_MODEL = Path('models', 'street.onnx')
 REPORT_PERIOD = 1.0
 """Seconds between diagnostics, and at least between two log lines about one kind of trouble."""
 
@@ -34,24 +32,6 @@ SILENCE = 5.0
 """Seconds without an image after which an active node wonders."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-def default_model() -> Path:
-    """Return the path of the model that is installed with the package.
-
-    Raises
-    ------
-    FileNotFoundError
-        The package is not installed, or without a model.
-    """
-    try:
-        path = Path(get_package_share_directory(PACKAGE)) / DEFAULT_MODEL
-    except (PackageNotFoundError, ValueError) as error:
-        raise FileNotFoundError(f'model: none was given and {PACKAGE} is not installed where the '
-                                'ament index finds it (is the workspace sourced?)') from error
-    if not path.is_file():
-        raise FileNotFoundError(f'model: none was given and none is installed at {path}')
-    return path
 
 
 class SegmenterNode(LifecycleNode):

@@ -11,7 +11,6 @@ from instseg_ros import cli
 from instseg_ros.benchmark.machine import peak_memory_of
 from instseg_ros.benchmark.stages import TARGETS, YARDSTICK
 from instseg_ros.benchmark.table import align, missed_targets
-from instseg_ros.commands import models
 
 TINY = ('--size', '64x96', '--rounds', '1', '--instances', '5', '--threads', '1')
 TIMES = {'wall_ms', 'cpu_ms'}
@@ -100,20 +99,6 @@ def test_the_shape_of_a_network_may_be_open(tiny_model, tmp_path):
     assert benchmark('--parts', 'model', '--model', tiny_model, '--compare', other,
                      '--compare-shape', '1x3x8x16', '--json', out) == 0
     assert json.loads(out.read_text())['model'][0]['others'][0]['shape'] == [1, 3, 8, 16]
-
-
-def test_the_installed_model_is_the_default(monkeypatch, tmp_path):
-    assert models.default_model().name == 'street.onnx'
-    monkeypatch.setattr(models, '__file__', str(tmp_path / 'a' / 'b' / 'c.py'))
-    monkeypatch.setattr(models.sys, 'prefix', str(tmp_path / 'python'))
-    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path / 'ros'))
-    with pytest.raises(FileNotFoundError, match='--model'):
-        models.default_model()
-    for prefix in ('python', 'ros'):
-        installed = tmp_path / prefix / 'share' / 'instseg_ros' / 'models' / 'street.onnx'
-        installed.parent.mkdir(parents=True)
-        installed.write_bytes(b'')
-        assert models.default_model() == installed
 
 
 @pytest.mark.parametrize('arguments, message', [

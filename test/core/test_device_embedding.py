@@ -102,7 +102,8 @@ def test_a_wrong_length_is_an_error_here_and_there(grouping):
     centers = Centers(np.zeros((1, 2), np.float32), np.ones(1, np.float32),
                       np.ones(1, np.uint8), np.zeros((1, length), np.float32))
     for each in (output, on_device(grouping, output)):
-        with pytest.raises(ValueError, match=rf'centers.embeddings: expected shape \(1, {length - 1}'):
+        with pytest.raises(ValueError, match=r'centers.embeddings: expected shape '
+                                             rf'\(1, {length - 1}\), got \(1, {length}\)'):
             assign_pixels(each, centers)
 
 

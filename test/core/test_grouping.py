@@ -202,7 +202,8 @@ def test_a_dropped_center_drops_nobody():
 
 
 def test_exactly_the_duplicate_distance_is_no_duplicate():
-    centers, _ = find_centers(row([1, 1], [0.9, 0.8], [0, GroupingConfig.duplicate_distance]), INFO)
+    distance = GroupingConfig.duplicate_distance
+    centers, _ = find_centers(row([1, 1], [0.9, 0.8], [0, distance]), INFO)
     assert points(centers) == [0, 1]
 
 

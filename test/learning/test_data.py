@@ -121,7 +121,8 @@ def test_a_missing_image_is_named_before_anything_is_read(tmp_path):
 @pytest.mark.parametrize('values, message', [
     ({'images': 'a'}, r'data.annotations: expected a path, got nothing \(format coco needs'),
     ({'format': 'cityscapes'}, 'data.root: expected a path'),
-    ({'format': 'cityscapes', 'root': 'r', 'images': 'a'}, 'data.images: format cityscapes has no'),
+    ({'format': 'cityscapes', 'root': 'r', 'images': 'a'},
+     'data.images: format cityscapes has no'),
     ({'format': 'voc'}, 'data.format: expected one of coco, coco_panoptic, cityscapes'),
     ({'classes': 'car'}, "data.classes: expected a list of names, got 'car'"),
     ({'classes': ['b', 'car', 'car']}, 'data.classes: expected at most 255 different names'),

@@ -70,7 +70,8 @@ def embed(points, size=4):
 def test_attraction_starts_beyond_delta_a():
     config = LossConfig(delta_a=0.5, regularization=0.0)
     ids = torch.tensor([[[1, 1]]])
-    assert embedding_loss(embed([(0, 0), (1.0, 0)]), ids, config).item() == pytest.approx(0, abs=1e-6)
+    loss = embedding_loss(embed([(0, 0), (1.0, 0)]), ids, config).item()
+    assert loss == pytest.approx(0, abs=1e-6)
     # Each pixel is 2 from the mean: (2 - 0.5) ** 2.
     assert embedding_loss(embed([(0, 0), (4, 0)]), ids, config).item() == pytest.approx(2.25, 1e-4)
 
@@ -78,9 +79,11 @@ def test_attraction_starts_beyond_delta_a():
 def test_repulsion_ends_beyond_delta_b():
     config = LossConfig(delta_b=1.5, regularization=0.0)
     ids = torch.tensor([[[1, 2]]])
-    assert embedding_loss(embed([(0, 0), (1.6, 0)]), ids, config).item() == pytest.approx(0, abs=1e-6)
+    loss = embedding_loss(embed([(0, 0), (1.6, 0)]), ids, config).item()
+    assert loss == pytest.approx(0, abs=1e-6)
     # One pair, two instances: (1.5 - 0.5) ** 2 / 2.
-    assert embedding_loss(embed([(0, 0), (0.5, 0)]), ids, config).item() == pytest.approx(0.5, 1e-4)
+    loss = embedding_loss(embed([(0, 0), (0.5, 0)]), ids, config).item()
+    assert loss == pytest.approx(0.5, 1e-4)
 
 
 def test_instances_of_different_images_do_not_repel():

@@ -1,6 +1,8 @@
 """The life cycle through the real services."""
 import pytest
 
+from instseg_ros import installed
+
 tiny_models = pytest.importorskip('tiny_models', reason='needs onnx')
 STATES = {'unconfigured': (), 'inactive': ('configure',), 'active': ('configure', 'activate')}
 
@@ -83,6 +85,8 @@ def test_without_a_model_the_installed_one_is_taken(graph, tmp_path, monkeypatch
     (share / 'ament_index' / 'resource_index' / 'packages' / 'instseg_ros').touch()
     (share / 'instseg_ros' / 'models').mkdir(parents=True)
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    monkeypatch.setattr(installed, '__file__', str(tmp_path / 'no' / 'sources.py'))
+    monkeypatch.setattr(installed.sys, 'prefix', str(tmp_path / 'python'))
     node = graph.start()
     assert not graph.change_state('configure')
     tiny_models.write_tiny_model(share / 'instseg_ros' / 'models' / 'street.onnx')
