@@ -52,7 +52,9 @@ def start_demo(*arguments):
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': '1'}
     return subprocess.Popen(
         [sys.executable, '-m', 'instseg_ros.cli', 'demo', *map(str, arguments)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        # A shell's background job ignores Ctrl-C, and so would all that the tests start in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def run_demo(*arguments):
