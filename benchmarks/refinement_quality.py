@@ -24,7 +24,7 @@ from instseg_ros.core.refinement import refine
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.evaluation.boundary import BoundaryScore, boundary_score
-from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.evaluation.panoptic import PanopticScore, panoptic_ids
 from instseg_ros.evaluation.semantic import SemanticScore
 

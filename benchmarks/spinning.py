@@ -19,8 +19,8 @@ import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network import INPUT
-from instseg_ros.core.providers import session_options
+from instseg_ros.core.network.network import INPUT
+from instseg_ros.core.network.providers import session_options
 
 MODEL = Path(__file__).resolve().parents[1] / 'models' / 'street.onnx'
 

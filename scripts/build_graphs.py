@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write the ONNX graphs by which a GPU groups pixels: instseg_ros/core/graphs/*.onnx.
+"""Write the ONNX graphs by which a GPU groups pixels: instseg_ros/core/network/graphs/*.onnx.
 
 They are written once, by hand, and committed: the robot has ONNX Runtime, but not the package
-onnx. What they are for is said in instseg_ros/core/device_embedding.py.
+onnx. What they are for is said in instseg_ros/core/network/device_embedding.py.
 
     python scripts/build_graphs.py
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 from onnx import parser
 
-FOLDER = Path(__file__).resolve().parents[1] / 'instseg_ros' / 'core' / 'graphs'
+FOLDER = Path(__file__).resolve().parents[1] / 'instseg_ros' / 'core' / 'network' / 'graphs'
 
 # An opset and a file version that every ONNX Runtime since 1.14 reads.
 HEADER = '<ir_version: 8, opset_import: ["": 13]>'

@@ -1,7 +1,7 @@
 """A GPU, played by the CPU: sessions that say they run on CUDA, for machines without a GPU."""
 import onnxruntime
 
-from instseg_ros.core import providers
+from instseg_ros.core.network import providers
 
 
 class SessionOfCuda(onnxruntime.InferenceSession):

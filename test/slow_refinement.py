@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from instseg_ros.core import bilateral, slic
-from instseg_ros.core.pixels import color_matrix, nearest_index
+from instseg_ros.core.refinement import bilateral, slic
+from instseg_ros.core.refinement.pixels import color_matrix, nearest_index
 
 F = np.float32
 

@@ -15,11 +15,12 @@ ALL = {path.stem if path.is_file() else path.name for path in (ROOT / PACKAGE).i
 OURS = {
     'core': set(),
     'visualization': {'core'},
-    'evaluation': {'core', 'visualization', 'files', 'errors', 'media', 'records'},
-    'benchmark': {'core', 'evaluation'},
+    'datasets': {'core', 'files', 'errors', 'media', 'visualization'},
+    'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
+    'benchmark': {'core', 'datasets', 'evaluation'},
     'bags': {'core', 'files', 'errors', 'media'},
     'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records', 'installed'},
-    'learning': {'core', 'evaluation', 'files', 'errors', 'media', 'visualization'},
+    'learning': {'core', 'datasets', 'evaluation', 'files', 'errors', 'media', 'visualization'},
     'demo': {'core', 'bags', 'visualization', 'files', 'errors', 'media', 'records',
              'installed'},
 }

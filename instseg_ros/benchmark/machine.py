@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from instseg_ros.core.bands import thread_count
+from instseg_ros.core.parallel import thread_count
 
 MODULES = ('numpy', 'numba', 'cv2', 'skimage', 'onnxruntime')
 BUSY = 0.25

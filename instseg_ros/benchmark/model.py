@@ -12,7 +12,7 @@ from instseg_ros.benchmark.machine import peak_memory_of
 from instseg_ros.benchmark.scene import Scene, street_scene
 from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.providers import ModelError, open_session
+from instseg_ros.core.network.providers import ModelError, open_session
 from instseg_ros.core.scaling import scale_image
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import NetworkOutput, Segmentation

@@ -93,7 +93,7 @@ def measure_stages(scene: Scene, threads: int, rounds: int,
         yardstick by both clocks, `target`, the ratio wanted, or None); `boundary_recall`.
     """
     # Rarely wanted, and slow to import.
-    from instseg_ros.core.reference_slic import superpixels
+    from instseg_ros.core.refinement.reference_slic import superpixels
 
     defaults, info = RefinementConfig(), scene.info
     image = scene.inference.image

@@ -177,7 +177,7 @@ def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
 
 def benchmark_config(args: argparse.Namespace) -> BenchmarkConfig:
     """Return the options of the benchmark, with the number of threads that 0 stands for."""
-    from instseg_ros.core.bands import thread_count
+    from instseg_ros.core.parallel import thread_count
 
     values = {option.name: vars(args)[f'benchmark.{option.name}']
               for option in options_of(BenchmarkConfig)}

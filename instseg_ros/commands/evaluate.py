@@ -199,7 +199,7 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
         Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
     """Return the predictions in files, the data set, the classes and the settings to report."""
     from instseg_ros.core.types import ModelInfo
-    from instseg_ros.evaluation.coco import BACKGROUND, CocoDataset
+    from instseg_ros.datasets.coco import BACKGROUND, CocoDataset
     from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 
@@ -237,12 +237,12 @@ def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
                  thing_ids: Sequence[int] | None = None) -> LabelledImages:
     """Return the labelled images with these classes, or with all that the data has."""
     if args.cityscapes is not None:
-        from instseg_ros.evaluation.cityscapes import CityscapesDataset
+        from instseg_ros.datasets.cityscapes import CityscapesDataset
 
         return CityscapesDataset(args.cityscapes, args.split, class_names)
-    from instseg_ros.evaluation.coco import BACKGROUND, CocoDataset
-    from instseg_ros.evaluation.coco_file import CocoFile
-    from instseg_ros.evaluation.coco_panoptic import CocoPanopticDataset
+    from instseg_ros.datasets.coco import BACKGROUND, CocoDataset
+    from instseg_ros.datasets.coco_file import CocoFile
+    from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
 
     file = CocoFile(args.annotations)
     if file.panoptic:

@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
     from instseg_ros.learning.calibration import Calibration, fit_calibration
     from instseg_ros.learning.checkpoints import load_checkpoint
-    from instseg_ros.learning.export import export_onnx, model_info
-    from instseg_ros.learning.exported_network import ExportedNetwork
-    from instseg_ros.learning.training_data import calibration_images
+    from instseg_ros.learning.export.onnx_export import export_onnx, model_info
+    from instseg_ros.learning.export.wrapper import ExportedNetwork
+    from instseg_ros.learning.data_module import calibration_images
 
     network, config, facts = load_checkpoint(args.checkpoint)
     size = args.input_size or config.model.input_size

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the data set; return the exit code."""
     from tqdm import tqdm
 
-    from instseg_ros.learning.scene_files import write_scenes
+    from instseg_ros.datasets.scene_files import write_scenes
 
     if args.seed < 0:
         raise ValueError(f'--seed: expected 0 or more, got {args.seed}')

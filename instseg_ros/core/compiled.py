@@ -1,7 +1,7 @@
 """The one way in which kernels are compiled: cached on disk and without the GIL.
 
 Kernels are serial. Numba's own parallel loops abort the process when two Python threads enter
-them at once in its `workqueue` layer; see `instseg_ros.core.bands` for what is used instead.
+them at once in its `workqueue` layer; see `instseg_ros.core.parallel` for what is used instead.
 """
 from __future__ import annotations
 

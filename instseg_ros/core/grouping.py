@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.bands import run_in_bands
+from instseg_ros.core.parallel import run_in_bands
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from instseg_ros.core.bands import thread_count
+from instseg_ros.core.parallel import thread_count
 from instseg_ros.core.config import (
     REFINEMENT_METHODS, GroupingConfig, NetworkConfig, RefinementConfig)
 from instseg_ros.core.grouping import assign_pixels, find_centers

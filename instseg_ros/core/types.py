@@ -144,7 +144,7 @@ class ModelInfo:
 class EmbeddingElsewhere(Protocol):
     """An embedding (H, W, E) float32 that lies on another device, and what grouping asks of it.
 
-    See `instseg_ros.core.device_embedding`.
+    See `instseg_ros.core.network.device_embedding`.
     """
 
     shape: tuple[int, int, int]

@@ -23,9 +23,9 @@ from cityscapesscripts.helpers.labels import id2label
 from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
 
 from instseg_ros.core.types import NO_INSTANCE, Segmentation
-from instseg_ros.evaluation.cityscapes import CityscapesDataset
-from instseg_ros.evaluation.coco_file import DatasetError
-from instseg_ros.evaluation.masks import decode_segmentation
+from instseg_ros.datasets.cityscapes import CityscapesDataset
+from instseg_ros.datasets.coco_file import DatasetError
+from instseg_ros.datasets.masks import decode_segmentation
 from instseg_ros.evaluation.predictions import Prediction, Predictions
 
 NO_LABEL = 0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import UNLABELLED, Segmentation
-from instseg_ros.evaluation.coco import GroundTruth
+from instseg_ros.datasets.coco import GroundTruth
 from instseg_ros.evaluation.figures import (
     FOUND_COLORS,
     draw_center_thresholds,

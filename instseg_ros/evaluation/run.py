@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterable, Protocol, Sequence
 import numpy as np
 
 from instseg_ros.core.types import ModelInfo, Segmentation
-from instseg_ros.evaluation.coco import GroundTruth
+from instseg_ros.datasets.coco import GroundTruth
 from instseg_ros.evaluation.instances import detections_of
 from instseg_ros.evaluation.predictions import Prediction, Predictions
 from instseg_ros.evaluation.report import Evaluation

@@ -6,9 +6,9 @@ from typing import Iterable
 
 from tqdm import tqdm
 
-from instseg_ros.evaluation.coco import BACKGROUND, CocoDataset
-from instseg_ros.evaluation.coco_file import CocoFile, DatasetError
-from instseg_ros.evaluation.coco_panoptic import CocoPanopticDataset
+from instseg_ros.datasets.coco import BACKGROUND, CocoDataset
+from instseg_ros.datasets.coco_file import CocoFile, DatasetError
+from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
 from instseg_ros.evaluation.run import LabelledImages
 from instseg_ros.learning.config import DataConfig
 
@@ -42,7 +42,7 @@ def open_dataset(config: DataConfig) -> tuple[LabelledImages, DataConfig]:
 
 def _open_cityscapes(config: DataConfig) -> LabelledImages:
     # Here, because its package is needed for nothing else.
-    from instseg_ros.evaluation.cityscapes import CITYSCAPES_CLASSES, CityscapesDataset
+    from instseg_ros.datasets.cityscapes import CITYSCAPES_CLASSES, CityscapesDataset
 
     _refuse_unknown(_labelled(config), CITYSCAPES_CLASSES, 'Cityscapes has the labels: '
                     + ', '.join(CITYSCAPES_CLASSES))

@@ -16,10 +16,10 @@ from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.segmenter import Inference, Segmenter
 from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
 from instseg_ros.files import replacing
-from instseg_ros.learning.held_out import first_of, network_output
+from instseg_ros.learning.validation import first_of, network_output
 from instseg_ros.learning.module import TrainingModule, Validated
 from instseg_ros.learning.targets import Targets
-from instseg_ros.learning.training_data import targets_of
+from instseg_ros.learning.data_module import targets_of
 from instseg_ros.visualization import contact_sheet, overlay
 
 COUNT = 4

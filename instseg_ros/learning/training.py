@@ -18,14 +18,14 @@ from instseg_ros.learning.blending import blend_with_initial
 from instseg_ros.learning.checkpoints import (
     BestCheckpoint, Patience, Stamp, check_resumable, start_from)
 from instseg_ros.learning.config import OptimizationConfig, TrainingConfig
-from instseg_ros.learning.export import model_info
-from instseg_ros.learning.held_out import HeldOutFigures
+from instseg_ros.learning.export.onnx_export import model_info
+from instseg_ros.learning.validation import HeldOutFigures
 from instseg_ros.learning.machine import MachineConfig
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
 from instseg_ros.learning.module import TrainingModule, moving_average
 from instseg_ros.learning.pictures import HeldOutPictures
 from instseg_ros.learning.progress import Progress
-from instseg_ros.learning.training_data import TrainingData
+from instseg_ros.learning.data_module import TrainingData
 
 FEW_IMAGES = 100
 """Below this number of images with objects, training says that they are few."""

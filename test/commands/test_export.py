@@ -8,7 +8,8 @@ from made_up import write_dataset
 
 from instseg_ros.cli import main
 from instseg_ros.core.types import ModelInfo
-from instseg_ros.learning import calibration, export
+from instseg_ros.learning import calibration
+from instseg_ros.learning.export import onnx_export as export
 from instseg_ros.learning.calibration import Calibration, CalibrationReport
 from instseg_ros.learning.config import DataConfig, ModelConfig, TrainingConfig
 from instseg_ros.learning.module import TrainingModule

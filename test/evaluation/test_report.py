@@ -5,7 +5,7 @@ import pytest
 from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.core.types import Instance, ModelInfo, Segmentation
-from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.evaluation.run import evaluate
 from instseg_ros.evaluation.table import format_report
 

@@ -4,7 +4,7 @@ from coco_files import coco_document, rectangle, write_coco
 from tiny_models import paint_scene, rectangles, tiny_info
 
 from instseg_ros import GroupingConfig, RefinementConfig, Segmenter
-from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.evaluation.run import evaluate_predictions
 from instseg_ros.evaluation.table import format_report
 from instseg_ros.evaluation.thresholds import CenterThresholds

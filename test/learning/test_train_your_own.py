@@ -11,8 +11,8 @@ import yaml
 
 from instseg_ros import Segmenter, cli
 from instseg_ros.learning.checkpoints import load_checkpoint
-from instseg_ros.learning.export import model_info
-from instseg_ros.learning.scenes import STUFF, THINGS
+from instseg_ros.learning.export.onnx_export import model_info
+from instseg_ros.datasets.scenes import STUFF, THINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / 'docs' / 'train-your-own.md').read_text()

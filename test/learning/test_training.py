@@ -16,10 +16,10 @@ from short_trainings import CLASSES, curve, train, write_config
 
 from instseg_ros import Segmenter
 from instseg_ros.cli import main
-from instseg_ros.evaluation.coco import CocoDataset
+from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.data import CachedSamples, EpochSampler, TrainingCrops
+from instseg_ros.learning.samples import CachedSamples, EpochSampler, TrainingCrops
 from instseg_ros.learning.datasets import objects_shown
 from instseg_ros.learning.encoders import build_encoder
 
@@ -150,7 +150,7 @@ def test_stopping_early_without_anything_to_watch_is_an_error(tmp_path, capsys):
 TWO_PROCESSES = """\
 import os, pathlib, sys
 from instseg_ros.cli import main
-from instseg_ros.learning.data import TrainingCrops
+from instseg_ros.learning.samples import TrainingCrops
 
 make = TrainingCrops.__getitem__
 

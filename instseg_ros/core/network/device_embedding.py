@@ -1,0 +1,161 @@
+"""Grouping on the GPU: the embedding stays there, and only what is small comes back.
+
+The embedding is nearly all that a network says: 128 of 133 bytes for each output pixel at a length
+of 32. Grouping asks two things of it, and a small ONNX graph on the same device answers each: the
+embeddings of the pixels that may be centers (`graphs/take.onnx`), and then for each pixel the
+nearest center of its class (`graphs/assign.onnx`, made by `scripts/build_graphs.py`).
+
+Nearest is, since |e - c|^2 = |e|^2 - 2 (e c - |c|^2 / 2), the center c of the pixel's class with
+the largest
+
+    e c - |c|^2 / 2,
+
+all of which are one product of matrices. Rounding is another one than in
+`instseg_ros.core.grouping`, so a pixel (nearly) halfway between two centers may go to the other.
+"""
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from instseg_ros.core.types import Centers, check_array
+
+ORDINAL = 0
+"""Number of the GPU; that of ONNX Runtime's providers by default."""
+
+OTHER_CLASS, NO_CENTER = np.float32(-2e30), np.float32(-1e30)
+"""Scores of centers of another class, and of having no center: lower than all products."""
+
+
+class DeviceGrouping:
+    """The two graphs, ready to run on a device; safe to be called from several threads.
+
+    Parameters
+    ----------
+    device : str
+        Name of the device in ONNX Runtime, such as cuda.
+    options : onnxruntime.SessionOptions
+    providers : list
+        Execution providers, see `instseg_ros.core.network.providers`. They must multiply in single
+        precision.
+
+    Attributes
+    ----------
+    device : str
+    provider : str
+        What really runs the graphs, in ONNX Runtime's words.
+    """
+
+    def __init__(self, device: str, options: onnxruntime.SessionOptions,
+                 providers: list[Any]) -> None:
+        self.device = device
+        self._take, self._assign = (
+            onnxruntime.InferenceSession(
+                (resources.files('instseg_ros.core.network') / 'graphs' / f'{name}.onnx').read_bytes(),
+                options, providers=providers)
+            for name in ('take', 'assign'))
+        self.provider = self._assign.get_providers()[0]
+
+    def upload(self, embedding: np.ndarray) -> DeviceEmbedding:
+        """Return an embedding (H, W, E) float32 that lies on the device."""
+        check_array('embedding', embedding, ('H', 'W', 'E'), np.float32)
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(embedding[np.newaxis], self.device,
+                                                         ORDINAL)
+        return DeviceEmbedding(self, value, embedding.shape)
+
+    def take(self, embedding: onnxruntime.OrtValue, pixels: np.ndarray) -> np.ndarray:
+        """Return the embeddings (K, E) float32 of pixels (K, 3) int64, given as (0, y, x)."""
+        return self._run(self._take, embedding, pixels=pixels)
+
+    def assign(self, embedding: onnxruntime.OrtValue, semantic_ids: np.ndarray,
+               centers: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Return for each pixel the number of the center with the highest score.
+
+        Parameters
+        ----------
+        embedding : OrtValue
+            (1, H, W, E) float32.
+        semantic_ids : (h, w) uint8
+            Of the first rows and columns.
+        centers : (E, K) float32
+        offsets : (C, K) float32
+            What to add to the score of a pixel of each class.
+
+        Returns
+        -------
+        (h, w) uint16
+        """
+        return self._run(self._assign, embedding, semantic_ids=semantic_ids[np.newaxis],
+                         grid=np.array(semantic_ids.shape, np.int64), centers=centers,
+                         offsets=offsets)[0]
+
+    @staticmethod
+    def _run(session: onnxruntime.InferenceSession, embedding: onnxruntime.OrtValue,
+             **others: np.ndarray) -> np.ndarray:
+        binding = session.io_binding()
+        binding.bind_ortvalue_input('embedding', embedding)
+        for name, array in others.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(array))
+        binding.bind_output(session.get_outputs()[0].name)
+        session.run_with_iobinding(binding)
+        return binding.copy_outputs_to_cpu()[0]
+
+
+class DeviceEmbedding:
+    """The embedding of every pixel, on the device that it was computed on.
+
+    Parameters
+    ----------
+    grouping : DeviceGrouping
+    value : OrtValue
+        (1, H, W, E) float32, on the device.
+    shape : (int, int, int)
+        The first rows and columns, which count, and the length E.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+    """
+
+    def __init__(self, grouping: DeviceGrouping, value: onnxruntime.OrtValue,
+                 shape: tuple[int, int, int]) -> None:
+        self._grouping = grouping
+        self._value = value
+        self.shape = tuple(shape)
+
+    def crop(self, rows: int, columns: int) -> DeviceEmbedding:
+        """Return the first rows and columns; nothing is copied."""
+        return DeviceEmbedding(self._grouping, self._value, (rows, columns, self.shape[2]))
+
+    def take(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the embeddings (K, E) float32 of pixels (K,), flat indices in raster order."""
+        if not len(pixels):
+            return np.empty((0, self.shape[2]), np.float32)
+        y, x = np.unravel_index(pixels, self.shape[:2])
+        return self._grouping.take(self._value, np.stack([np.zeros_like(y), y, x], axis=1))
+
+    def assign(self, semantic_ids: np.ndarray, centers: Centers) -> np.ndarray:
+        """Assign every pixel to the nearest center of its class.
+
+        As `instseg_ros.core.grouping.assign_pixels`, which calls it.
+        """
+        if not len(centers):
+            return np.zeros(semantic_ids.shape, np.uint16)
+        # Column 0 stands for no center. A class without any has its row, too: the last one.
+        classes = int(centers.class_ids.max()) + 2
+        halves = np.float32(0.5) * np.square(centers.embeddings).sum(axis=1)
+        offsets = np.full((classes, len(centers) + 1), OTHER_CLASS, np.float32)
+        offsets[:, 0] = NO_CENTER
+        offsets[centers.class_ids, np.arange(len(centers)) + 1] = -halves
+        columns = np.zeros((self.shape[2], len(centers) + 1), np.float32)
+        columns[:, 1:] = centers.embeddings.T
+        return self._grouping.assign(
+            self._value, np.minimum(semantic_ids, np.uint8(classes - 1)), columns, offsets)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        """Return a copy for NumPy, for who needs all of it after all."""
+        rows, columns, _ = self.shape
+        return self._value.numpy()[0, :rows, :columns].astype(dtype or np.float32)

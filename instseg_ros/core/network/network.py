@@ -1,0 +1,200 @@
+"""The exported network: an ONNX Runtime session and the contract of the model file.
+
+A model file is ONNX with dynamic height and width. The graph normalises the image, takes the
+arg-max over the classes, calibrates the center confidences and keeps only their local maxima.
+
+======================= ======================== ==================================
+`image`                 uint8 (1, H, W, 3)       the input, RGB; H and W multiples of
+                                                 `ModelInfo.size_multiple`
+`semantic_ids`          uint8 (1, h, w)          class of each output pixel, with
+                                                 h = H / `ModelInfo.output_stride`
+`center_heatmap`        float32 (1, h, w)        confidence to be a center, else 0
+`embedding`             float32 (1, h, w, E)     E = `ModelInfo.embedding_size`
+======================= ======================== ==================================
+
+Its metadata has the entry of `ModelInfo.to_metadata`.
+
+On the CPU the image is read and the outputs are written where NumPy has them (ONNX Runtime's IO
+binding): there is no copy. From a GPU come back class and center confidence, 5 bytes for each
+pixel of the output grid; the embedding stays there, see `instseg_ros.core.network.device_embedding`.
+"""
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+
+from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.network.device_embedding import ORDINAL, DeviceEmbedding
+from instseg_ros.core.network.pinned import PinnedMemory, PinnedMemoryError
+from instseg_ros.core.network.providers import (
+    ModelError, announced_engine, open_grouping, open_session)
+from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
+
+INPUT, EMBEDDING = 'image', 'embedding'
+OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
+           EMBEDDING: ('tensor(float)', 4)}
+"""Element type and number of axes of each output."""
+
+DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
+
+logger = logging.getLogger(__name__)
+
+
+class Network:
+    """A model file, ready to run; safe to be called from several threads.
+
+    Parameters
+    ----------
+    path : path
+        The ONNX file.
+    config : NetworkConfig
+
+    Attributes
+    ----------
+    info : ModelInfo
+    provider : str
+        What really runs the network: cpu, cuda or tensorrt.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, not in the format above, or the provider can't be had.
+    """
+
+    def __init__(self, path: str | os.PathLike, config: NetworkConfig = NetworkConfig()) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ModelError(f'{path}: expected a model file (.onnx), but there is no such file')
+        self._session, self.provider = open_session(self.path, config)
+        self._grouping = open_grouping(self.provider, config)
+        self._pinned = PinnedMemory() if self._grouping else None
+        try:
+            self.info = ModelInfo.from_metadata(
+                self._session.get_modelmeta().custom_metadata_map)
+            _check_signature(self._session, self.info)
+            if self.provider == 'tensorrt':
+                self._build_engine(config.input_size or self.info.input_size)
+            self._check_outputs()
+        except ValueError as error:
+            raise ModelError(f'{path}: {error}') from error
+
+    def empty_image(self, height: int, width: int) -> np.ndarray:
+        """Return an array (height, width, 3) uint8 to be filled with an image for `run`.
+
+        On a GPU it lies in page-locked memory, from which it is copied faster.
+        """
+        shape = height, width, 3
+        if self._pinned:
+            try:
+                return self._pinned.empty(shape)
+            except PinnedMemoryError as error:
+                logger.warning('%s; images go to the GPU from ordinary memory, more slowly', error)
+                self._pinned = None
+        return np.empty(shape, np.uint8)
+
+    def run(self, image: np.ndarray) -> NetworkOutput:
+        """Run the network.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8, RGB
+            H and W are multiples of `info.size_multiple`; see `instseg_ros.core.scaling`.
+
+        Returns
+        -------
+        NetworkOutput
+            On the output grid (H / output_stride, W / output_stride).
+
+        Raises
+        ------
+        ValueError
+            The image has another shape, or the model breaks its contract.
+        """
+        check_array('image', image, ('H', 'W', 3), np.uint8)
+        height, width = image.shape[:2]
+        multiple = self.info.size_multiple
+        if not height or not width or height % multiple or width % multiple:
+            raise ValueError(f'image: expected height and width in multiples of {multiple}, '
+                             f'got {height} and {width}')
+        shapes = self._output_shapes(height, width)
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(INPUT, np.ascontiguousarray(image)[np.newaxis])
+        outputs = {}
+        for name, shape in shapes.items():
+            if name == EMBEDDING and self._grouping:
+                binding.bind_output(name, self._grouping.device, ORDINAL)
+                continue
+            array = np.empty(shape, DTYPES[OUTPUTS[name][0]])
+            binding.bind_output(name, 'cpu', 0, array.dtype.type, shape, array.ctypes.data)
+            outputs[name] = array[0]
+        self._session.run_with_iobinding(binding)
+        if self._grouping:
+            value = binding.get_outputs()[list(shapes).index(EMBEDDING)]
+            outputs[EMBEDDING] = DeviceEmbedding(self._grouping, value, shapes[EMBEDDING][1:])
+        return NetworkOutput(**outputs)
+
+    def place(self, output: NetworkOutput) -> NetworkOutput:
+        """Return an output of arrays as `run` leaves one: on a GPU, its embedding lies there."""
+        if self._grouping is None:
+            return output
+        return dataclasses.replace(output, embedding=self._grouping.upload(output.embedding))
+
+    def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        shape = (1, height // self.info.output_stride, width // self.info.output_stride)
+        return {name: shape if axes == 3 else (*shape, self.info.embedding_size)
+                for name, (_, axes) in OUTPUTS.items()}
+
+    def _check_outputs(self) -> None:
+        """Compare the outputs for one image with the contract.
+
+        Only a run tells the true stride, and it's better told now than mid-drive.
+        """
+        side = 2 * self.info.size_multiple
+        arrays = self._session.run(list(OUTPUTS), {INPUT: np.zeros((1, side, side, 3), np.uint8)})
+        for (name, expected), array in zip(self._output_shapes(side, side).items(), arrays):
+            if array.shape != expected:
+                raise ModelError(f'output {name}: expected shape {expected} for an image of '
+                                 f'{side} x {side} pixels and output stride '
+                                 f'{self.info.output_stride}, got {array.shape}')
+
+    def _build_engine(self, long_side: int) -> None:
+        """Let TensorRT see the smallest and the largest image that may come.
+
+        It builds its engine for the range of sizes seen so far, for minutes whenever that range
+        grows: it shall do so now, not in the middle of a video.
+        """
+        multiple = self.info.size_multiple
+        with announced_engine(self.path):
+            for side in (multiple, -(-long_side // multiple) * multiple):
+                self._session.run(None, {INPUT: np.zeros((1, side, side, 3), np.uint8)})
+
+
+def _check_signature(session, info: ModelInfo) -> None:
+    """Compare a session's inputs and outputs with the contract."""
+    inputs = session.get_inputs()
+    found = ', '.join(_describe(item) for item in inputs)
+    if (len(inputs) != 1 or inputs[0].name != INPUT or inputs[0].type != 'tensor(uint8)'
+            or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3
+            or any(isinstance(length, int) for length in inputs[0].shape[1:3])):
+        raise ValueError(f'expected one input "{INPUT}" tensor(uint8) [1, H, W, 3] with '
+                         f'dynamic H and W, got {found}')
+    outputs = {item.name: item for item in session.get_outputs()}
+    for name, (kind, axes) in OUTPUTS.items():
+        if name not in outputs:
+            raise ValueError(f'expected the outputs {", ".join(OUTPUTS)}, got '
+                             f'{", ".join(outputs)}')
+        if outputs[name].type != kind or len(outputs[name].shape) != axes:
+            raise ValueError(f'expected output "{name}" {kind} with {axes} axes, got '
+                             f'{_describe(outputs[name])}')
+    length = outputs[EMBEDDING].shape[3]
+    if isinstance(length, int) and length != info.embedding_size:
+        raise ValueError(f'expected embeddings of length {info.embedding_size}, as the metadata '
+                         f'says, got {_describe(outputs[EMBEDDING])}')
+
+
+def _describe(item) -> str:
+    return f'"{item.name}" {item.type} {list(item.shape)}'

@@ -1,0 +1,190 @@
+"""What runs the network: the choice of ONNX Runtime's execution provider, and its options."""
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator
+
+import onnxruntime
+
+from instseg_ros.core.parallel import thread_count
+from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.network.device_embedding import DeviceGrouping
+
+EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
+                       'tensorrt': 'TensorrtExecutionProvider'}
+
+GPUS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
+"""The device on which a provider leaves what it computed, in ONNX Runtime's words."""
+
+REMINDER = 15.0
+"""Seconds between two messages that an engine is still being built."""
+
+logger = logging.getLogger(__name__)
+
+
+class ModelError(ValueError):
+    """A model file that can't be used, or not in the way that was asked for."""
+
+
+def available_providers() -> tuple[str, ...]:
+    """Return the providers that this build of ONNX Runtime was made with, cpu first."""
+    there = onnxruntime.get_available_providers()
+    return tuple(name for name, full in EXECUTION_PROVIDERS.items() if full in there)
+
+
+def choose_provider(asked: str, available: tuple[str, ...]) -> str:
+    """Return the provider to use.
+
+    Parameters
+    ----------
+    asked : str
+        auto, cpu, cuda or tensorrt; auto takes cuda where it is available, else the CPU.
+    available : tuple of str
+
+    Raises
+    ------
+    ModelError
+        It isn't available. Nothing else is taken silently in its place.
+    """
+    if asked == 'auto':
+        return 'cuda' if 'cuda' in available else 'cpu'
+    if asked not in available:
+        raise ModelError(f'network.provider: {asked} was asked for, but the installed ONNX '
+                         f'Runtime {onnxruntime.__version__} offers only: '
+                         f'{", ".join(available)} (the package onnxruntime-gpu has the others)')
+    return asked
+
+
+def open_session(path: Path, config: NetworkConfig
+                 ) -> tuple[onnxruntime.InferenceSession, str]:
+    """Load a model.
+
+    Returns
+    -------
+    session : onnxruntime.InferenceSession
+    provider : str
+        What really runs it: cpu, cuda or tensorrt.
+
+    Raises
+    ------
+    ModelError
+        ONNX Runtime can't load it, or what was asked for can't be had.
+    """
+    provider = choose_provider(config.provider, available_providers())
+    if config.precision == 'float16' and provider != 'tensorrt':
+        raise ModelError(f'network.precision: float16 was asked for, but only the provider '
+                         f'tensorrt computes a model in less than its own precision, not '
+                         f'{provider}')
+    asked = provider_options(provider, path, config)
+    try:
+        session = onnxruntime.InferenceSession(os.fspath(path), session_options(config),
+                                               providers=asked)
+    except Exception as error:  # its exceptions have no common base, and differ by version
+        raise ModelError(f'{path}: expected an ONNX model that ONNX Runtime '
+                         f'{onnxruntime.__version__} can load; it says: {error}') from error
+    # A provider whose libraries don't load is left out by ONNX Runtime with a mere log message.
+    active = session.get_providers()[0]
+    if active != EXECUTION_PROVIDERS[provider]:
+        problem = (f'{provider} is installed but did not start; are its driver and libraries '
+                   f'(CUDA, cuDNN, TensorRT) of the versions that ONNX Runtime '
+                   f'{onnxruntime.__version__} needs?')
+        if config.provider != 'auto':
+            raise ModelError(f'network.provider: {problem}')
+        logger.warning('%s The network runs on the CPU.', problem)
+        provider = 'cpu'
+    return session, provider
+
+
+def open_grouping(provider: str, config: NetworkConfig) -> DeviceGrouping | None:
+    """Return what groups pixels where the network runs; None if that is the CPU.
+
+    Raises
+    ------
+    ModelError
+        The GPU's provider does not start.
+    """
+    if provider not in GPUS:
+        return None
+    # By default, products of matrices are rounded to 10 bits on newer GPUs; as differences of
+    # large products tell which center is nearest, neighbours would be mixed up.
+    cuda = (EXECUTION_PROVIDERS['cuda'], {'use_tf32': 0})
+    grouping = DeviceGrouping(GPUS[provider], session_options(config),
+                              [cuda, EXECUTION_PROVIDERS['cpu']])
+    if grouping.provider != EXECUTION_PROVIDERS['cuda']:
+        raise ModelError(f'network.provider: {provider} runs the network, but did not start for '
+                         f'the grouping of pixels; ONNX Runtime {onnxruntime.__version__} is '
+                         'here, and 1.18 or later is needed for that')
+    return grouping
+
+
+def session_options(config: NetworkConfig) -> onnxruntime.SessionOptions:
+    """Return the options of a session that don't depend on the provider."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; they come as exceptions, too
+    options.intra_op_num_threads = thread_count(config.threads)
+    options.inter_op_num_threads = 1
+    # Within a run, threads that spin between operators are faster. After it, they would take the
+    # cores from post-processing, from other segmenters, and from everybody else on the robot.
+    options.add_session_config_entry('session.force_spinning_stop', '1')
+    return options
+
+
+def provider_options(provider: str, path: Path, config: NetworkConfig) -> list[Any]:
+    """Return the execution providers for a session, in the order in which they take operators."""
+    cpu = EXECUTION_PROVIDERS['cpu']
+    cuda = (EXECUTION_PROVIDERS['cuda'], {'cudnn_conv_algo_search': 'HEURISTIC'})
+    if provider == 'cpu':
+        return [cpu]
+    if provider == 'cuda':
+        return [cuda, cpu]
+    engine = {'trt_engine_cache_enable': True, 'trt_engine_cache_path': str(engine_folder(path)),
+              'trt_fp16_enable': config.precision == 'float16'}
+    return [(EXECUTION_PROVIDERS['tensorrt'], engine), cuda, cpu]
+
+
+def engine_folder(path: Path) -> Path:
+    """Return where TensorRT keeps its engines of a model: beside it, else in the user's cache.
+
+    Raises
+    ------
+    ModelError
+        Neither can be written.
+    """
+    beside = path.resolve().parent
+    if os.access(beside, os.W_OK):
+        return beside
+    folder = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'instseg_ros'
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f'{path}: TensorRT needs a folder for its engine, and neither {beside} '
+                         f'nor {folder} can be written ({error}); set XDG_CACHE_HOME to one that '
+                         'can') from error
+    return folder
+
+
+@contextlib.contextmanager
+def announced_engine(path: Path) -> Iterator[None]:
+    """Say that TensorRT builds an engine, and that it still does, while the block runs."""
+    logger.warning('TensorRT prepares its engine for %s, kept in %s: seconds if it is there '
+                   'already, some minutes if it has to be built', path, engine_folder(path))
+    done, start = threading.Event(), time.monotonic()
+
+    def remind() -> None:
+        while not done.wait(REMINDER):
+            logger.warning('TensorRT is still building its engine, %.0f s so far',
+                           time.monotonic() - start)
+
+    reminder = threading.Thread(target=remind, name='instseg-engine', daemon=True)
+    reminder.start()
+    try:
+        yield
+    finally:
+        done.set()
+        reminder.join()
+    logger.warning('TensorRT is ready after %.0f s', time.monotonic() - start)

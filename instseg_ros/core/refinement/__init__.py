@@ -1,0 +1,6 @@
+"""From label maps on the output grid to label maps of the camera image."""
+from __future__ import annotations
+
+from instseg_ros.core.refinement.refine import refine
+
+__all__ = ['refine']

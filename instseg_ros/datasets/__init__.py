@@ -1,0 +1,1 @@
+"""Labelled images: COCO, COCO panoptic, Cityscapes and made-up scenes; no torch."""

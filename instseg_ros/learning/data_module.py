@@ -1,0 +1,147 @@
+"""The images of a training: some to learn from, some held out to see how it goes."""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Iterator, Sequence
+
+import lightning
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, Subset
+from tqdm import tqdm
+
+from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.samples import CachedSamples, EpochSampler, TrainingCrops, WholeImages
+from instseg_ros.learning.datasets import objects_shown, open_dataset
+from instseg_ros.learning.targets import Targets
+
+
+class TrainingData(lightning.LightningDataModule):
+    """Reads the images and hands each process its share of them.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+
+    Attributes
+    ----------
+    config : TrainingConfig
+        With the classes that the data set says itself.
+    samples, held_out : CachedSamples
+    frequencies : (C,) float32 tensor
+        Share of each class in the labelled pixels of `samples`.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        dataset, data = open_dataset(config.data)
+        self.config = dataclasses.replace(config, data=data)
+        training, held_out = split_images(objects_shown(dataset), data.calibration_images,
+                                          config.optimization.seed)
+
+        def read(indices: list[int], what: str) -> CachedSamples:
+            return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img',
+                                               disable=rank_zero_only.rank != 0),
+                                 cache_gb=data.cache_gb)
+
+        self.samples, self.held_out = read(training, 'training'), read(held_out, 'held-out')
+        self.frequencies = self.samples.class_frequencies(len(data.classes))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells these images from others, wherever they lie."""
+        return {'training_images': len(self.samples),
+                'held_out_images': len(self.held_out),
+                'class_frequencies': self.frequencies.tolist()}
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the loader of this process's crops.
+
+        Raises
+        ------
+        ValueError
+            There are more processes than crops.
+        """
+        data, options = self.config.data, self.config.optimization
+        sampler = EpochSampler(self.samples, data.empty_share, options.seed)
+        share = Share(sampler, self.trainer.global_rank, self.trainer.world_size)
+        if len(share) == 0:
+            raise ValueError(f'an epoch has {len(sampler)} crops, fewer than the '
+                             f'{self.trainer.world_size} processes that are to share them')
+        crops = TrainingCrops(self.samples, self.config.augmentation, self._stride, options.seed)
+        return DataLoader(crops, options.batch_size, sampler=share, num_workers=options.workers,
+                          drop_last=len(share) > options.batch_size,
+                          persistent_workers=options.workers > 0)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the loader of this process's held-out images."""
+        images = WholeImages(self.held_out, self.config.model.input_size, self._stride)
+        mine = range(self.trainer.global_rank, len(images), self.trainer.world_size)
+        return DataLoader(Subset(images, mine), 1)
+
+    @property
+    def _stride(self) -> int:
+        return self.trainer.lightning_module.network.output_stride
+
+
+class Share(Sampler):
+    """A process's share of the numbers of a sampler.
+
+    The sampler has to give the same numbers in the same order in every process. No number is in
+    two shares and all shares are equally long: up to `processes` - 1 of the last numbers are left
+    out, which are others in every epoch.
+    """
+
+    def __init__(self, sampler: EpochSampler, rank: int, processes: int) -> None:
+        self.sampler = sampler
+        self.rank = rank
+        self.processes = processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; called by the trainer before each one."""
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.processes
+
+    def __iter__(self) -> Iterator[int]:
+        numbers = list(self.sampler)
+        return iter(numbers[self.rank:len(self) * self.processes:self.processes])
+
+
+def split_images(shows_object: Sequence[bool], calibration_images: int,
+                 seed: int) -> tuple[list[int], list[int]]:
+    """Split image indices into those trained on and those held out for calibration.
+
+    Parameters
+    ----------
+    shows_object : sequence of bool
+        For each image of the data set, see `objects_shown`.
+    calibration_images : int
+        Wanted number of held-out images. All of them show an object: the others would tell
+        nothing of the centers that are right. At most a quarter of those that do are taken.
+    seed : int
+        Of the random choice.
+    """
+    candidates = np.flatnonzero(shows_object)
+    count = min(calibration_images, len(candidates) // 4)
+    held_out = sorted(np.random.default_rng(seed).permutation(candidates)[:count].tolist())
+    return sorted(set(range(len(shows_object))) - set(held_out)), held_out
+
+
+def calibration_images(config: TrainingConfig, input_size: int,
+                       stride: int) -> tuple[list[np.ndarray], list[Targets]]:
+    """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
+    dataset, _ = open_dataset(config.data)
+    _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
+                               config.optimization.seed)
+    batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
+    return ([batch['image'].permute(1, 2, 0).contiguous().numpy() for batch in batches],
+            [targets_of(batch) for batch in batches])
+
+
+def targets_of(sample: dict[str, Tensor]) -> Targets:
+    """Return the targets of one image, of which `data.to_tensors` made tensors."""
+    arrays = {name: tensor.cpu().numpy() for name, tensor in sample.items()}
+    return Targets(arrays['semantic_ids'].astype(np.uint8),
+                   arrays['instance_ids'].astype(np.uint16), arrays['center_mask'])

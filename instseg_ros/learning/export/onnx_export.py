@@ -1,0 +1,141 @@
+"""From a checkpoint to the ONNX file that a robot runs."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from instseg_ros.core.network.network import INPUT, OUTPUTS
+from instseg_ros.core.types import ModelInfo
+from instseg_ros.datasets.coco import BACKGROUND
+from instseg_ros.files import replacing
+from instseg_ros.learning.calibration import Calibration
+from instseg_ros.learning.export.parity import agreement, compare, open_model, smooth_images
+from instseg_ros.learning.export.wrapper import ExportedNetwork
+from instseg_ros.learning.model import InstanceSegmentationNetwork
+from instseg_ros.learning.export.precision import PRECISIONS, to_half, to_int8
+from instseg_ros.visualization import instance_color
+
+OPSET = 18
+IR_VERSION = 8
+"""Old enough for the ONNX Runtime releases of the oldest supported distribution."""
+
+def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, info: ModelInfo,
+                path: str | Path, precision: str = 'fp32',
+                images: Sequence[np.ndarray] = ()) -> Mapping[str, float]:
+    """Write the ONNX file, checked against the network it was made from.
+
+    Parameters
+    ----------
+    network, calibration, info
+        What the file is made of.
+    path : path
+    precision : str
+        fp32, fp16 or int8.
+    images : sequence of (H, W, 3) uint8
+        For int8: images of the training's kind, to measure the ranges of the activations. Their
+        sides are multiples of `info.size_multiple`.
+
+    Returns
+    -------
+    dict of str to float
+        For fp32 and fp16 the largest difference of each output to PyTorch on random images of two
+        sizes (`comparison.compare`); for int8 how far they agree on `images`
+        (`comparison.agreement`).
+
+    Raises
+    ------
+    ValueError
+        The exported file does not say what the network says.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f'precision: expected one of {", ".join(PRECISIONS)}, got {precision!r}')
+    if precision == 'int8' and not len(images):
+        raise ValueError('precision int8: expected images to measure the ranges of the '
+                         'activations on, got none; the training has to hold some out '
+                         '(data.calibration_images)')
+    module = ExportedNetwork(copy.deepcopy(network).float().cpu(), calibration).eval()
+    with replacing(path) as temporary:
+        whole = temporary.with_name('whole.onnx')
+        onnx.save(_trace(module, info.size_multiple), whole)
+        if precision == 'int8':
+            to_int8(whole, temporary, images)
+            model = onnx.load(temporary)
+        else:
+            model = onnx.load(whole)
+            model = to_half(model) if precision == 'fp16' else model
+        del model.metadata_props[:]
+        for key, value in info.to_metadata().items():
+            model.metadata_props.add(key=key, value=value)
+        model.ir_version = min(model.ir_version, IR_VERSION)
+        onnx.checker.check_model(model)
+        onnx.save(model, temporary)
+        exported = open_model(temporary)
+        if precision == 'int8':
+            return agreement(module.predict, exported, images)
+        return compare(module, exported, smooth_images(info.size_multiple), precision)
+
+
+def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
+    """Return the graph in float32, without metadata."""
+    module = copy.deepcopy(module)
+    fold_batch_norms(module)
+    example = torch.zeros(1, 4 * multiple, 5 * multiple, 3, dtype=torch.uint8)
+    rows, columns = torch.export.Dim('rows', max=256), torch.export.Dim('columns', max=256)
+    program = torch.onnx.export(
+        module, (example,), input_names=[INPUT], output_names=list(OUTPUTS),
+        opset_version=OPSET, dynamo=True, verbose=False,
+        dynamic_shapes={'image': {1: multiple * rows, 2: multiple * columns}})
+    model = program.model_proto
+    # The exporter notes for every node where in whose folders its code stands.
+    graph = model.graph
+    for item in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input,
+                 *graph.output):
+        del item.metadata_props[:]
+    return model
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Fold every batch normalisation, in place, into the convolution that is defined before it.
+
+    The exporter folds most, but not all; what is left costs time, most of all in integers.
+    """
+    before, convolution = '', None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d):
+            setattr(module, before, fuse_conv_bn_eval(convolution, child))
+            setattr(module, name, nn.Identity())
+        fold_batch_norms(child)
+        before, convolution = name, child
+
+
+def model_info(network: InstanceSegmentationNetwork, class_names: tuple[str, ...],
+               thing_ids: tuple[int, ...], input_size: int,
+               training: Mapping[str, Any]) -> ModelInfo:
+    """Return the metadata of a network."""
+    return ModelInfo(
+        class_names=tuple(class_names), thing_ids=tuple(thing_ids),
+        palette=class_colors(class_names), output_stride=network.output_stride,
+        size_multiple=network.size_multiple,
+        embedding_size=network.embedding.head[-1].out_channels, input_size=input_size,
+        training=training)
+
+
+def class_colors(class_names: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:
+    """Return an RGB colour for each class; only a first class "background" is black."""
+    skipped = 0 if class_names[0] == BACKGROUND else 1
+    return tuple(PALETTE[k] if k < len(PALETTE) else instance_color(k)
+                 for k in range(skipped, len(class_names) + skipped))
+
+
+PALETTE = ((0, 0, 0), (230, 60, 70), (60, 180, 75), (0, 130, 200), (245, 130, 48), (145, 30, 180),
+           (70, 240, 240), (240, 50, 230), (210, 245, 60), (250, 190, 212), (0, 128, 128),
+           (220, 190, 255), (170, 110, 40), (255, 250, 200), (128, 0, 0), (170, 255, 195),
+           (128, 128, 0), (255, 215, 180), (0, 0, 128), (128, 128, 128))
+"""The first colours of classes."""

@@ -1,0 +1,134 @@
+"""Does the exported file say what the network says?"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Mapping, Sequence
+
+import numpy as np
+import onnxruntime
+import torch
+from torch.nn import functional as F
+
+from instseg_ros.core.config import GroupingConfig
+from instseg_ros.core.network.network import INPUT, OUTPUTS
+from instseg_ros.core.types import NetworkOutput
+from instseg_ros.learning.export.wrapper import ExportedNetwork, peak_window
+
+Predict = Callable[[np.ndarray], NetworkOutput]
+"""From an image (H, W, 3) uint8 to what the network says about it."""
+
+TOLERANCES: Mapping[str, Mapping[str, float]] = {
+    'fp32': {'semantic_ids': 1e-3, 'center_heatmap': 1e-3, 'embedding': 1e-2},
+    'fp16': {'semantic_ids': 0.02, 'center_heatmap': 0.1, 'embedding': 0.2}}
+"""Largest accepted difference of each output: rounding through some 60 layers."""
+
+LEAST_AGREEMENT = 0.9
+"""Share of pixels whose class 8-bit arithmetic has to leave as it is. Ours: the loss is measured
+by evaluation; this is to notice a broken file."""
+
+
+def open_model(path: str | Path, threads: int = 0) -> Predict:
+    """Return what ONNX Runtime computes with a model file on the CPU, metadata or not."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
+
+    def predict(image: np.ndarray) -> NetworkOutput:
+        arrays = session.run(list(OUTPUTS), {INPUT: image[np.newaxis]})
+        return NetworkOutput(*(array[0] for array in arrays))
+
+    return predict
+
+
+def smooth_images(size_multiple: int) -> list[np.ndarray]:
+    """Return random images of two sizes; on noise, peaks would be ambiguous."""
+    rng = np.random.default_rng(0)
+    images = []
+    for rows, columns in ((5, 4), (3, 7)):
+        coarse = rng.integers(0, 256, (1, 3, rows, columns)).astype(np.float32)
+        size = (rows * size_multiple, columns * size_multiple)
+        smooth = F.interpolate(torch.from_numpy(coarse), size=size, mode='bicubic')
+        images.append(np.ascontiguousarray(
+            smooth[0].clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()))
+    return images
+
+
+def compare(network: ExportedNetwork, exported: Predict, images: Sequence[np.ndarray],
+            precision: str) -> dict[str, float]:
+    """Return the largest difference of each output; of `semantic_ids` the share of pixels.
+
+    Raises
+    ------
+    ValueError
+        A difference is larger than the precision explains.
+    """
+    worst = dict.fromkeys(OUTPUTS, 0.0)
+    window = peak_window(network.network.output_stride)
+    for image in images:
+        wanted, got = network.predict(image), exported(image)
+        if got.embedding.shape != wanted.embedding.shape:
+            raise ValueError(f'export: embeddings became {got.embedding.shape}, expected '
+                             f'{wanted.embedding.shape}')
+        differences = {
+            'semantic_ids': np.mean(got.semantic_ids != wanted.semantic_ids),
+            'center_heatmap': peak_difference(
+                network.all_confidences(image), got.center_heatmap, window),
+            'embedding': np.abs(got.embedding - wanted.embedding).max()}
+        for name, difference in differences.items():
+            worst[name] = max(worst[name], float(difference))
+    for name, difference in worst.items():
+        if not difference <= TOLERANCES[precision][name]:
+            raise ValueError(f'export: {name} differs by {difference:.3g} between ONNX Runtime '
+                             f'and PyTorch, accepted is {TOLERANCES[precision][name]:.3g}')
+    return worst
+
+
+def peak_difference(confidence: np.ndarray, heatmap: np.ndarray, window: int) -> float:
+    """Return by how much the peaks of a heatmap are not those of a map of confidences.
+
+    Between (nearly) equally strong neighbours rounding decides which is the peak. So a peak may
+    be weaker than its neighbours, and one may be missing, by as much as is returned.
+    """
+    padded = np.pad(confidence, window // 2, constant_values=-1.0)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (window, window))
+    others = np.delete(windows.reshape(*confidence.shape, -1), window ** 2 // 2, axis=2)
+    lead = confidence - others.max(axis=2)
+    peaks = heatmap > 0
+    return float(max(np.abs(heatmap - confidence)[peaks].max(initial=0.0),
+                     (-lead)[peaks].max(initial=0.0), lead[~peaks].max(initial=0.0)))
+
+
+def agreement(expected: Predict, exported: Predict,
+              images: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return how far a file with coarse arithmetic agrees with the network, over all images.
+
+    Returns
+    -------
+    dict of str to float
+        `same class`: share of pixels. `same centers`: of the centers that the network is sure
+        enough of, the share that the file has too, at most one output pixel away; NaN without any.
+        `embedding`: mean distance of a pixel's embedding from the network's.
+
+    Raises
+    ------
+    ValueError
+        So many pixels have another class that the file must be broken.
+    """
+    threshold = GroupingConfig.center_threshold
+    same, distance = [], []
+    centers = kept = 0
+    for image in images:
+        want, got = expected(image), exported(image)
+        same.append(np.mean(want.semantic_ids == got.semantic_ids))
+        distance.append(np.mean(np.linalg.norm(want.embedding - got.embedding, axis=2)))
+        near = np.pad(got.center_heatmap >= threshold, 1)
+        for y, x in np.argwhere(want.center_heatmap >= threshold):
+            centers += 1
+            kept += bool(near[y:y + 3, x:x + 3].any())
+    if not np.mean(same) >= LEAST_AGREEMENT:
+        raise ValueError(f'export: ONNX Runtime and PyTorch agree on the class of '
+                         f'{np.mean(same):.1%} of the pixels, expected {LEAST_AGREEMENT:.0%}')
+    return {'same class': float(np.mean(same)),
+            'same centers': kept / centers if centers else float('nan'),
+            'embedding': float(np.mean(distance))}

@@ -1,0 +1,109 @@
+"""Smaller arithmetic for an exported graph: 16-bit floats, or 8-bit integers.
+
+Both leave the inputs and outputs of the file as they are. What stands before the first convolution
+(normalisation) and after the last one (positions, softmax, peaks, calibration) stays in float32:
+it takes little time, and equal neighbours would make one center several.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterable
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+from tqdm import tqdm
+
+from instseg_ros.core.network.network import INPUT
+
+PRECISIONS = ('fp32', 'fp16', 'int8')
+
+QUANTIZED = ('Conv', 'Clip', 'Relu', 'Add', 'Concat', 'Resize', 'MaxPool')
+"""Operators for which ONNX Runtime has 8-bit kernels, among those between convolutions."""
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with weights and arithmetic in 16-bit floats.
+
+    For GPUs. On CPUs ONNX Runtime has hardly any such kernels and casts to and fro.
+    """
+    inside = _inner_nodes(model)
+    outside = [node.name for node in model.graph.node if node.name not in inside]
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=outside))
+    half.topological_sort()  # the casts were added at the end
+    return half.model
+
+
+def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
+    """Write the model with weights and arithmetic in 8-bit integers (QDQ format).
+
+    Parameters
+    ----------
+    source, target : path
+        ONNX files.
+    images : iterable of (H, W, 3) uint8
+        On which the range of every activation is measured. Not images that quality is measured on.
+
+    Notes
+    -----
+    The method is that of ONNX Runtime's static quantization: weights symmetric with a scale for
+    every output channel, activations with a scale and a zero point for every tensor, from the
+    smallest to the largest value that occurs. Weights use 7 of the 8 bits, so that sums don't
+    overflow on x86 CPUs without VNNI; that cost nothing measurable. The first convolution stays in
+    float32: with three input channels it is faster so than in integers. So do the last ones:
+    in integers, centers and embeddings lost more than their speed was worth (docs/precision.md).
+    """
+    prepared = target.with_name('prepared.onnx')
+    # Infers shapes. Its optimization would tie the file to this version of ONNX Runtime.
+    quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+    model = onnx.load(prepared)
+    names = _inner_nodes(model) - _end_convolutions(model)
+    quantize_static(
+        prepared, target, _Images(tqdm(images, desc='measuring ranges', unit='img')),
+        quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        op_types_to_quantize=list(QUANTIZED), nodes_to_quantize=sorted(names),
+        calibrate_method=CalibrationMethod.MinMax)
+
+
+class _Images(CalibrationDataReader):
+    """Images as ONNX Runtime wants to be handed them."""
+
+    def __init__(self, images: Iterable[np.ndarray]) -> None:
+        self.images = iter(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self.images, None)
+        return None if image is None else {INPUT: image[np.newaxis]}
+
+
+def _inner_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the names of the convolutions and of what stands between them."""
+    nodes = list(model.graph.node)
+    return (_reached(nodes, forward=True) & _reached(nodes, forward=False)) | {
+        node.name for node in nodes if node.op_type == 'Conv'}
+
+
+def _end_convolutions(model: onnx.ModelProto) -> set[str]:
+    """Return the names of the convolutions that no convolution comes before, or none after."""
+    nodes = list(model.graph.node)
+    between = _reached(nodes, forward=True) & _reached(nodes, forward=False)
+    return {node.name for node in nodes if node.op_type == 'Conv'} - between
+
+
+def _reached(nodes: list[onnx.NodeProto], forward: bool) -> set[str]:
+    """Return the names of the nodes behind (or, not `forward`, before) some convolution."""
+    tensors: set[str] = set()
+    found = set()
+    for node in nodes if forward else reversed(nodes):  # ONNX keeps nodes in order
+        come, go = (node.input, node.output) if forward else (node.output, node.input)
+        reached = not tensors.isdisjoint(come)
+        if reached:
+            found.add(node.name)
+        if reached or node.op_type == 'Conv':
+            tensors.update(name for name in go if name)
+    return found

@@ -1,0 +1,145 @@
+"""What was asked for is what runs the network, or there is an error or a message that says why.
+
+There is no GPU where the tests run: what ONNX Runtime does with one is played by sessions on the
+CPU that say something else.
+"""
+import threading
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from instseg_ros.core.network import providers
+from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.network import ModelError, Network
+from instseg_ros.core.network.providers import (
+    announced_engine, choose_provider, engine_folder, open_session)
+
+RealSession = onnxruntime.InferenceSession
+
+
+def test_automatic_choice_takes_cuda_where_there_is_one():
+    assert choose_provider('auto', ('cpu',)) == 'cpu'
+    assert choose_provider('auto', ('cpu', 'cuda', 'tensorrt')) == 'cuda'
+
+
+@pytest.mark.parametrize('provider', ['cpu', 'cuda', 'tensorrt'])
+def test_a_provider_asked_for_is_taken_or_an_error(provider):
+    assert choose_provider(provider, ('cpu', 'cuda', 'tensorrt')) == provider
+    if provider != 'cpu':
+        with pytest.raises(ModelError, match=f'{provider} was asked for, .* offers only: cpu'):
+            choose_provider(provider, ('cpu',))
+
+
+@pytest.mark.skipif('CUDAExecutionProvider' in onnxruntime.get_available_providers(),
+                    reason='this ONNX Runtime has CUDA')
+def test_cuda_that_is_missing_is_an_error(tiny_model):
+    with pytest.raises(ModelError, match='network.provider: cuda was asked for'):
+        Network(tiny_model, NetworkConfig(provider='cuda'))
+
+
+class SessionThatFellBack(RealSession):
+    """What ONNX Runtime makes of a CUDA provider whose libraries don't load."""
+
+    def __init__(self, path, options, providers):
+        super().__init__(path, options, providers=['CPUExecutionProvider'])
+
+
+@pytest.fixture
+def broken_cuda(monkeypatch):
+    monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda'))
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionThatFellBack)
+
+
+def test_cuda_that_does_not_start_is_an_error(tiny_model, broken_cuda):
+    with pytest.raises(ModelError, match='cuda is installed but did not start'):
+        Network(tiny_model, NetworkConfig(provider='cuda'))
+
+
+def test_automatic_choice_says_when_cuda_does_not_start(tiny_model, broken_cuda, caplog):
+    assert Network(tiny_model).provider == 'cpu'
+    assert 'cuda is installed but did not start' in caplog.text
+    assert 'runs on the CPU' in caplog.text
+
+
+class SessionOfTensorrt(RealSession):
+    """A session that says it runs on TensorRT; keeps what it was given."""
+
+    def __init__(self, path, options, providers):
+        super().__init__(path, options, providers=['CPUExecutionProvider'])
+        self.options, self.asked, self.shapes = options, providers, []
+
+    def get_providers(self):
+        return [name if isinstance(name, str) else name[0] for name in self.asked]
+
+    def run(self, names, feeds):
+        self.shapes.append(feeds['image'].shape)
+        return super().run(names, feeds)
+
+
+@pytest.fixture
+def tensorrt(monkeypatch):
+    monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda', 'tensorrt'))
+    monkeypatch.setattr(providers, 'GPUS', {'cuda': 'cpu', 'tensorrt': 'cpu'})
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOfTensorrt)
+
+
+@pytest.mark.parametrize('precision, half', [('float32', False), ('float16', True)])
+def test_tensorrt_gets_its_precision_and_a_folder_for_its_engine(
+        tiny_model, tensorrt, precision, half):
+    session, provider = open_session(
+        tiny_model, NetworkConfig(provider='tensorrt', precision=precision))
+    assert provider == 'tensorrt'
+    name, options = session.asked[0]
+    assert name == 'TensorrtExecutionProvider' and options['trt_fp16_enable'] is half
+    assert options['trt_engine_cache_enable'] is True
+    assert options['trt_engine_cache_path'] == str(tiny_model.resolve().parent)
+    assert session.get_providers()[1:] == ['CUDAExecutionProvider', 'CPUExecutionProvider']
+
+
+def test_tensorrt_sees_the_smallest_and_the_largest_image_before_the_first(
+        tiny_model, tensorrt, monkeypatch, caplog):
+    opened = []
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', lambda *args, **kwargs: (
+        opened.append(SessionOfTensorrt(*args, **kwargs)) or opened[-1]))
+    network = Network(tiny_model, NetworkConfig(provider='tensorrt', input_size=170))
+    assert opened[0].shapes[:2] == [(1, 32, 32, 3), (1, 192, 192, 3)]
+    assert 'TensorRT prepares its engine' in caplog.text and 'is ready after' in caplog.text
+    assert network.run(np.zeros((64, 96, 3), np.uint8)).semantic_ids.shape == (16, 24)
+
+
+def test_while_an_engine_is_built_there_are_signs_of_life(tiny_model, monkeypatch, caplog):
+    reminded = threading.Event()
+    monkeypatch.setattr(providers, 'REMINDER', 0.01)
+    monkeypatch.setattr(providers.logger, 'warning', lambda text, *args, warn=(
+        providers.logger.warning): (warn(text, *args),
+                                    reminded.set() if 'still' in text else None))
+    with announced_engine(tiny_model):
+        assert reminded.wait(60)
+    assert 'still building its engine, 0 s so far' in caplog.text
+    assert not [thread for thread in threading.enumerate() if thread.name == 'instseg-engine']
+
+
+@pytest.mark.parametrize('provider', ['cpu', 'cuda'])
+def test_half_precision_without_tensorrt_is_an_error(tiny_model, tensorrt, provider):
+    with pytest.raises(ModelError, match='network.precision: float16 was asked for, but only'):
+        open_session(tiny_model, NetworkConfig(provider=provider, precision='float16'))
+
+
+def test_engines_lie_beside_the_model_or_in_the_users_cache(tmp_path, monkeypatch):
+    model = tmp_path / 'model.onnx'
+    assert engine_folder(model) == tmp_path.resolve()
+    monkeypatch.setattr(providers.os, 'access', lambda path, mode: False)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    assert engine_folder(model) == tmp_path / 'cache' / 'instseg_ros'
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    with pytest.raises(ModelError, match='TensorRT needs a folder .* set XDG_CACHE_HOME'):
+        engine_folder(model)
+
+
+@pytest.mark.parametrize('threads', [1, 3])
+def test_a_session_gets_the_threads_asked_for_and_stops_spinning(tiny_model, threads):
+    options = open_session(tiny_model, NetworkConfig(threads=threads))[0].get_session_options()
+    assert options.intra_op_num_threads == threads and options.inter_op_num_threads == 1
+    assert options.get_session_config_entry('session.force_spinning_stop') == '1'

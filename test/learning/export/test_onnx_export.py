@@ -1,0 +1,157 @@
+"""The exported file: what the network says, at every stride and in every precision."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from instseg_ros import Segmenter
+from instseg_ros.core.types import ModelInfo
+from instseg_ros.learning.calibration import Calibration
+from instseg_ros.learning.export.parity import agreement, compare, smooth_images
+from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
+from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.encoders.encoder import Encoder, EncoderConv2d
+from instseg_ros.learning.export.onnx_export import export_onnx, fold_batch_norms, model_info
+from instseg_ros.learning.export.wrapper import PEAK_REACH, ExportedNetwork, peak_window
+from instseg_ros.learning.model import InstanceSegmentationNetwork
+
+CLASSES = ('background', 'box', 'post')
+
+
+class TinyEncoder(Encoder):
+    """A convolution for each stride: another encoder needs no more, and exports quickly."""
+
+    channels = {1: 3, 2: 8, 4: 8, 8: 8, 16: 8}
+    mean, std = (128.0,) * 3, (64.0,) * 3
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderConv2d(inputs, 8, 3, 2) for inputs in (3, 8, 8, 8))
+
+    def forward(self, image):
+        features = {1: image}
+        for number, layer in enumerate(self.layers, start=1):
+            features[2 ** number] = layer(features[2 ** (number - 1)]).relu()
+        return features
+
+
+def small_network(stride=4, encoder='mobilenet_v2'):
+    torch.manual_seed(0)
+    widths = ModelConfig(width_16=16, width_8=16, width_4=16, width_2=8, width_1=8,
+                         output_stride=stride).widths
+    network = InstanceSegmentationNetwork(
+        encoder=TinyEncoder() if encoder == 'tiny' else build_encoder(encoder), classes=3,
+        embedding_size=8, widths=widths)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after some training
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def test_the_exported_file_says_what_the_network_says(tmp_path):
+    network = small_network()
+    info = model_info(network, CLASSES, (1, 2), 128, {'epochs': 1})
+    calibration = Calibration(scale=2.0, shift=9.0)
+    differences = export_onnx(network, calibration, info, tmp_path / 'model.onnx')
+    assert set(differences) == {'semantic_ids', 'center_heatmap', 'embedding'}
+    session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'),
+                                           providers=['CPUExecutionProvider'])
+    assert ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map) == info
+    image = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), np.uint8)
+    semantic, heatmap, embedding = session.run(None, {'image': image})
+    expected = ExportedNetwork(network, calibration).eval().predict(image[0])
+    assert (semantic[0] == expected.semantic_ids).mean() > 0.99
+    np.testing.assert_allclose(embedding[0], expected.embedding, atol=1e-2)
+    assert heatmap.max() > 0.5
+    assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
+
+
+@pytest.mark.parametrize('stride', OUTPUT_STRIDES)
+def test_only_local_maxima_of_the_centers_are_exported(stride):
+    network = small_network(stride, 'tiny')
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    raw = ExportedNetwork(network, Calibration()).eval().predict(image).center_heatmap
+    with torch.no_grad():
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+        logits = network(pixels).center[0].numpy()
+    window, side = peak_window(stride), 64 // stride
+    padded = np.pad(logits, window // 2, constant_values=-np.inf)
+    windows = np.stack([padded[y:y + side, x:x + side]
+                        for y in range(window) for x in range(window)])
+    assert np.array_equal(raw > 0, logits >= windows.max(0))
+
+
+def test_the_window_of_a_center_covers_the_same_part_of_the_image_at_every_stride():
+    assert [peak_window(stride) for stride in (8, 4, 2, 1)] == [3, 5, 9, 17]
+    assert all(peak_window(stride) // 2 * stride == PEAK_REACH for stride in OUTPUT_STRIDES)
+
+
+@pytest.mark.parametrize('encoder', ['mobilenet_v2', 'resnet18', 'resnet50'])
+def test_folding_leaves_no_batch_normalisation_and_the_same_result(encoder):
+    network = small_network(encoder=encoder)
+    image = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        want = network(image)
+        fold_batch_norms(network)
+        got = network(image)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    for name in want._fields:
+        torch.testing.assert_close(getattr(got, name), getattr(want, name), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('encoder, stride, precision', [
+    ('resnet18', 8, 'int8'), ('tiny', 2, 'fp16'), ('tiny', 1, 'fp32')])
+def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, stride, precision,
+                                                                    tmp_path):
+    network = small_network(stride, encoder)
+    images = [np.random.default_rng(k).integers(0, 256, (64, 96, 3), np.uint8) for k in range(2)]
+    info = model_info(network, CLASSES, (1, 2), 96, {})
+    assert (info.output_stride, info.size_multiple) == (stride, 32)
+    path = tmp_path / 'model.onnx'
+    report = export_onnx(network, Calibration(), info, path, precision, images)
+    if precision == 'int8':
+        assert report['same class'] > 0.9 and report['embedding'] < 0.5
+    segmenter = Segmenter.from_onnx(path, 'cpu')
+    assert segmenter.model_info == info
+    output = segmenter.infer(images[0]).output
+    assert output.semantic_ids.shape == (64 // stride, 96 // stride)
+    assert segmenter.segment(images[0][:50, :70]).semantic_ids.shape == (50, 70)
+    kinds = {tensor.data_type for tensor in onnx.load(path).graph.initializer if tensor.dims}
+    wanted = {'fp32': onnx.TensorProto.FLOAT, 'fp16': onnx.TensorProto.FLOAT16,
+              'int8': onnx.TensorProto.INT8}
+    assert wanted[precision] in kinds
+    # Files say nothing of the folders of the machine that they were made on.
+    assert b'site-packages' not in path.read_bytes()
+
+
+def test_integers_need_images(tmp_path):
+    network = small_network()
+    with pytest.raises(ValueError, match='int8: expected images.*data.calibration_images'):
+        export_onnx(network, Calibration(), model_info(network, CLASSES, (1, 2), 96, {}),
+                    tmp_path / 'model.onnx', 'int8')
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_says_something_else_is_refused():
+    network = small_network()
+    exported = ExportedNetwork(network, Calibration()).eval()
+    predict = exported.predict
+    other = ExportedNetwork(small_network(), Calibration(scale=2.0, shift=1.0)).eval().predict
+    images = smooth_images(32)
+    with pytest.raises(ValueError, match='center_heatmap differs by'):
+        compare(exported, other, images, 'fp32')
+    assert agreement(predict, predict, images)['same class'] == 1
+
+    def wrong(image):
+        output = predict(image)
+        return dataclasses.replace(output, semantic_ids=(output.semantic_ids + 1) % 3)
+
+    with pytest.raises(ValueError, match='agree on the class of 0.0% of the pixels'):
+        agreement(predict, wrong, images)
