@@ -13,8 +13,9 @@ from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_
 
 if TYPE_CHECKING:
     from instseg_ros.core.types import ModelInfo
+    from instseg_ros.datasets.types import LabelledImages
     from instseg_ros.evaluation.predictions import Predictions
-    from instseg_ros.evaluation.run import Evaluation, LabelledImages, Progress
+    from instseg_ros.evaluation.run import Evaluation, Progress
 
 EPILOG = """\
 classes are matched with the data's categories by name; what else is labelled, and crowds, is
@@ -199,7 +200,8 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
         Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
     """Return the predictions in files, the data set, the classes and the settings to report."""
     from instseg_ros.core.types import ModelInfo
-    from instseg_ros.datasets.coco import BACKGROUND, CocoDataset
+    from instseg_ros.datasets.coco import CocoDataset
+    from instseg_ros.datasets.types import BACKGROUND
     from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 
@@ -240,9 +242,10 @@ def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
         from instseg_ros.datasets.cityscapes import CityscapesDataset
 
         return CityscapesDataset(args.cityscapes, args.split, class_names)
-    from instseg_ros.datasets.coco import BACKGROUND, CocoDataset
+    from instseg_ros.datasets.coco import CocoDataset
     from instseg_ros.datasets.coco_file import CocoFile
     from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
+    from instseg_ros.datasets.types import BACKGROUND
 
     file = CocoFile(args.annotations)
     if file.panoptic:

@@ -17,9 +17,8 @@ import numpy as np
 from cityscapesscripts.helpers.labels import labels
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.datasets.coco import BACKGROUND, GroundTruth, LabelledObject
-from instseg_ros.datasets.coco_file import DatasetError
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.types import BACKGROUND, DatasetError, GroundTruth, LabelledObject
 
 EVALUATED = sorted((label for label in labels if not label.ignoreInEval),
                    key=lambda label: label.trainId)

@@ -5,7 +5,6 @@ Categories are matched with classes by name. What the model has no class for, an
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -13,53 +12,9 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.datasets.coco_file import CocoFile, DatasetError
+from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.masks import decode_segmentation, encode_mask
-
-BACKGROUND = 'background'
-"""Name of a class for all that is labelled as nothing else, where a data set has none itself."""
-
-
-@dataclass(frozen=True)
-class LabelledObject:
-    """One object of the ground truth, or a crowd of them.
-
-    Attributes
-    ----------
-    class_id : int
-    mask : dict
-        COCO's compressed run lengths of its whole extent, also where another object is in front.
-    crowd : bool
-        A group that was not labelled one by one.
-    """
-
-    class_id: int
-    mask: Mapping[str, Any]
-    crowd: bool = False
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """Labels of one image.
-
-    Attributes
-    ----------
-    semantic_ids : (H0, W0) uint8
-        255: ignore.
-    instance_ids : (H0, W0) uint16
-        0: no instance; otherwise 1 + the index in `objects`. Where objects overlap, the smaller
-        one is in front.
-    annotations : tuple of dict
-        COCO annotations of the instances whose category is a class, without crowds.
-    objects : tuple of LabelledObject
-        The instances (for COCO's instance format one for each of `annotations`, in their order),
-        then the crowds of a class.
-    """
-
-    semantic_ids: np.ndarray
-    instance_ids: np.ndarray
-    annotations: tuple[Mapping[str, Any], ...]
-    objects: tuple[LabelledObject, ...] = ()
+from instseg_ros.datasets.types import DatasetError, GroundTruth, LabelledObject
 
 
 class CocoImages:

@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
+from instseg_ros.datasets.types import DatasetError
+
 FIELDS = {
     'images': {'id': int, 'file_name': str, 'width': int, 'height': int},
     'categories': {'id': int, 'name': str},
@@ -17,10 +19,6 @@ INSTANCE_FIELDS = {'id': int, 'image_id': int, 'category_id': int}
 PANOPTIC_FIELDS = {'image_id': int, 'file_name': str, 'segments_info': list}
 SEGMENT_FIELDS = {'id': int, 'category_id': int}
 """What every record of a list must have; a file with less can't be understood."""
-
-
-class DatasetError(ValueError):
-    """A data set that can't be used; the message names the file and the annotation."""
 
 
 class CocoFile:

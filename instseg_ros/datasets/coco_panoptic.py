@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.datasets.coco import BACKGROUND, CocoImages, GroundTruth, LabelledObject
-from instseg_ros.datasets.coco_file import CocoFile, DatasetError
+from instseg_ros.datasets.coco import CocoImages
+from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.types import BACKGROUND, DatasetError, GroundTruth, LabelledObject
 
 NO_SEGMENT = 0
 """Id of pixels that nobody labelled; they are ignored."""

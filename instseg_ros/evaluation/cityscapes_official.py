@@ -24,8 +24,8 @@ from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
 
 from instseg_ros.core.types import NO_INSTANCE, Segmentation
 from instseg_ros.datasets.cityscapes import CityscapesDataset
-from instseg_ros.datasets.coco_file import DatasetError
 from instseg_ros.datasets.masks import decode_segmentation
+from instseg_ros.datasets.types import DatasetError
 from instseg_ros.evaluation.predictions import Prediction, Predictions
 
 NO_LABEL = 0

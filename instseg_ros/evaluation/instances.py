@@ -22,8 +22,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from instseg_ros.core.types import UNLABELLED, Segmentation
-from instseg_ros.datasets.coco import GroundTruth
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.types import GroundTruth
 from instseg_ros.evaluation.panoptic import SIZES, VOID_SHARE
 from instseg_ros.evaluation.semantic import mean_of_known
 

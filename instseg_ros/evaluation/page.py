@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import UNLABELLED, Segmentation
-from instseg_ros.datasets.coco import GroundTruth
+from instseg_ros.datasets.types import GroundTruth, LabelledImages
 from instseg_ros.evaluation.figures import (
     FOUND_COLORS,
     draw_center_thresholds,
@@ -23,7 +23,7 @@ from instseg_ros.evaluation.figures import (
 from instseg_ros.evaluation.panoptic import match_segments, panoptic_ids
 from instseg_ros.evaluation.predictions import Predictions
 from instseg_ros.evaluation.report import Evaluation
-from instseg_ros.evaluation.run import LabelledImages, Progress
+from instseg_ros.evaluation.run import Progress
 from instseg_ros.evaluation.table import Table, report_tables, summary_lines
 
 Draw = Callable[[np.ndarray, Segmentation], np.ndarray]

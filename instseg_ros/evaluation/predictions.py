@@ -17,9 +17,10 @@ import numpy as np
 from instseg_ros.core.instances import instance_table
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, Instance, Segmentation
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.datasets.coco_file import DatasetError, read_json
+from instseg_ros.datasets.coco_file import read_json
 from instseg_ros.evaluation.instances import Detection, detections_of
 from instseg_ros.datasets.masks import decode_segmentation, encode_mask
+from instseg_ros.datasets.types import DatasetError
 
 SCORE_THRESHOLD = 0.5
 """Detections of a results file with a lower score are in AP alone, not in the label maps."""

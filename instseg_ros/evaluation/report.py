@@ -7,8 +7,8 @@ from typing import Any, Sequence
 import numpy as np
 
 from instseg_ros.core.types import UNLABELLED
+from instseg_ros.datasets.types import GroundTruth
 from instseg_ros.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_score
-from instseg_ros.datasets.coco import GroundTruth
 from instseg_ros.evaluation.confidence import operating_points, reliability
 from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
 from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids

@@ -6,41 +6,13 @@ from typing import Any, Callable, Iterable, Protocol, Sequence
 import numpy as np
 
 from instseg_ros.core.types import ModelInfo, Segmentation
-from instseg_ros.datasets.coco import GroundTruth
+from instseg_ros.datasets.types import LabelledImages
 from instseg_ros.evaluation.instances import detections_of
 from instseg_ros.evaluation.predictions import Prediction, Predictions
 from instseg_ros.evaluation.report import Evaluation
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 """Passes on what it is given and shows how far it is; `tqdm.tqdm` is one."""
-
-
-class LabelledImages(Protocol):
-    """What a data set must offer; `CocoDataset` does."""
-
-    class_names: tuple[str, ...]
-    thing_ids: tuple[int, ...]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-
-    def check_images(self) -> None:
-        """Check that every file is there, before long work is begun."""
-
-    def image_name(self, index: int) -> str:
-        """Return a name for people."""
-
-    def load_image(self, index: int) -> np.ndarray:
-        """Return image `index`, (H0, W0, 3) uint8, RGB."""
-
-    def load_ground_truth(self, index: int) -> GroundTruth:
-        """Return the labels of image `index`."""
-
-    def load_label_maps(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the semantic and instance ids of `load_ground_truth`, which may take longer."""
-
-    def shows_object(self, index: int) -> bool:
-        """Tell whether image `index` has an instance of a class."""
 
 
 class ImageSegmenter(Protocol):

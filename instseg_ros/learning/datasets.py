@@ -6,10 +6,10 @@ from typing import Iterable
 
 from tqdm import tqdm
 
-from instseg_ros.datasets.coco import BACKGROUND, CocoDataset
-from instseg_ros.datasets.coco_file import CocoFile, DatasetError
+from instseg_ros.datasets.coco import CocoDataset
+from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
-from instseg_ros.evaluation.run import LabelledImages
+from instseg_ros.datasets.types import BACKGROUND, DatasetError, LabelledImages
 from instseg_ros.learning.config import DataConfig
 
 

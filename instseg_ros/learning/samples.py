@@ -11,8 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.datasets.coco_file import DatasetError
-from instseg_ros.evaluation.run import LabelledImages
+from instseg_ros.datasets.types import DatasetError, LabelledImages
 from instseg_ros.learning.augmentation import (
     AugmentationConfig, Sample, augment, random_color_map)
 from instseg_ros.learning.config import DataConfig

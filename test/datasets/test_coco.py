@@ -5,8 +5,9 @@ import pytest
 from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.datasets.coco_file import CocoFile, DatasetError
+from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.masks import decode_segmentation
+from instseg_ros.datasets.types import DatasetError
 
 CLASSES = ('background', 'person', 'car')
 

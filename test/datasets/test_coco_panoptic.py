@@ -6,9 +6,9 @@ import pytest
 from coco_files import coco_document, write_coco, write_panoptic
 
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.datasets.coco_file import DatasetError
 from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
 from instseg_ros.datasets.masks import decode_segmentation
+from instseg_ros.datasets.types import DatasetError
 
 CATEGORIES = ((9, 'road', 0), (2, 'car', 1), (40, 'person', 1), (41, 'sky', 0))
 ROAD, CAR_A, CAR_B, CROWD, SKY = 7, 300, 70000, 3, 5

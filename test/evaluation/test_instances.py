@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from instseg_ros.core.types import Instance, Segmentation
-from instseg_ros.datasets.coco import GroundTruth, LabelledObject
 from instseg_ros.evaluation.instances import Detection, InstanceScore, detections_of
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.types import GroundTruth, LabelledObject
 
 SHAPE = (40, 60)
 

@@ -8,7 +8,8 @@ import pytest
 from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.core.types import Segmentation
-from instseg_ros.datasets.coco import CocoDataset, GroundTruth
+from instseg_ros.datasets.coco import CocoDataset
+from instseg_ros.datasets.types import GroundTruth
 from instseg_ros.evaluation.figures import (
     draw_center_thresholds, draw_confusion, draw_precision_recall, draw_reliability,
     draw_score_thresholds, draw_sizes)

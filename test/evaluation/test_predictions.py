@@ -6,8 +6,8 @@ import pytest
 from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.datasets.coco_file import DatasetError
 from instseg_ros.datasets.masks import decode_segmentation
+from instseg_ros.datasets.types import DatasetError
 from instseg_ros.evaluation.predictions import LabelFolder, ResultsFile
 
 CLASSES = ('background', 'person', 'car')

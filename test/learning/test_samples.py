@@ -14,7 +14,7 @@ from cityscapes_files import write_cityscapes
 from coco_files import coco_document, rectangle, write_coco, write_panoptic
 
 from instseg_ros.cli import main
-from instseg_ros.datasets.coco_file import DatasetError
+from instseg_ros.datasets.types import DatasetError
 from instseg_ros.learning import module
 from instseg_ros.learning.augmentation import AugmentationConfig, change_colors
 from instseg_ros.learning.checkpoints import load_checkpoint

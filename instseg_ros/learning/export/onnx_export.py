@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from instseg_ros.core.network.network import INPUT, OUTPUTS
 from instseg_ros.core.types import ModelInfo
-from instseg_ros.datasets.coco import BACKGROUND
+from instseg_ros.datasets.types import BACKGROUND
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.export.parity import agreement, compare, open_model, smooth_images
