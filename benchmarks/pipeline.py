@@ -159,20 +159,23 @@ class SleepingSegmenter:
         self._first, self._second = first, second
 
     def infer(self, image: np.ndarray) -> Any:
-        from instseg_ros.core.segmenter import Inference, Stopwatch
+        from instseg_ros.core.stopwatch import Stopwatch
+        from instseg_ros.core.types import Inference
         watch = Stopwatch()
         time.sleep(self._first)
         watch.lap('network')
         return Inference(image, None, (1.0, 1.0), watch.laps)
 
     def postprocess(self, inference: Any) -> Any:
-        from instseg_ros.core.segmenter import Segmentation, Stopwatch
-        watch = Stopwatch(inference.timings)
+        from instseg_ros.core.stopwatch import Stopwatch
+        from instseg_ros.core.types import Segmentation
+        watch = Stopwatch()
         time.sleep(self._second)
         height, width = inference.image.shape[:2]
         watch.lap('refinement')
         return Segmentation(np.zeros((height, width), np.uint8),
-                            np.zeros((height, width), np.uint16), timings=watch.laps)
+                            np.zeros((height, width), np.uint16),
+                            timings={**inference.timings, **watch.laps})
 
 
 if __name__ == '__main__':

@@ -39,6 +39,8 @@ def main() -> int:
     args = parser.parse_args()
     segmenter = Segmenter.from_onnx(args.model, network=NetworkConfig(input_size=args.input_size))
     segmenter.warm_up()
+    segmenters = [segmenter.with_options(refinement=RefinementConfig(method=method))
+                  for method in REFINEMENT_METHODS]
     scenes = [street_scene(size, OBJECTS, segmenter.model_info).inference for size in SIZES]
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*size, 3), np.uint8) for size in SIZES]
@@ -47,9 +49,8 @@ def main() -> int:
     with ThreadPoolExecutor(1) as pool:
         for frame in tqdm(range(1, args.frames + 1), 'frames'):
             ahead = pool.submit(segmenter.infer, images[frame % len(images)])
-            segmenter.refinement = RefinementConfig(
-                method=REFINEMENT_METHODS[frame % len(REFINEMENT_METHODS)])
-            result = segmenter.postprocess(scenes[frame // len(REFINEMENT_METHODS) % len(scenes)])
+            segmenter = segmenters[frame % len(segmenters)]
+            result = segmenter.postprocess(scenes[frame // len(segmenters) % len(scenes)])
             instances += len(result.instances)
             segmenter.postprocess(ahead.result())
             if frame % interval == 0:

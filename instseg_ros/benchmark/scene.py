@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from instseg_ros.benchmark.config import BenchmarkConfig
-from instseg_ros.core.segmenter import Inference
-from instseg_ros.core.types import ModelInfo, NetworkOutput
+from instseg_ros.core.types import Inference, ModelInfo, NetworkOutput
 
 EMBEDDING_SIZE = 32
 REGIONS = 18

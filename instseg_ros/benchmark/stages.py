@@ -12,8 +12,9 @@ from instseg_ros.benchmark.scene import Scene
 from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import REFINEMENT_METHODS, GroupingConfig, RefinementConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
+from instseg_ros.core.instances import describe_instances
+from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.core.refinement import refine
-from instseg_ros.core.segmenter import Segmenter, describe_instances, instance_scores
 from instseg_ros.evaluation.boundary import TOLERANCE, boundary_score
 from instseg_ros.evaluation.panoptic import panoptic_ids
 
@@ -53,20 +54,15 @@ def stage_calls(scene: Scene, threads: int,
     def refinement(config: RefinementConfig) -> Call:
         return lambda: refine(image, output.semantic_ids, grouped, scale, config, threads)
 
-    def describe() -> object:
-        return describe_instances(refined, centers, instance_scores(centers.scores, scene.info),
-                                  scale, scene.info)
-
     def postprocessing(config: RefinementConfig) -> Call:
-        # After the network ran, only its description is needed; the scene has that, too.
-        segmenter = Segmenter(scene, grouping=grouping, refinement=config, threads=threads)
-        return lambda: segmenter.postprocess(scene.inference)
+        postprocessor = Postprocessor(scene.info, grouping, config, threads)
+        return lambda: postprocessor.run(output, image, scale)
 
     return {
         'grouping': lambda: assign_pixels(output, find_centers(output, scene.info, grouping)[0],
                                           threads),
         **{f'refinement_{method}': refinement(config) for method, config in configs.items()},
-        'instances': describe,
+        'instances': lambda: describe_instances(refined, centers, scale, scene.info),
         **{f'postprocessing_{method}': postprocessing(config)
            for method, config in configs.items()}}
 

@@ -69,7 +69,7 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
                    class_ids=classes[kept], embeddings=embeddings[kept]), int(cut)
 
 
-def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 1) -> np.ndarray:
+def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 0) -> np.ndarray:
     """Assign every pixel to the nearest center of its class.
 
     Parameters
@@ -78,7 +78,7 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 1) -> 
     centers : Centers
         At most 65535.
     threads : int
-        At most so many share the work. The result doesn't depend on it.
+        At most so many share the work; 0 takes one for each core. The result doesn't depend on it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What an instance map says about each of its instances, in one pass over the map."""
+"""From an instance map and its centers to a list of instances: extent, score, class."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -6,10 +6,65 @@ from dataclasses import dataclass
 import numpy as np
 
 from instseg_ros.core.compiled import compiled
-from instseg_ros.core.types import check_array
+from instseg_ros.core.scaling import to_image
+from instseg_ros.core.types import Centers, Instance, ModelInfo, check_array
 
 WORD = 4  # ids of 16 bits that are compared at once
 EVERY_ID = np.uint64(0x0001_0001_0001_0001)
+
+
+def describe_instances(instance_ids: np.ndarray, centers: Centers, scale: tuple[float, float],
+                       info: ModelInfo) -> tuple[Instance, ...]:
+    """Describe the instances that have at least one pixel, strongest first.
+
+    Parameters
+    ----------
+    instance_ids : (H0, W0) uint16
+        Index in `centers` + 1, or 0.
+    centers : Centers
+    scale : (float, float)
+        Output pixels per image pixel in y and x.
+    info : ModelInfo
+        Has the names of the classes and the calibration of the scores.
+    """
+    table = instance_table(instance_ids, len(centers))
+    scores = instance_scores(centers.scores, info)
+    order = np.argsort(-scores, kind='stable')
+    order = order[table.areas[order] > 0]
+    # The last output pixel may stick out of the image.
+    middles = np.minimum(to_image(centers.points[order].astype(np.float64), np.array(scale)),
+                         np.array(instance_ids.shape) - 1.0)
+    # Python's own numbers, all at once: one by one they would take most of the time.
+    return tuple(
+        Instance(instance_id=k + 1, class_id=class_id, class_name=info.class_names[class_id],
+                 score=score, center_yx=tuple(middle), box_xyxy=tuple(box), area=area)
+        for k, class_id, score, middle, box, area in zip(
+            order.tolist(), centers.class_ids[order].tolist(), scores[order].tolist(),
+            middles.tolist(), table.boxes_xyxy[order].tolist(), table.areas[order].tolist()))
+
+
+def instance_scores(confidences: np.ndarray, info: ModelInfo) -> np.ndarray:
+    """Return the scores of instances: sigmoid(scale * logit(confidence) + shift).
+
+    A confidence rates a center; a score is the share of instances with it that are right, mask
+    included, on images that the network was not trained on. (Ours, not the paper's; Platt
+    scaling, fitted by `instseg_ros.learning.calibration`.)
+
+    Parameters
+    ----------
+    confidences : (K,) float32
+        Of the centers, in (0, 1].
+    info : ModelInfo
+        Holds scale and shift.
+
+    Returns
+    -------
+    (K,) float64
+        As the map is monotone, in the same order.
+    """
+    confidences = confidences.astype(np.float64)
+    odds_against = ((1 - confidences) / confidences) ** info.score_scale
+    return 1 / (1 + odds_against * np.exp(-info.score_shift))
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ def run_in_bands(kernel: Callable[..., None], count: int, threads: int, *args: A
     count : int
         Length of the work.
     threads : int
-        At most so many bands, and at most MOST_BANDS; at least 1.
+        At most so many bands, and at most MOST_BANDS; 0 takes one for each core.
     smallest : int
         No band is made shorter than this, for the sake of the cost of handing it over.
     """
-    bands = max(1, min(threads, MOST_BANDS, count // smallest))
+    bands = max(1, min(thread_count(threads), MOST_BANDS, count // smallest))
     edges = [count * band // bands for band in range(bands + 1)]
     others = [_get_pool().submit(kernel, start, stop, *args)
               for start, stop in zip(edges[1:-1], edges[2:])]

@@ -64,7 +64,7 @@ class ModelInfo:
         Long side in pixels to which an image is scaled by default.
     score_scale, score_shift : float
         What makes an instance's score of its center's confidence, see
-        `instseg_ros.core.segmenter.instance_scores`; by default they are the same.
+        `instseg_ros.core.instances.instance_scores`; by default they are the same.
     training : dict
         Facts of the training (data, duration, figures), for people.
     """
@@ -185,6 +185,27 @@ class NetworkOutput:
         elif self.embedding.shape[:2] != shape:
             raise ValueError(f'embedding: expected {shape[0]} rows and {shape[1]} columns, got '
                              f'shape {self.embedding.shape}')
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The network's output for an image, and what is needed to get back to the image.
+
+    Attributes
+    ----------
+    image : (H0, W0, 3) uint8, RGB
+    output : NetworkOutput
+        The part of the output grid that shows the image.
+    scale : (float, float)
+        Output pixels per image pixel in y and x, see `instseg_ros.core.scaling`.
+    timings : dict of str to float
+        Seconds spent so far in each stage.
+    """
+
+    image: np.ndarray
+    output: NetworkOutput
+    scale: tuple[float, float]
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

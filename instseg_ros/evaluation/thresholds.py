@@ -36,25 +36,27 @@ class CenterThresholds:
     def __init__(self, segmenter: Segmenter, dataset: LabelledImages,
                  thresholds: Sequence[float] = CENTER_THRESHOLDS) -> None:
         self.dataset = dataset
-        self.used = segmenter.grouping.center_threshold
+        grouping = segmenter.postprocessor.grouping
+        self.used = grouping.center_threshold
         self.thing_ids = list(segmenter.model_info.thing_ids)
         count = len(segmenter.model_info.class_names)
-        self.segmenters = {threshold: Segmenter(
-            segmenter.network, input_size=segmenter.input_size, refinement=segmenter.refinement,
-            grouping=dataclasses.replace(segmenter.grouping, center_threshold=threshold))
+        self.infer = segmenter.infer
+        self.postprocessors = {threshold: dataclasses.replace(
+            segmenter.postprocessor,
+            grouping=dataclasses.replace(grouping, center_threshold=threshold))
             for threshold in sorted({*thresholds, self.used})}
-        self.instances = {threshold: InstanceScore(count) for threshold in self.segmenters}
+        self.instances = {threshold: InstanceScore(count) for threshold in self.postprocessors}
         self.panoptic = {threshold: PanopticScore(count, self.thing_ids)
-                         for threshold in self.segmenters}
+                         for threshold in self.postprocessors}
         self.images = 0
 
     def load(self, index: int) -> Prediction:
         """Return what is predicted for image `index` at the segmenter's own threshold."""
         truth = self.dataset.load_ground_truth(index)
-        inference = self.segmenters[self.used].infer(self.dataset.load_image(index))
+        inference = self.infer(self.dataset.load_image(index))
         predictions = {}
-        for threshold, segmenter in self.segmenters.items():
-            found = segmenter.postprocess(inference)
+        for threshold, postprocessor in self.postprocessors.items():
+            found = postprocessor.run(inference.output, inference.image, inference.scale)
             predictions[threshold] = Prediction(found, list(detections_of(found)))
             self.instances[threshold].update(truth, predictions[threshold].detections)
             self.panoptic[threshold].update((truth.semantic_ids, truth.instance_ids),
@@ -74,7 +76,7 @@ class CenterThresholds:
             None stands for a figure that doesn't exist.
         """
         return without_nan({'used': self.used,
-                            'thresholds': [self._row(key) for key in self.segmenters]})
+                            'thresholds': [self._row(key) for key in self.postprocessors]})
 
     def _row(self, threshold: float) -> dict[str, float]:
         precision, panoptic = self.instances[threshold].compute(), self.panoptic[threshold]

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -13,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from instseg_ros.core.config import GroupingConfig
-from instseg_ros.core.segmenter import Inference, Segmenter
+from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
 from instseg_ros.files import replacing
 from instseg_ros.learning.validation import first_of, network_output
@@ -86,10 +85,7 @@ def row(image: np.ndarray, output: NetworkOutput, confidence: np.ndarray, truth:
     threshold : float
         Raw confidence from which on a center counts.
     """
-    # Postprocessing asks the network for nothing but what it knows about itself.
-    segmenter = Segmenter(SimpleNamespace(info=info), grouping=GroupingConfig(threshold))
-    scale = (1 / info.output_stride,) * 2
-    result = segmenter.postprocess(Inference(image, output, scale))
+    result = Postprocessor(info, GroupingConfig(threshold)).run(output, image)
     size = image.shape[1::-1]
     semantic_ids, instance_ids = (cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
                                   for ids in (truth.semantic_ids, truth.instance_ids))

@@ -197,13 +197,8 @@ class SegmenterNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
         if self._stages is not None:
             # A new one, so that no image under way meets one half of the change.
-            before = self._stages.segmenter
-            segmenter = Segmenter(before.network, input_size=before.input_size,
-                                  grouping=self._configs.grouping,
-                                  refinement=self._configs.refinement)
-            if segmenter.refinement != before.refinement:
-                segmenter.warm_up()  # another method may have something to compile
-            self._stages.segmenter = segmenter
+            self._stages.segmenter = self._stages.segmenter.with_options(
+                grouping=self._configs.grouping, refinement=self._configs.refinement)
         return SetParametersResult(successful=True)
 
     def _fail(self, reason: str) -> None:

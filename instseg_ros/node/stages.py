@@ -8,7 +8,8 @@ from typing import Mapping
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from instseg_ros.core.segmenter import Inference, Segmenter
+from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.core.types import Inference
 from instseg_ros.node.conversions import Converter, to_rgb
 from instseg_ros.node.outputs import Outputs
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from instseg_ros import GroupingConfig, NetworkConfig, RefinementConfig, Segmenter
 from instseg_ros.core.config import REFINEMENT_METHODS
-from instseg_ros.core.segmenter import instance_scores
+from instseg_ros.core.instances import instance_scores
+from instseg_ros.core.network import Network
+from instseg_ros.core.postprocessing import Postprocessor
 from tiny_models import (painted_centers, paint_scene, rectangles, tiny_info,
                          write_tiny_model)
 
@@ -165,9 +167,18 @@ def test_max_instances_is_visible(tiny_model):
 def test_options_may_change_between_images(tiny_model):
     segmenter = Segmenter.from_onnx(tiny_model)
     image = paint_scene(*rectangles((120, 160), BOXES), INFO, confidence=0.6)
+    other = segmenter.with_options(grouping=GroupingConfig(center_threshold=0.5))
     assert len(segmenter.segment(image).instances) == 0
-    segmenter.grouping = GroupingConfig(center_threshold=0.5)
-    assert len(segmenter.segment(image).instances) == 5
+    assert len(other.segment(image).instances) == 5
+
+
+def test_other_options_leave_everything_else_as_it_was(tiny_model):
+    grouping = GroupingConfig(center_threshold=0.5)
+    segmenter = Segmenter(Network(tiny_model), Postprocessor(INFO, grouping, threads=2), 320)
+    changed = segmenter.with_options(refinement=RefinementConfig(method='nearest'))
+    assert changed.network is segmenter.network and changed.input_size == 320
+    assert changed.postprocessor == Postprocessor(INFO, grouping,
+                                                  RefinementConfig(method='nearest'), threads=2)
 
 
 @pytest.mark.parametrize('image, error, message', [
@@ -222,9 +233,9 @@ def test_one_number_of_threads_holds_for_every_stage(tiny_model):
         results = []
         for threads in (1, 3):
             segmenter = Segmenter.from_onnx(tiny_model, network=NetworkConfig(threads=threads))
-            assert segmenter.threads == cv2.getNumThreads() == threads
+            assert segmenter.postprocessor.threads == cv2.getNumThreads() == threads
             results.append(segmenter.segment(image))
-        assert Segmenter.from_onnx(tiny_model).threads >= 1
+        Segmenter.from_onnx(tiny_model)
         assert cv2.getNumThreads() == 3  # what was not asked for leaves the process alone
     finally:
         cv2.setNumThreads(before)
@@ -256,8 +267,9 @@ WARM = textwrap.dedent('''
     found = 0
     for method in REFINEMENT_METHODS:
         for purity, most in ((1, 1), (0.5, 500)):
-            segmenter.refinement = RefinementConfig(method=method, purity=purity)
-            segmenter.grouping = GroupingConfig(duplicate_distance=1, max_instances=most)
+            segmenter = segmenter.with_options(
+                refinement=RefinementConfig(method=method, purity=purity),
+                grouping=GroupingConfig(duplicate_distance=1, max_instances=most))
             for image in (scene, frozen, scene[:, ::-1], noise, empty, one_class, empty[:1, :1]):
                 found += len(segmenter.segment(image).instances)
     print(len(kernels), found)

@@ -1,9 +1,13 @@
+import dataclasses
+
 import cv2
 import pytest
 from coco_files import coco_document, rectangle, write_coco
 from tiny_models import paint_scene, rectangles, tiny_info
 
 from instseg_ros import GroupingConfig, RefinementConfig, Segmenter
+from instseg_ros.core.network import Network
+from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.evaluation.run import evaluate_predictions
 from instseg_ros.evaluation.table import format_report
@@ -29,8 +33,9 @@ def dataset(tmp_path):
 
 @pytest.fixture
 def segmenter(tiny_model):
-    return Segmenter.from_onnx(tiny_model, grouping=GroupingConfig(center_threshold=.6),
-                               refinement=RefinementConfig(method='nearest'))
+    return Segmenter(Network(tiny_model), Postprocessor(
+        tiny_info(), GroupingConfig(center_threshold=.6), RefinementConfig(method='nearest'),
+        threads=1))
 
 
 def test_figures_follow_the_threshold_and_the_network_runs_once(dataset, segmenter, monkeypatch):
@@ -55,6 +60,13 @@ def test_figures_follow_the_threshold_and_the_network_runs_once(dataset, segment
     assert rows[.6]['ap50'] == own['instance']['ap50'] and rows[.6]['pq'] == own['panoptic']['pq']
     table = format_report({**own, 'center_thresholds': report})
     assert '0.6 (used)' in table and '0.95 ' in table
+
+
+def test_only_the_threshold_differs(dataset, segmenter):
+    for threshold, other in CenterThresholds(segmenter, dataset).postprocessors.items():
+        assert other.grouping.center_threshold == threshold
+        assert dataclasses.replace(other, grouping=segmenter.postprocessor.grouping) == \
+            segmenter.postprocessor
 
 
 def test_a_threshold_out_of_bounds_is_refused(dataset, segmenter):

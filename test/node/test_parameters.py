@@ -82,11 +82,13 @@ def test_thresholds_count_from_the_next_image_on(graph, tiny_model, make_image):
 
 
 def test_the_refinement_changes_while_it_runs(graph, tiny_model, make_image):
-    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable',
+                network__threads=1)
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     for number, method in enumerate(['nearest', 'bilateral', 'slic'], start=1):
         assert graph.set_parameter('refinement.method', method) == ''
-        assert graph.node._stages.segmenter.refinement.method == method
+        postprocessor = graph.node._stages.segmenter.postprocessor
+        assert (postprocessor.refinement.method, postprocessor.threads) == (method, 1)
         camera.publish(make_image(number))
         graph.spin_until(lambda: len(results) == number, 'a result')
         assert len(results[-1].detections) == 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_in_bands, thread_count
+from instseg_ros.core.parallel import run_in_bands
 from instseg_ros.core.refinement.bilateral import vote_among_neighbors
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import RefinementConfig
@@ -59,7 +59,6 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
         np.require(array, requirements='CW') for array in (image, semantic_ids, instance_ids))
     rows = nearest_index(image.shape[0], semantic_ids.shape[0], scale[0])
     columns = nearest_index(image.shape[1], semantic_ids.shape[1], scale[1])
-    threads = thread_count(threads)
     codes = semantic_ids.astype(np.uint32) << 16 | instance_ids
     result = (np.empty(image.shape[:2], np.uint8), np.empty(image.shape[:2], np.uint16))
     run_in_bands(_nearest, len(rows), threads, semantic_ids, instance_ids, rows, columns, *result)

@@ -1,0 +1,94 @@
+"""All that follows the network: from its output and the camera image to a segmentation."""
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from instseg_ros.core.config import REFINEMENT_METHODS, GroupingConfig, RefinementConfig
+from instseg_ros.core.grouping import assign_pixels, find_centers
+from instseg_ros.core.instances import describe_instances
+from instseg_ros.core.refinement import refine
+from instseg_ros.core.stopwatch import Stopwatch
+from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
+
+
+@dataclass(frozen=True)
+class Postprocessor:
+    """Groups pixels, refines the label maps and lists the instances; safe to share by threads.
+
+    Options are changed by making another one, which keeps all that is not named:
+
+    >>> strict = dataclasses.replace(postprocessor, grouping=GroupingConfig(0.9))
+
+    Attributes
+    ----------
+    info : ModelInfo
+        Of the model whose outputs are processed.
+    grouping : GroupingConfig
+    refinement : RefinementConfig
+    threads : int
+        Threads of grouping and refinement; 0 takes one for each core.
+    """
+
+    info: ModelInfo
+    grouping: GroupingConfig = GroupingConfig()
+    refinement: RefinementConfig = RefinementConfig()
+    threads: int = 0
+
+    def run(self, output: NetworkOutput, image: np.ndarray,
+            scale: tuple[float, float] | None = None) -> Segmentation:
+        """Segment an image by the network's output for it.
+
+        Parameters
+        ----------
+        output : NetworkOutput
+        image : (H0, W0, 3) uint8, RGB
+            The camera image.
+        scale : (float, float), optional
+            Output pixels per image pixel in y and x; by default, that of the network's own input.
+
+        Returns
+        -------
+        Segmentation
+            In the pixels of `image`, with the timings of grouping, refinement and instances.
+        """
+        scale = scale or (1 / self.info.output_stride,) * 2
+        watch = Stopwatch()
+        centers, dropped = find_centers(output, self.info, self.grouping)
+        grouped = assign_pixels(output, centers, self.threads)
+        watch.lap('grouping')
+        semantic_ids, instance_ids = refine(image, output.semantic_ids, grouped, scale,
+                                            self.refinement, self.threads)
+        watch.lap('refinement')
+        instances = describe_instances(instance_ids, centers, scale, self.info)
+        watch.lap('instances')
+        return Segmentation(semantic_ids, instance_ids, instances, dropped, watch.laps)
+
+    def warm_up(self, output: NetworkOutput, image: np.ndarray) -> None:
+        """Compile or load the kernels of every refinement method, so that no image waits for it.
+
+        Parameters
+        ----------
+        output : NetworkOutput
+            With objects, see `example`, and where the network leaves its outputs.
+        image : (H0, W0, 3) uint8, RGB
+        """
+        for method in REFINEMENT_METHODS:
+            dataclasses.replace(self, refinement=RefinementConfig(method=method)).run(
+                output, image)
+
+
+def example(info: ModelInfo) -> tuple[NetworkOutput, np.ndarray]:
+    """Return a small output with two objects (one, if there are no things) and its image."""
+    rows = columns = 4 * info.size_multiple // info.output_stride
+    semantic_ids = np.zeros((rows, columns), np.uint8)
+    semantic_ids[:, columns // 2:] = (info.thing_ids or range(len(info.class_names)))[-1]
+    heatmap = np.zeros((rows, columns), np.float32)
+    heatmap[rows // 2, [columns // 2, -1]] = 1
+    embedding = np.zeros((rows, columns, info.embedding_size), np.float32)
+    embedding[:, columns * 3 // 4:] = 1000  # beyond every duplicate distance
+    image = np.zeros((rows * info.output_stride, columns * info.output_stride, 3), np.uint8)
+    image[:, image.shape[1] // 2:] = 255
+    return NetworkOutput(semantic_ids, heatmap, embedding), image
