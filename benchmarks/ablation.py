@@ -15,8 +15,10 @@ the same arguments. The table is written anew after every result: table.md (mean
 deviation over the seeds) and table.json (all figures).
 
 examples:
-  python benchmarks/ablation.py --config config/training/street.yaml --out runs/ablation
+  python benchmarks/ablation.py --config config/training/street.yaml --out runs/ablation \
+      --images val/images --annotations val/instances.json
   python benchmarks/ablation.py --config config/training/street.yaml --out runs/short \
+      --images val/images --annotations val/instances.json \
       --seeds 1 2 3 --set optimization.epochs=8 --only base 'no copy-paste'
 """
 from __future__ import annotations
@@ -35,12 +37,12 @@ import numpy as np
 import yaml
 
 from instseg_ros.commands.options import CONFIGS, flag_of
+from instseg_ros.commands.train import parse_override
 from instseg_ros.core.config import options_of
 from instseg_ros.files import replacing
 from instseg_ros.learning.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / 'shared' / 'data' / 'coco_street'
 FIGURES = {'mIoU': ('semantic', 'miou'), 'AP': ('instance', 'ap'), 'AP50': ('instance', 'ap50'),
            'PQ': ('panoptic', 'pq'), 'PQ things': ('panoptic', 'pq_things'),
            'boundary F': ('boundary', 'panoptic', 'f')}
@@ -56,7 +58,7 @@ def main() -> int:
     """Fill the output folder; the exit code is 1 where a step of a variation failed."""
     args = parse_arguments()
     base = with_options(TrainingConfig.from_yaml(args.config).to_dict(),
-                        dict(parse_option(text) for text in args.set))
+                        dict(args.set))
     variations = read_variations(args.variations, base)
     if set(args.only or ()) - set(variations):
         raise SystemExit(f'--only: expected some of {", ".join(variations)}')
@@ -89,20 +91,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder of all that is made')
     parser.add_argument('--seeds', type=int, nargs='+', default=[1])
     parser.add_argument('--set', action='append', default=[], metavar='SECTION.KEY=VALUE',
+                        type=parse_override,
                         help='an option of training for all variations; repeatable')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='only these variations')
-    parser.add_argument('--images', type=Path, default=DATA / 'images')
-    parser.add_argument('--annotations', type=Path, help='labels of the images to evaluate on',
-                        default=DATA / 'annotations' / 'instances_val.json')
+    parser.add_argument('--images', type=Path, required=True, metavar='DIR',
+                        help='images to evaluate on')
+    parser.add_argument('--annotations', type=Path, required=True, metavar='FILE',
+                        help='their COCO file (JSON)')
     return parser.parse_args()
-
-
-def parse_option(text: str) -> tuple[str, Any]:
-    """Read KEY=VALUE."""
-    key, equals, value = text.partition('=')
-    if not equals:
-        raise SystemExit(f'--set: expected SECTION.KEY=VALUE, got {text}')
-    return key, yaml.safe_load(value)
 
 
 def read_variations(path: Path, base: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,25 +2,32 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 from instseg_ros.core.config import options_of
 
 EPILOG = """\
-The configuration file says which images, network, losses and schedule. The least that it needs:
+The configuration file sets images, network, losses and schedule. The least that it needs:
   data:
     images: my_data/images
     annotations: my_data/instances.json
-docs/train-your-own.md leads from labelled images to a running node; "instseg scenes" makes images
-up to try it with. config/training/ holds the configurations of this package. Data: COCO instances
+Paths in it are relative to the file and may contain environment variables, as in
+${INSTSEG_DATA}/images; paths on the command line are relative to the working directory.
+
+docs/train-your-own.md leads from labelled images to a running node; "instseg scenes" draws images
+to try it with. config/training/ holds the configurations of this package. Data: COCO instances
 (masks), COCO panoptic, Cityscapes.
 
 examples:
   instseg train --config config/training/street.yaml --out runs/street
   instseg train --config config/training/street.yaml --out runs/street --resume
   instseg train --config config/training/street.yaml --out runs/street --devices 4
+  instseg train --config config/training/street.yaml --out runs/mine --images my_data/images \
+      --annotations my_data/instances.json --set optimization.epochs=10
   instseg export runs/street/best.ckpt --out models/street.onnx
 
 what appears in the output folder:
@@ -58,6 +65,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder for checkpoints, pictures and curves')
     parser.add_argument('--resume', action='store_true',
                         help='go on from the last checkpoint in the output folder')
+    group = parser.add_argument_group('instead of what the configuration file says')
+    for flag, key, help in (
+            ('--images', 'data.images', 'folder of the training images'),
+            ('--annotations', 'data.annotations', 'their COCO file (JSON)'),
+            ('--weights', 'model.weights', "initial weights or checkpoint; '': random weights")):
+        group.add_argument(flag, dest='overrides', action='append', metavar='PATH', help=help,
+                           type=functools.partial(_override, key))
+    group.add_argument('--set', dest='overrides', action='append', metavar='SECTION.KEY=VALUE',
+                       type=parse_override, help='any option; the value is read as YAML; '
+                       'repeatable')
     for option in options_of(MachineConfig):
         parser.add_argument(f'--{option.name.replace("_", "-")}', default=option.default,
                             type=option.type, choices=option.choices,
@@ -74,8 +91,32 @@ def run(args: argparse.Namespace) -> int:
     machine = MachineConfig(**{option.name: getattr(args, option.name)
                                for option in options_of(MachineConfig)})
     _quieten_lightning()
-    train(TrainingConfig.from_yaml(args.config), args.out, args.resume, machine)
+    config = TrainingConfig.from_yaml(args.config, dict(args.overrides or ()))
+    train(config, args.out, args.resume, machine)
     return 0
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read SECTION.KEY=VALUE.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The text has another form.
+    """
+    import yaml
+
+    key, equals, value = text.partition('=')
+    if not equals or '.' not in key:
+        raise argparse.ArgumentTypeError(f'expected SECTION.KEY=VALUE, got {text}')
+    try:
+        return _override(key, yaml.safe_load(value) if value else '')
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f'{key}: not a YAML value: {value}') from error
+
+
+def _override(key: str, value: Any) -> tuple[str, Any]:
+    return key, value
 
 
 def _quieten_lightning() -> None:

@@ -1,9 +1,12 @@
-"""Everything a training is told, read from one YAML file."""
+"""The configuration of a training, read from one YAML file."""
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Mapping
 
 import yaml
@@ -24,12 +27,13 @@ FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Layouts of data sets: the paths that each needs, and those that it may have."""
 
-PATHS = ('images', 'annotations', 'segments', 'root')
+PATHS = {'data': ('images', 'annotations', 'segments', 'root'), 'model': ('weights', 'blend_with')}
+"""Options that are paths, by section."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data is trained on. Relative paths are relative to the configuration file."""
+    """The training data. Paths may contain environment variables, as in ${INSTSEG_DATA}."""
 
     format: str = option('coco', 'Layout of the data: COCO instances, COCO panoptic or Cityscapes',
                          choices=tuple(FORMATS))
@@ -55,7 +59,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_options(self, 'data')
         needed, allowed = FORMATS[self.format]
-        for name in PATHS:
+        for name in PATHS['data']:
             value = getattr(self, name)
             if name in needed and not value:
                 raise ValueError(f'data.{name}: expected a path, got nothing (format '
@@ -214,8 +218,25 @@ class TrainingConfig:
         return cls(**built)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> TrainingConfig:
-        """Read a YAML file; relative paths in it are taken relative to its folder."""
+    def from_yaml(cls, path: str | Path,
+                  overrides: Mapping[str, Any] = MappingProxyType({})) -> TrainingConfig:
+        """Read a YAML file.
+
+        Paths in it may contain environment variables, as in `${INSTSEG_DATA}/images`; relative
+        ones are relative to the folder of the file.
+
+        Parameters
+        ----------
+        path : path
+        overrides : mapping of str to value
+            Values that replace those of the file, named SECTION.KEY. Relative paths among them
+            are relative to the working directory.
+
+        Raises
+        ------
+        ValueError
+            The file can't be read, or a value is wrong; naming the file and the key.
+        """
         path = Path(path)
         try:
             values = yaml.safe_load(path.read_text())
@@ -226,21 +247,60 @@ class TrainingConfig:
         if not isinstance(values, Mapping):
             raise ValueError(f'{path}: expected sections such as "data" and "model"')
         try:
-            config = cls.from_dict(values)
+            return cls.from_dict(_resolved(values, overrides, path.resolve().parent))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
-        here = path.resolve().parent
-        data = dataclasses.replace(config.data, **{
-            name: str(here / getattr(config.data, name))
-            for name in PATHS if getattr(config.data, name)})
-        paths = {name: str(here / path) for name in ('weights', 'blend_with')
-                 if (path := getattr(config.model, name))}
-        return dataclasses.replace(config, data=data,
-                                   model=dataclasses.replace(config.model, **paths))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, as `from_dict` takes them."""
         return dataclasses.asdict(self)
+
+
+def resolve_path(value: Any, folder: Path, key: str) -> str:
+    """Return a path with its environment variables filled in, relative to a folder.
+
+    Parameters
+    ----------
+    value : str
+        May contain `${NAME}`; an empty one stays empty.
+    folder : Path
+    key : str
+        Name of the option, for messages.
+
+    Raises
+    ------
+    ValueError
+        The value is not text, or a variable is not set.
+    """
+    def expand(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if not os.environ.get(name):
+            raise ValueError(f'{key}: the environment variable {name} is not set, needed for '
+                             f'{value}; set it, or override {key} on the command line')
+        return os.environ[name]
+
+    if not isinstance(value, str):
+        raise ValueError(f'{key}: expected a path, got {value!r}')
+    return value and str(folder / re.sub(r'\$\{(\w+)\}', expand, value))
+
+
+def _resolved(values: Mapping[str, Any], overrides: Mapping[str, Any],
+              folder: Path) -> dict[str, Any]:
+    """Return sections with overridden values and with paths that don't depend on a folder."""
+    sections = {name: dict(section) if isinstance(section, Mapping) else section
+                for name, section in values.items()}
+    paths = {(section, key) for section, keys in PATHS.items() for key in keys}
+    for name, value in overrides.items():
+        section, _, key = name.partition('.')
+        items = sections.setdefault(section, {})
+        if isinstance(items, dict):
+            items[key] = (resolve_path(value, Path.cwd(), name) if (section, key) in paths
+                          else value)
+    for section, key in paths:
+        items = sections.get(section)
+        if isinstance(items, dict) and key in items:
+            items[key] = resolve_path(items[key], folder, f'{section}.{key}')
+    return sections
 
 
 def _refuse_unknown(prefix: str, values: Mapping[str, Any], known: Any) -> None:

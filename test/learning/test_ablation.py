@@ -67,6 +67,7 @@ class Bench:
         self.monkeypatch.setattr(sys, 'argv', [
             'ablation.py', '--config', str(self.folder / 'base.yaml'),
             '--variations', str(self.folder / 'variations.yaml'),
+            '--images', 'val', '--annotations', 'val.json',
             '--out', str(self.folder / 'out'), *more])
         code = self.tool.main()
         return code, [arguments.command for arguments in self.commands]
@@ -127,6 +128,8 @@ def test_a_wrong_variation_is_refused_before_the_first_training(bench, options, 
 
 
 def test_the_variations_of_the_repository_are_valid(monkeypatch):
+    for name in ('INSTSEG_DATA', 'INSTSEG_WEIGHTS'):
+        monkeypatch.setenv(name, '/data')
     tool = load_tool()
     base = TrainingConfig.from_yaml(ROOT / 'config' / 'training' / 'street.yaml').to_dict()
     assert 'base' in tool.read_variations(ROOT / 'benchmarks' / 'ablation.yaml', base)

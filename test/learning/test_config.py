@@ -1,0 +1,72 @@
+"""Paths of a training configuration: variables, folders, and values from the command line."""
+from __future__ import annotations
+
+import pytest
+import yaml
+from short_trainings import train, write_config
+
+from instseg_ros.learning.checkpoints import load_checkpoint
+from instseg_ros.learning.config import TrainingConfig
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**data):
+        path = tmp_path / 'training.yaml'
+        path.write_text(yaml.safe_dump({
+            'data': {'images': '${STREETS}/images', 'annotations': 'a.json', **data},
+            'model': {'weights': '${STREETS}/w.safetensors'}}))
+        return path
+    return write
+
+
+def test_variables_are_filled_in_and_other_paths_are_relative_to_the_file(write, monkeypatch):
+    monkeypatch.setenv('STREETS', '/data/streets')
+    path = write()
+    config = TrainingConfig.from_yaml(path)
+    assert config.data.images == '/data/streets/images'
+    assert config.data.annotations == str(path.parent / 'a.json')
+    assert config.model.weights == '/data/streets/w.safetensors'
+
+
+def test_a_variable_that_is_not_set_is_named_with_its_option(write, monkeypatch):
+    monkeypatch.delenv('STREETS', raising=False)
+    path = write()
+    with pytest.raises(ValueError, match=rf'{path}: data.images: the environment variable STREETS '
+                       r'is not set, needed for \$\{STREETS\}/images'):
+        TrainingConfig.from_yaml(path, {'model.weights': ''})
+
+
+def test_overrides_are_relative_to_the_working_directory(write, monkeypatch, tmp_path):
+    monkeypatch.delenv('STREETS', raising=False)  # no overridden path needs it
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    path = write()
+    monkeypatch.chdir(elsewhere)
+    config = TrainingConfig.from_yaml(path, {
+        'data.images': 'mine', 'model.weights': '', 'optimization.epochs': 7})
+    assert config.data.images == str(elsewhere / 'mine')
+    assert config.data.annotations == str(tmp_path / 'a.json')
+    assert (config.model.weights, config.optimization.epochs) == ('', 7)
+    with pytest.raises(ValueError, match='unknown key "model.wings"'):
+        TrainingConfig.from_yaml(path, {'data.images': 'a', 'model.weights': '',
+                                        'model.wings': 2})
+
+
+def test_a_path_that_is_no_text_is_refused(write):
+    with pytest.raises(ValueError, match='data.segments: expected a path, got 5'):
+        TrainingConfig.from_yaml(write(segments=5), {'data.images': 'a', 'model.weights': ''})
+
+
+def test_the_command_trains_on_the_data_that_its_arguments_name(tmp_path, capsys):
+    config = write_config(tmp_path, 3, 1, data={'images': '${NOWHERE}/a', 'annotations': 'b'})
+    data = ['--images', str(tmp_path / 'images'),
+            '--annotations', str(tmp_path / 'instances.json')]
+    out = tmp_path / 'run'
+    assert train(config, out) == 1
+    assert 'data.images: the environment variable NOWHERE is not set' in capsys.readouterr().err
+    assert train(config, out, *data, '--set', 'model.dropout=0.25') == 0
+    assert load_checkpoint(out / 'last.ckpt')[1].model.dropout == 0.25
+    with pytest.raises(SystemExit):
+        train(config, out, '--set', 'epochs=3')
+    assert 'expected SECTION.KEY=VALUE, got epochs=3' in capsys.readouterr().err
