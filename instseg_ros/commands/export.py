@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     calibration = score = Calibration()
     images: list = []
     if not args.no_calibration or args.precision == 'int8':
-        images, targets = calibration_images(config, info.input_size, info.output_stride)
+        images, targets = calibration_images(config, info.input_size, info.size_multiple,
+                                             info.output_stride)
     if not args.no_calibration:
         raw = ExportedNetwork(network, calibration).eval()
         outputs = [raw.predict(image) for image in tqdm(images, desc='calibrating', unit='img')]

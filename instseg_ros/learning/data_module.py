@@ -75,7 +75,8 @@ class TrainingData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Return the loader of this process's held-out images."""
-        images = WholeImages(self.held_out, self.config.model.input_size, self._stride)
+        images = WholeImages(self.held_out, self.config.model.input_size,
+                             self.trainer.lightning_module.network.size_multiple, self._stride)
         mine = range(self.trainer.global_rank, len(images), self.trainer.world_size)
         return DataLoader(Subset(images, mine), 1)
 
@@ -129,13 +130,14 @@ def split_images(shows_object: Sequence[bool], calibration_images: int,
     return sorted(set(range(len(shows_object))) - set(held_out)), held_out
 
 
-def calibration_images(config: TrainingConfig, input_size: int,
+def calibration_images(config: TrainingConfig, input_size: int, size_multiple: int,
                        stride: int) -> tuple[list[np.ndarray], list[Targets]]:
     """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
     dataset, _ = open_dataset(config.data)
     _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
                                config.optimization.seed)
-    batches = list(WholeImages(CachedSamples(dataset, held_out), input_size, stride))
+    samples = CachedSamples(dataset, held_out, cache_gb=0)  # each image is needed once
+    batches = list(WholeImages(samples, input_size, size_multiple, stride))
     return ([batch['image'].permute(1, 2, 0).contiguous().numpy() for batch in batches],
             [targets_of(batch) for batch in batches])
 

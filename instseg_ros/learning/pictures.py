@@ -24,7 +24,7 @@ from instseg_ros.visualization import contact_sheet, overlay
 COUNT = 4
 """Images that are shown: the first ones with an object."""
 TILE = 448
-"""Long side of a picture on the sheet, in pixels."""
+"""Side of a picture on the sheet, in pixels; images of other shapes are padded."""
 
 
 class HeldOutPictures(Callback):
@@ -72,7 +72,7 @@ class HeldOutPictures(Callback):
 
 def row(image: np.ndarray, output: NetworkOutput, confidence: np.ndarray, truth: Targets,
         info: ModelInfo, threshold: float) -> list[np.ndarray]:
-    """Return four pictures of one size: image, result, confidence of centers, and truth.
+    """Return four TILE x TILE pictures: image, result, confidence of centers, and truth.
 
     Parameters
     ----------
@@ -93,6 +93,13 @@ def row(image: np.ndarray, output: NetworkOutput, confidence: np.ndarray, truth:
     heat = cv2.resize(heat[..., ::-1], size, interpolation=cv2.INTER_NEAREST)
     pictures = (image, overlay(image, result, info), heat,
                 overlay(image, Segmentation(semantic_ids, instance_ids, (), 0, {}), info))
-    shrunk = TILE / max(size)
-    tile = tuple(max(1, round(side * shrunk)) for side in size)
-    return [cv2.resize(picture, tile, interpolation=cv2.INTER_AREA) for picture in pictures]
+    return [_tile(picture) for picture in pictures]
+
+
+def _tile(picture: np.ndarray) -> np.ndarray:
+    """Return a picture scaled and padded to TILE x TILE pixels."""
+    height, width = (max(1, round(side * TILE / max(picture.shape)))
+                     for side in picture.shape[:2])
+    tile = np.zeros((TILE, TILE, 3), np.uint8)
+    tile[:height, :width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return tile

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from instseg_ros.core.scaling import PADDING
+from instseg_ros.core.scaling import scale_image
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.types import DatasetError, LabelledImages
 from instseg_ros.learning.augmentation import (
@@ -146,11 +146,22 @@ class EpochSampler(Sampler):
 
 
 class WholeImages(Dataset):
-    """Images scaled to one long side and padded to a square, with their targets."""
+    """Images scaled and padded as for inference, with their targets; padding is unlabelled.
 
-    def __init__(self, samples: CachedSamples, long_side: int, stride: int) -> None:
+    Parameters
+    ----------
+    samples : CachedSamples
+    long_side, size_multiple : int
+        See `instseg_ros.core.scaling.scale_image`.
+    stride : int
+        Output stride.
+    """
+
+    def __init__(self, samples: CachedSamples, long_side: int, size_multiple: int,
+                 stride: int) -> None:
         self.samples = samples
         self.long_side = long_side
+        self.size_multiple = size_multiple
         self.stride = stride
 
     def __len__(self) -> int:
@@ -158,16 +169,17 @@ class WholeImages(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         sample = self.samples[index]
-        scale = self.long_side / max(sample.semantic_ids.shape)
-        height, width = (max(1, round(side * scale)) for side in sample.semantic_ids.shape)
-        square = Sample(np.full((self.long_side, self.long_side, 3), PADDING, np.uint8),
-                        np.full((self.long_side, self.long_side), UNLABELLED, np.uint8),
-                        np.full((self.long_side, self.long_side), NO_INSTANCE, np.uint16))
-        for target, source, how in ((square.image, sample.image, cv2.INTER_LINEAR),
-                                    (square.semantic_ids, sample.semantic_ids, cv2.INTER_NEAREST),
-                                    (square.instance_ids, sample.instance_ids, cv2.INTER_NEAREST)):
-            target[:height, :width] = cv2.resize(source, (width, height), interpolation=how)
-        return to_tensors(square, self.stride)
+        # At output stride 1 the grid is the scaled image without its padding.
+        scaled = scale_image(sample.image, self.long_side, self.size_multiple, output_stride=1)
+        height, width = scaled.grid
+        maps = []
+        for labels, outside in ((sample.semantic_ids, UNLABELLED),
+                                (sample.instance_ids, NO_INSTANCE)):
+            padded = np.full(scaled.pixels.shape[:2], outside, labels.dtype)
+            padded[:height, :width] = cv2.resize(labels, (width, height),
+                                                 interpolation=cv2.INTER_NEAREST_EXACT)
+            maps.append(padded)
+        return to_tensors(Sample(scaled.pixels, *maps), self.stride)
 
 
 def to_tensors(sample: Sample, stride: int) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import weakref
 from pathlib import Path
 
 import cv2
@@ -13,14 +14,20 @@ import torch
 import yaml
 from cityscapes_files import write_cityscapes
 from coco_files import coco_document, rectangle, write_coco, write_panoptic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import write_dataset
 
 from instseg_ros.cli import main
+from instseg_ros.core.scaling import scale_image, to_image
+from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.types import DatasetError
 from instseg_ros.learning import module
-from instseg_ros.learning.augmentation import AugmentationConfig, change_colors
+from instseg_ros.learning.augmentation import AugmentationConfig, Sample, change_colors
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 from instseg_ros.learning.samples import CachedSamples, TrainingCrops, WholeImages
+from instseg_ros.learning.data_module import calibration_images
 from instseg_ros.learning.datasets import open_dataset
 from instseg_ros.learning.export.onnx_export import class_colors
 
@@ -175,7 +182,50 @@ def test_a_crop_is_the_same_whenever_it_is_made(scenes):
     assert first['color_map'].shape == (3, 4)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first['image'], later['image'])
-    assert 'color_map' not in WholeImages(samples, 128, 4)[0]
+    assert 'color_map' not in WholeImages(samples, 128, 32, 4)[0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), long_side=st.integers(32, 100),
+       seed=st.integers(0, 99))
+def test_whole_images_are_scaled_as_for_inference(height, width, long_side, seed):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    rows, columns = np.arange(height, dtype=np.uint8), np.arange(width, dtype=np.uint16)
+    sample = Sample(image, np.broadcast_to(rows[:, None], (height, width)).copy(),
+                    np.broadcast_to(1 + columns, (height, width)).copy())
+    whole = WholeImages([sample], long_side, 32, stride=1)[0]
+    scaled = scale_image(image, long_side, 32, 1)
+    assert np.array_equal(whole['image'].permute(1, 2, 0).numpy(), scaled.pixels)
+    # Every label is that of the image pixel that scaling puts there.
+    inside_rows, inside_columns = scaled.grid
+    semantic_ids, instance_ids = whole['semantic_ids'].numpy(), whole['instance_ids'].numpy()
+    for axis, count, found in ((0, inside_rows, semantic_ids[:inside_rows, 0]),
+                               (1, inside_columns, instance_ids[0, :inside_columns] - 1)):
+        expected = to_image(np.arange(count), scaled.scale[axis])
+        assert np.abs(found - expected).max() <= 0.5 + 1e-6
+    assert (semantic_ids[inside_rows:] == 255).all()
+    assert (semantic_ids[:, inside_columns:] == 255).all()
+    assert not instance_ids[inside_rows:].any() and not instance_ids[:, inside_columns:].any()
+
+
+def test_calibration_holds_one_decoded_image_at_a_time(tmp_path, monkeypatch):
+    write_dataset(tmp_path, 12)
+    config = TrainingConfig(DataConfig(
+        images=str(tmp_path / 'images'), annotations=str(tmp_path / 'instances.json'),
+        calibration_images=3))
+    alive, most = [], []
+    load = CocoDataset.load_image
+
+    def load_and_count(dataset, index):
+        image = load(dataset, index)
+        alive.append(weakref.ref(image))
+        most.append(sum(reference() is not None for reference in alive))
+        return image
+
+    monkeypatch.setattr(CocoDataset, 'load_image', load_and_count)
+    images, _ = calibration_images(config, 64, 32, 4)
+    assert len(images) == len(most) > 2 >= max(most)
 
 
 def test_labels_of_another_size_than_the_image_are_named(tmp_path):

@@ -75,6 +75,17 @@ def test_a_row_shows_image_result_confidence_and_truth():
     assert (missed == 100).all()
 
 
+def test_images_of_any_shape_get_pictures_of_one_size():
+    output, sample = scene(confidence=0.2)
+    image = np.full((32, 64, 3), 100, np.uint8)
+    output = NetworkOutput(output.semantic_ids[:8], output.center_heatmap[:8],
+                           output.embedding[:8])
+    sample = {name: tensor[:8] for name, tensor in sample.items()}
+    pictures = row(image, output, output.center_heatmap, targets_of(sample), INFO, threshold=0.2)
+    assert all(picture.shape == (TILE, TILE, 3) for picture in pictures)
+    assert (pictures[0][:TILE // 2] == 100).all() and not pictures[0][TILE // 2:].any()
+
+
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp('held_out')
@@ -90,7 +101,8 @@ def test_the_figures_are_those_of_the_averaged_weights_that_the_checkpoint_holds
                       config.model.input_size, {})
     score = HeldOutScore(info)
     exported = ExportedNetwork(network, Calibration()).eval()
-    for image, target in zip(*calibration_images(config, info.input_size, info.output_stride)):
+    for image, target in zip(*calibration_images(config, info.input_size, info.size_multiple,
+                                                 info.output_stride)):
         sample = {name: torch.from_numpy(getattr(target, name).astype(np.int64))
                   for name in ('semantic_ids', 'instance_ids', 'center_mask')}
         output = exported.predict(image)
