@@ -29,6 +29,7 @@ INSTALL_HINTS = {
     'vision_msgs': 'install ros-$ROS_DISTRO-vision-msgs, or run "make demo", which builds it',
     'cv2': 'pip install opencv-python-headless',
     'cityscapesscripts': 'pip install --no-deps -r requirements/cityscapes.txt',
+    'skimage': 'pip install scikit-image',
     'rosbags': 'pip install rosbags rosbags-image',
     'torch': 'pip install -r requirements/test.txt',
     'yaml': 'pip install PyYAML',

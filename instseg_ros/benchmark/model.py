@@ -120,9 +120,8 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
     scene = model_scene(segmenter, size, instances)
     image, output = scene.inference.image, segmenter.network.place(scene.inference.output)
     info = segmenter.model_info
-    pixels = scale_image(image, segmenter.input_size, info.size_multiple, info.output_stride,
-                         segmenter.network.empty_image).pixels
-    laps: list[Mapping[str, float]] = []
+    pixels = scale_image(image, segmenter.input_size, info.size_multiple,
+                         info.output_stride).pixels
     calls: dict[str, Call] = {
         'network': lambda: segmenter.network.run(pixels),
         'segment': lambda: laps.append(segment_scene(segmenter, image, output).timings),

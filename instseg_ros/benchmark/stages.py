@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Iterable
 
+from instseg_ros.benchmark.reference import reference_refine, superpixels
 from instseg_ros.benchmark.scene import Scene
 from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import REFINEMENT_METHODS, GroupingConfig, RefinementConfig
@@ -88,9 +89,6 @@ def measure_stages(scene: Scene, threads: int, rounds: int,
         `threads`; `times` of each stage and the yardstick (`wall_ms`, `cpu_ms`, `ratio` to the
         yardstick by both clocks, `target`, the ratio wanted, or None); `boundary_recall`.
     """
-    # Rarely wanted, and slow to import.
-    from instseg_ros.core.refinement.reference_slic import superpixels
-
     defaults, info = RefinementConfig(), scene.info
     image = scene.inference.image
     side = defaults.superpixel_size * info.output_stride
@@ -115,15 +113,15 @@ def boundary_recall(scene: Scene) -> dict[str, float | None]:
     `slic_of_scikit_image` is the vote in scikit-image's superpixels; `tolerance_px` says within
     how many pixels a boundary counts as found. None where there is no boundary.
     """
-    configs = {**{method: RefinementConfig(method=method) for method in REFINEMENT_METHODS},
-               'slic_of_scikit_image': RefinementConfig(backend='skimage')}
     output = scene.inference.output
     grouped = assign_pixels(output, find_centers(output, scene.info)[0])
+    arguments = scene.inference.image, output.semantic_ids, grouped, scene.inference.scale
+    refined = {**{method: refine(*arguments, RefinementConfig(method=method))
+                  for method in REFINEMENT_METHODS},
+               'slic_of_scikit_image': reference_refine(*arguments)}
     truth = panoptic_ids(scene.semantic_ids, scene.instance_ids)
     recalls: dict[str, float | None] = {}
-    for name, config in configs.items():
-        maps = refine(scene.inference.image, output.semantic_ids, grouped, scene.inference.scale,
-                      config)
+    for name, maps in refined.items():
         recall = boundary_score(truth, panoptic_ids(*maps)).recall
         recalls[name] = None if math.isnan(recall) else recall
     return {'tolerance_px': TOLERANCE, **recalls}

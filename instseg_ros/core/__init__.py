@@ -1,1 +1,1 @@
-"""ROS-free core: numpy, numba, opencv, scikit-image and onnxruntime; never rclpy or torch."""
+"""ROS-free core: NumPy, Numba, OpenCV and ONNX Runtime; never rclpy or torch."""

@@ -12,7 +12,6 @@ from typing import Any, Iterator
 PROVIDERS = ('auto', 'cpu', 'cuda', 'tensorrt')
 PRECISIONS = ('float32', 'float16')
 REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
-REFINEMENT_BACKENDS = ('compiled', 'skimage')
 
 
 def option(default: Any, help: str, *, unit: str = '', minimum: float | None = None,
@@ -113,8 +112,6 @@ class RefinementConfig:
     method: str = option('slic', 'slic: vote in superpixels; bilateral: vote among output pixels '
                          'of similar colour; nearest: no use of the image',
                          choices=REFINEMENT_METHODS)
-    backend: str = option('compiled', 'What computes superpixels; skimage is the slow reference',
-                          choices=REFINEMENT_BACKENDS)
     superpixel_size: float = option(3.0, 'Side of a superpixel', unit='output pixels',
                                     minimum=1.0, maximum=16.0)
     compactness: float = option(5.0, 'Weight of distance against colour in a superpixel; '

@@ -12,7 +12,6 @@ and likewise in x. H1 / H0 and W1 / W0 differ by the rounding of H1 and W1 to wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
 
 import cv2
 import numpy as np
@@ -56,16 +55,8 @@ class ScaledImage:
                              crop(output.embedding))
 
 
-EmptyImage = Callable[[int, int], np.ndarray]
-
-
-def empty_image(height: int, width: int) -> np.ndarray:
-    """Return an array (height, width, 3) uint8 with any content."""
-    return np.empty((height, width, 3), np.uint8)
-
-
 def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
-                output_stride: int, empty: EmptyImage = empty_image) -> ScaledImage:
+                output_stride: int) -> ScaledImage:
     """Scale and pad an image for the network.
 
     Parameters
@@ -78,8 +69,6 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
         Height and width are padded to multiples of this.
     output_stride : int
         Pixels of the network's input per output pixel.
-    empty : callable
-        Returns memory (height, width, 3) uint8 for the scaled image.
     """
     sides = image.shape[:2]
     scaled = tuple(max(1, _round(side * long_side, max(sides))) for side in sides)
@@ -89,7 +78,7 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
     if padded == scaled == sides:
         pixels = np.ascontiguousarray(image)
     else:
-        pixels = empty(*padded)
+        pixels = np.empty((*padded, 3), np.uint8)
         pixels[scaled[0]:] = pixels[:scaled[0], scaled[1]:] = PADDING
         inside = pixels[:scaled[0], :scaled[1]]
         if scaled == sides:

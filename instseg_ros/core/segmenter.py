@@ -113,8 +113,7 @@ class Segmenter:
         watch = Stopwatch()
         info = self.model_info
         image = np.ascontiguousarray(image)
-        scaled = scale_image(image, self.input_size, info.size_multiple, info.output_stride,
-                             self.network.empty_image)
+        scaled = scale_image(image, self.input_size, info.size_multiple, info.output_stride)
         watch.lap('scale')
         output = scaled.crop(self.network.run(scaled.pixels))
         watch.lap('network')

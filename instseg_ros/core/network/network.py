@@ -21,7 +21,6 @@ pixel of the output grid; the embedding stays there, see `instseg_ros.core.netwo
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from pathlib import Path
 
@@ -29,7 +28,6 @@ import numpy as np
 
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network.device_embedding import ORDINAL, DeviceEmbedding
-from instseg_ros.core.network.pinned import PinnedMemory, PinnedMemoryError
 from instseg_ros.core.network.providers import (
     ModelError, announced_engine, open_grouping, open_session)
 from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
@@ -40,8 +38,6 @@ OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(floa
 """Element type and number of axes of each output."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
-
-logger = logging.getLogger(__name__)
 
 
 class Network:
@@ -71,7 +67,6 @@ class Network:
             raise ModelError(f'{path}: expected a model file (.onnx), but there is no such file')
         self._session, self.provider = open_session(self.path, config)
         self._grouping = open_grouping(self.provider, config)
-        self._pinned = PinnedMemory() if self._grouping else None
         try:
             self.info = ModelInfo.from_metadata(
                 self._session.get_modelmeta().custom_metadata_map)
@@ -81,20 +76,6 @@ class Network:
             self._check_outputs()
         except ValueError as error:
             raise ModelError(f'{path}: {error}') from error
-
-    def empty_image(self, height: int, width: int) -> np.ndarray:
-        """Return an array (height, width, 3) uint8 to be filled with an image for `run`.
-
-        On a GPU it lies in page-locked memory, from which it is copied faster.
-        """
-        shape = height, width, 3
-        if self._pinned:
-            try:
-                return self._pinned.empty(shape)
-            except PinnedMemoryError as error:
-                logger.warning('%s; images go to the GPU from ordinary memory, more slowly', error)
-                self._pinned = None
-        return np.empty(shape, np.uint8)
 
     def run(self, image: np.ndarray) -> NetworkOutput:
         """Run the network.

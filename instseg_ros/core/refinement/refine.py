@@ -67,11 +67,6 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
     nearest = codes, rows, columns
     if config.method == 'bilateral':
         vote_among_neighbors(image, *nearest, scale, config.color_sigma, threads, *result)
-    elif config.backend == 'skimage':
-        from instseg_ros.core.refinement import reference_slic  # rarely wanted, and slow to import
-        reference_slic.vote_in_superpixels(image, *nearest, config.superpixel_size / max(scale),
-                                           config.compactness, config.iterations, config.purity,
-                                           *result)
     else:
         vote_in_superpixels(image, *nearest, cell_side(config.superpixel_size, scale),
                             config.compactness, config.iterations, float(config.purity), threads,

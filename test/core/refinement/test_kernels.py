@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from instseg_ros.core.refinement import reference_slic
+from instseg_ros.benchmark.reference import reference_refine, vote
+from instseg_ros.core.config import RefinementConfig
 from instseg_ros.core.parallel import run_in_bands, thread_count
-from instseg_ros.core.config import REFINEMENT_BACKENDS, RefinementConfig
 from instseg_ros.core.refinement.pixels import first_index, nearest_index
 from instseg_ros.core.refinement import refine
 from instseg_ros.evaluation.boundary import BoundaryScore, boundary_score
@@ -63,22 +63,21 @@ def test_kernels_compute_what_the_slow_way_computes_on_thousands_of_maps(method,
 
 @pytest.mark.parametrize('stride', [4, 8])
 def test_boundaries_are_met_as_well_as_with_the_superpixels_of_scikit_image(stride):
-    score = dict.fromkeys(REFINEMENT_BACKENDS, BoundaryScore())
+    score = dict.fromkeys((refine, reference_refine), BoundaryScore())
     for seed in range(6):
         image, semantic_ids, instance_ids, inside = disc_scene(stride, 0.5 * stride, seed, 256)
-        for backend in score:
-            semantic, _ = refine(image, semantic_ids, instance_ids, (1 / stride, 1 / stride),
-                                 RefinementConfig(backend=backend))
-            score[backend] += boundary_score(inside.astype(np.uint8), semantic)
-    assert score['compiled'].recall >= score['skimage'].recall - 0.01
+        for refinement in score:
+            semantic, _ = refinement(image, semantic_ids, instance_ids, (1 / stride, 1 / stride))
+            score[refinement] += boundary_score(inside.astype(np.uint8), semantic)
+    assert score[refine].recall >= score[reference_refine].recall - 0.01
 
 
 def test_a_superpixel_takes_its_majority_only_where_it_is_clear():
     superpixel_ids = np.array([[0, 0, 0, 0, 1, 1, 1, 1, 2]])
     codes = np.array([[5, 5, 5, 9, 5, 5, 9, 9, 7]], np.uint32)
-    np.testing.assert_array_equal(reference_slic.vote(codes, superpixel_ids, 0.7),
+    np.testing.assert_array_equal(vote(codes, superpixel_ids, 0.7),
                                   [[5, 5, 5, 5, 5, 5, 9, 9, 7]])
-    np.testing.assert_array_equal(reference_slic.vote(codes, superpixel_ids, 0.75), codes)
+    np.testing.assert_array_equal(vote(codes, superpixel_ids, 0.75), codes)
 
 
 @given(length=st.integers(1, 300), stride=st.floats(0.3, 40))

@@ -6,13 +6,19 @@ import pytest
 from hypothesis import given, settings
 from numba.core.event import install_recorder
 
-from instseg_ros.core.config import (
-    REFINEMENT_BACKENDS, REFINEMENT_METHODS, RefinementConfig)
+from instseg_ros.benchmark.reference import reference_refine
+from instseg_ros.core.config import REFINEMENT_METHODS, RefinementConfig
 from instseg_ros.core.refinement import refine
 from instseg_ros.core.types import UNLABELLED
 from refinement_scenes import disc_scene, scenes
 
-VARIANTS = [(method, 'compiled') for method in REFINEMENT_METHODS] + [('slic', 'skimage')]
+VARIANTS = (*REFINEMENT_METHODS, 'reference')
+
+
+def refine_by(variant, *scene):
+    """Refine by a method, or by the reference that benchmarks compare slic with."""
+    return (reference_refine(*scene) if variant == 'reference'
+            else refine(*scene, RefinementConfig(method=variant)))
 
 
 def nearest_by_definition(labels, shape, scale):
@@ -29,13 +35,12 @@ def pairs_of(semantic_ids, instance_ids):
     return set(zip(semantic_ids.ravel().tolist(), instance_ids.ravel().tolist()))
 
 
-@pytest.mark.parametrize('method, backend', VARIANTS)
+@pytest.mark.parametrize('variant', VARIANTS)
 @settings(max_examples=60, deadline=None)
 @given(scene=scenes())
-def test_result_has_the_images_size_and_only_pairs_of_ids_that_were_there(method, backend, scene):
+def test_result_has_the_images_size_and_only_pairs_of_ids_that_were_there(variant, scene):
     image, semantic_ids, instance_ids, scale = scene
-    semantic, instance = refine(image, semantic_ids, instance_ids, scale,
-                                RefinementConfig(method=method, backend=backend))
+    semantic, instance = refine_by(variant, *scene)
     assert (semantic.dtype, instance.dtype) == (np.uint8, np.uint16)
     assert semantic.shape == instance.shape == image.shape[:2]
     assert pairs_of(semantic, instance) <= pairs_of(semantic_ids, instance_ids)
@@ -53,13 +58,12 @@ def test_nearest_is_the_nearest_output_pixel(scene):
         instance, nearest_by_definition(instance_ids, image.shape[:2], scale))
 
 
-@pytest.mark.parametrize('method, backend', VARIANTS)
+@pytest.mark.parametrize('variant', VARIANTS)
 @settings(max_examples=40, deadline=None)
 @given(scene=scenes())
-def test_pixels_far_from_a_boundary_keep_their_label(method, backend, scene):
+def test_pixels_far_from_a_boundary_keep_their_label(variant, scene):
     image, semantic_ids, instance_ids, scale = scene
-    config = RefinementConfig(method=method, backend=backend)
-    semantic, instance = refine(image, semantic_ids, instance_ids, scale, config)
+    semantic, instance = refine_by(variant, *scene)
     nearest = refine(image, semantic_ids, instance_ids, scale, RefinementConfig(method='nearest'))
     codes = semantic_ids.astype(np.int64) << 16 | instance_ids
     padded = np.pad(codes, 1, mode='edge')
@@ -70,14 +74,13 @@ def test_pixels_far_from_a_boundary_keep_their_label(method, backend, scene):
     np.testing.assert_array_equal(instance[inner], nearest[1][inner])
 
 
-@pytest.mark.parametrize('method, backend', VARIANTS)
+@pytest.mark.parametrize('variant', VARIANTS)
 @pytest.mark.parametrize('pair', [(UNLABELLED, 0), (0, 0), (3, 65535)])
-def test_a_map_without_boundaries_stays_as_it_is(method, backend, pair):
+def test_a_map_without_boundaries_stays_as_it_is(variant, pair):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
-    semantic, instance = refine(image, np.full((10, 14), pair[0], np.uint8),
-                                np.full((10, 14), pair[1], np.uint16), (10 / 37, 14 / 53),
-                                RefinementConfig(method=method, backend=backend))
+    semantic, instance = refine_by(variant, image, np.full((10, 14), pair[0], np.uint8),
+                                   np.full((10, 14), pair[1], np.uint16), (10 / 37, 14 / 53))
     assert pairs_of(semantic, instance) == {pair}
 
 
@@ -109,17 +112,16 @@ def test_a_grid_as_fine_as_the_image_is_returned_unchanged(method):
     np.testing.assert_array_equal(instance, instance_ids)
 
 
-@pytest.mark.parametrize('method, backend', [v for v in VARIANTS if v[0] != 'nearest'])
+@pytest.mark.parametrize('variant', [variant for variant in VARIANTS if variant != 'nearest'])
 @pytest.mark.parametrize('stride, jitter', [(4, 3), (8, 5)])
-def test_an_edge_in_the_image_attracts_a_jittered_boundary(method, backend, stride, jitter):
+def test_an_edge_in_the_image_attracts_a_jittered_boundary(variant, stride, jitter):
     image, semantic_ids, instance_ids, inside = disc_scene(stride, jitter)
     scale = 1 / stride, 1 / stride
     wrong = {}
-    for name in (method, 'nearest'):
-        _, instance = refine(image, semantic_ids, instance_ids, scale,
-                             RefinementConfig(method=name, backend=backend))
+    for name in (variant, 'nearest'):
+        _, instance = refine_by(name, image, semantic_ids, instance_ids, scale)
         wrong[name] = np.count_nonzero((instance == 9) != inside)
-    assert wrong[method] < 0.6 * wrong['nearest']
+    assert wrong[variant] < 0.6 * wrong['nearest']
 
 
 @pytest.mark.parametrize('method', ['slic', 'bilateral'])
@@ -230,12 +232,8 @@ def test_bad_input_is_named(change, message):
 
 
 @pytest.mark.parametrize('options', [
-    {'method': 'magic'}, {'backend': 'opencv'}, {'superpixel_size': 0.0}, {'purity': 0.4},
+    {'method': 'magic'}, {'superpixel_size': 0.0}, {'purity': 0.4},
     {'compactness': 0}, {'iterations': 1.5}, {'color_sigma': -1.0}])
 def test_bad_options_are_refused(options):
     with pytest.raises(ValueError, match=f'refinement.{next(iter(options))}: expected'):
         RefinementConfig(**options)
-
-
-def test_all_backends_are_tested():
-    assert {backend for _, backend in VARIANTS} == set(REFINEMENT_BACKENDS)

@@ -1,7 +1,4 @@
-"""Superpixel vote the slow and obvious way: scikit-image and NumPy.
-
-It is what the compiled refinement is compared with, and can be chosen in its place.
-"""
+"""The vote in superpixels by scikit-image and NumPy: the reference for speed and quality."""
 from __future__ import annotations
 
 import inspect
@@ -9,6 +6,8 @@ import inspect
 import numpy as np
 from skimage.segmentation import slic
 
+from instseg_ros.core.config import RefinementConfig
+from instseg_ros.core.refinement.pixels import nearest_index
 from instseg_ros.core.refinement.slic import SUPPORT
 
 _ITERATIONS = ('max_num_iter' if 'max_num_iter' in inspect.signature(slic).parameters
@@ -37,19 +36,26 @@ def superpixels(image: np.ndarray, size: float, compactness: float,
                 enforce_connectivity=False, **{_ITERATIONS: iterations})
 
 
-def vote_in_superpixels(image: np.ndarray, codes: np.ndarray, rows: np.ndarray,
-                        columns: np.ndarray, size: float, compactness: float, iterations: int,
-                        purity: float, semantic_ids: np.ndarray,
-                        instance_ids: np.ndarray) -> None:
-    """Do what `slic.vote_in_superpixels` does, with superpixels everywhere."""
+def reference_refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray,
+                     scale: tuple[float, float], config: RefinementConfig = RefinementConfig()
+                     ) -> tuple[np.ndarray, np.ndarray]:
+    """Refine label maps as `instseg_ros.core.refinement.refine` does with the method slic.
+
+    Superpixels cover the whole image here, and are fitted to all of its pixels.
+    """
+    codes = semantic_ids.astype(np.uint32) << 16 | instance_ids
+    rows, columns = (nearest_index(length, output, step)
+                     for length, output, step in zip(image.shape, codes.shape, scale))
     nearest = codes[rows[:, None], columns]
-    voted = vote(nearest, superpixels(image, size, compactness, iterations), purity)
+    if min(scale) >= 1:
+        return (nearest >> 16).astype(np.uint8), (nearest & 0xffff).astype(np.uint16)
+    voted = vote(nearest, superpixels(image, config.superpixel_size / max(scale),
+                                      config.compactness, config.iterations), config.purity)
     padded = np.pad(codes.astype(np.int64), 1, constant_values=-1)
     support = sum((padded[rows[:, None] + a, columns + b] == voted).astype(int)
                   for a in range(3) for b in range(3))
     result = np.where(support >= SUPPORT, voted, nearest)
-    semantic_ids[:] = result >> 16
-    instance_ids[:] = result & 0xffff
+    return (result >> 16).astype(np.uint8), (result & 0xffff).astype(np.uint16)
 
 
 def vote(codes: np.ndarray, superpixel_ids: np.ndarray, purity: float) -> np.ndarray:
