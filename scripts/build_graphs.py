@@ -2,7 +2,7 @@
 """Write the ONNX graphs by which a GPU groups pixels: instseg_ros/core/network/graphs/*.onnx.
 
 They are written once, by hand, and committed: the robot has ONNX Runtime, but not the package
-onnx. What they are for is said in instseg_ros/core/network/device_embedding.py.
+onnx. What they are for is said in instseg_ros/core/network/device_grouping.py.
 
     python scripts/build_graphs.py
 """

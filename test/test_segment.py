@@ -139,7 +139,7 @@ def test_options_reach_the_method(run, tmp_path, capsys):
     assert found == {'0.7': ['car'], '0.3': ['car', 'person']}
     assert run(tmp_path / 'photo.png', '--refinement', 'nearest', '--max-instances', '1') == 0
     assert run(tmp_path / 'photo.png', '--center-threshold', '1.5') == 1
-    assert 'grouping.center_threshold: expected a value from 0.0 to 1.0' in capsys.readouterr().err
+    assert 'grouping.center_threshold: expected a value from 0 to 1' in capsys.readouterr().err
 
 
 def test_bad_inputs_do_not_stop_the_good_ones(run, tmp_path, capsys):

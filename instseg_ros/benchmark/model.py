@@ -118,10 +118,11 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
     """
     segmenter = Segmenter.from_onnx(path, **configs)
     scene = model_scene(segmenter, size, instances)
-    image, output = scene.inference.image, segmenter.network.place(scene.inference.output)
+    image, output = scene.inference.image, segmenter.network.to_device(scene.inference.output)
     info = segmenter.model_info
     pixels = scale_image(image, segmenter.input_size, info.size_multiple,
                          info.output_stride).pixels
+    laps: list[Mapping[str, float]] = []
     calls: dict[str, Call] = {
         'network': lambda: segmenter.network.run(pixels),
         'segment': lambda: laps.append(segment_scene(segmenter, image, output).timings),
@@ -153,7 +154,7 @@ def segment_scene(segmenter: Segmenter, image: np.ndarray,
                   output: NetworkOutput) -> Segmentation:
     """Segment an image, except that its network is taken to have said `output`.
 
-    `Network.place` puts an output where the network would have left it.
+    `Network.to_device` puts an output where the network would have left it.
     """
     inference = segmenter.infer(image)
     return segmenter.postprocess(dataclasses.replace(inference, output=output))
@@ -163,4 +164,4 @@ def segment_once(path: Path, configs: Mapping[str, Any], image: np.ndarray,
                  output: NetworkOutput) -> None:
     """Load a model and segment one image with it."""
     segmenter = Segmenter.from_onnx(path, **configs)
-    segment_scene(segmenter, image, segmenter.network.place(output))
+    segment_scene(segmenter, image, segmenter.network.to_device(output))

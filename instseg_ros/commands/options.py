@@ -39,8 +39,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_option_argument(group: argparse._ActionsContainer, part: str, option: Option) -> None:
     """Declare the flag of one option, with its default, unit and bounds."""
     details = [f'default {option.default}']
-    if option.choices is None and option.minimum is not None:
-        details.append(f'{option.minimum:g} to {option.maximum:g} {option.unit}'.strip())
+    if option.bounds:
+        details.append(option.bounds)
     group.add_argument(
         flag_of(part, option), dest=f'{part}.{option.name}', default=option.default,
         type=option.type, choices=option.choices,

@@ -1,29 +1,32 @@
-"""Every option of the library, once: default, unit, bounds and one line of help.
+"""The options of the library: default, unit, bounds and one line of help for each.
 
-The ROS parameters, the command-line flags and the documentation are all made from these
-declarations, so a default cannot drift apart between them.
+ROS parameters, command-line flags and their documentation are all made from these declarations.
 """
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from dataclasses import dataclass
 from typing import Any, Iterator
 
 PROVIDERS = ('auto', 'cpu', 'cuda', 'tensorrt')
-PRECISIONS = ('float32', 'float16')
+PRECISIONS = ('model', 'fp16')
 REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
+
+ACCEPTED = {bool: bool, int: numbers.Integral, float: numbers.Real}
+"""Python's and NumPy's types of values for an option of each type."""
 
 
 def option(default: Any, help: str, *, unit: str = '', minimum: float | None = None,
            maximum: float | None = None, choices: tuple[str, ...] | None = None) -> Any:
-    """Declare a dataclass field with what a person needs to know to set it."""
+    """Declare a dataclass field together with what its documentation and checks need."""
     return dataclasses.field(default=default, metadata={
         'help': help, 'unit': unit, 'minimum': minimum, 'maximum': maximum, 'choices': choices})
 
 
 @dataclass(frozen=True)
 class Option:
-    """One declared option, as parameter servers and command lines want to see it."""
+    """The declaration of one option."""
 
     name: str
     type: type
@@ -33,6 +36,15 @@ class Option:
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...] | None
+
+    @property
+    def bounds(self) -> str:
+        """The range of a number in words, such as `from 0 to 1`; empty if there is none."""
+        low, high = (f'{value:g}' if value is not None else None
+                     for value in (self.minimum, self.maximum))
+        words = (f'from {low} to {high}' if low and high else f'of at least {low}' if low
+                 else f'of at most {high}' if high else '')
+        return f'{words} {self.unit}'.strip() if words else ''
 
 
 def options_of(config: Any) -> Iterator[Option]:
@@ -60,29 +72,27 @@ def check_options(config: Any, prefix: str) -> None:
                 raise ValueError(f'{name}: expected one of {", ".join(item.choices)}, '
                                  f'got {value!r}')
             continue
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if item.type is bool and not isinstance(value, bool) or (
-                item.type is int and (not number or value != int(value))) or (
-                item.type is float and not number):
+        if not isinstance(value, ACCEPTED.get(item.type, object)) or (
+                isinstance(value, bool) and item.type is not bool):
             raise ValueError(f'{name}: expected a value of type {item.type.__name__}, '
                              f'got {value!r}')
         low, high = item.minimum, item.maximum
         if (low is not None and not value >= low) or (high is not None and not value <= high):
-            unit = f' {item.unit}' if item.unit else ''
-            raise ValueError(f'{name}: expected a value from {low} to {high}{unit}, got {value!r}')
+            raise ValueError(f'{name}: expected a value {item.bounds}, got {value!r}')
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """How the exported network is run."""
+    """How the network runs."""
 
     provider: str = option('auto', 'Execution provider of ONNX Runtime; auto takes CUDA where '
                            'it is available, else the CPU', choices=PROVIDERS)
     input_size: int = option(0, "Long side of the network's input; 0 takes the model's own",
                              unit='px', minimum=0, maximum=8192)
-    threads: int = option(0, 'Threads of the network on the CPU, from which the other stages take '
-                          'theirs; 0 takes one for each core', minimum=0, maximum=1024)
-    precision: str = option('float32', 'What the network is computed in; float16 needs tensorrt',
+    threads: int = option(0, 'Threads of every stage on the CPU; 0 takes one for each core',
+                          minimum=0, maximum=1024)
+    precision: str = option('model', "Precision of the computation: model is the model file's own "
+                            '(fp32, fp16 or int8); fp16 needs the provider tensorrt',
                             choices=PRECISIONS)
 
     def __post_init__(self) -> None:
@@ -91,7 +101,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class GroupingConfig:
-    """How pixels become instances. Training builds its targets with the same values."""
+    """How pixels are grouped into instances."""
 
     center_threshold: float = option(0.7, 'Centers with a lower confidence are dropped',
                                      minimum=0.0, maximum=1.0)
@@ -107,7 +117,7 @@ class GroupingConfig:
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """How the label maps of the output grid become label maps of the image."""
+    """How label maps are brought from the output grid to the resolution of the image."""
 
     method: str = option('slic', 'slic: vote in superpixels; bilateral: vote among output pixels '
                          'of similar colour; nearest: no use of the image',

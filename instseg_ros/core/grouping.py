@@ -22,16 +22,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_in_bands
+from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import (
-    NO_INSTANCE, Centers, EmbeddingElsewhere, ModelInfo, NetworkOutput)
+    NO_INSTANCE, Centers, DeviceArray, ModelInfo, NetworkOutput)
 
 CLASSES = 256  # as many as a uint8 tells apart
 BLOCK = 64  # pixels; their embeddings fit into the first-level cache
 DIMENSIONS = 4  # taken at once
-SMALLEST_BAND = 4096  # pixels; below that a thread costs more than it brings
+MIN_CHUNK = 4096  # pixels; below that a thread costs more than it brings
 
 
 def find_centers(output: NetworkOutput, info: ModelInfo,
@@ -105,14 +105,14 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 0) -> 
     by_class = np.argsort(centers.class_ids, kind='stable')
     starts = np.searchsorted(centers.class_ids[by_class], np.arange(CLASSES + 1))
     pixels, firsts = _sort_by_class(output.semantic_ids.ravel(), starts)
-    run_in_bands(_assign, len(pixels), threads, pixels, firsts,
+    run_parallel(_assign, len(pixels), threads, pixels, firsts,
                  output.embedding.reshape(-1, length), centers.embeddings[by_class], starts,
                  (by_class + 1).astype(np.uint16), instance_ids.reshape(-1),
-                 smallest=SMALLEST_BAND)
+                 min_chunk=MIN_CHUNK)
     return instance_ids
 
 
-def _embeddings_of(pixels: np.ndarray, embedding: np.ndarray | EmbeddingElsewhere) -> np.ndarray:
+def _embeddings_of(pixels: np.ndarray, embedding: np.ndarray | DeviceArray) -> np.ndarray:
     """Return the embeddings (K, E) of pixels (K,), flat indices."""
     if isinstance(embedding, np.ndarray):
         return embedding.reshape(-1, embedding.shape[2])[pixels]

@@ -1,10 +1,9 @@
 """Compiled kernels on several threads, safe to call from several threads at once.
 
-Numba's own parallel loops are not an option: its `workqueue` layer aborts the process when two
-Python threads enter it together, and the other layers are not installed everywhere. A kernel
-that releases the GIL needs none of that: ordinary threads each run it on a band of the work. The
-result must not depend on where one band ends and the next begins, so it doesn't depend on the
-number of threads either.
+Numba's own parallel loops are no option: its `workqueue` layer aborts the process when two Python
+threads enter it at the same time, and the other layers are not installed everywhere. Instead, a
+kernel that releases the GIL runs in ordinary threads, each on a chunk of the work. A kernel's
+result must not depend on where the chunks end; so it doesn't depend on the number of threads.
 """
 from __future__ import annotations
 
@@ -13,9 +12,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
-MOST_BANDS = 4
-"""Handing over a band costs 10 to 15 microseconds, and the stages do it up to 14 times an image:
-with more bands a small image would take longer, not shorter. (Ours.)
+MAX_CHUNKS = 4
+"""Starting a chunk in another thread costs 10 to 15 microseconds, and an image needs it up to 14
+times: with more chunks a small image would take longer, not shorter. (Ours.)
 """
 
 _lock = threading.Lock()
@@ -31,23 +30,23 @@ def thread_count(threads: int) -> int:
     return os.cpu_count() or 1
 
 
-def run_in_bands(kernel: Callable[..., None], count: int, threads: int, *args: Any,
-                 smallest: int = 64) -> None:
-    """Call `kernel(start, stop, *args)` so that [start, stop) together cover range(count).
+def run_parallel(kernel: Callable[..., None], count: int, threads: int, *args: Any,
+                 min_chunk: int = 64) -> None:
+    """Call `kernel(start, stop, *args)` for chunks [start, stop) that together are range(count).
 
     Parameters
     ----------
     kernel : callable
-        Releases the GIL; its result is the same however the range is cut.
+        Releases the GIL; its result is the same for all ways to split the range.
     count : int
-        Length of the work.
+        Length of the range.
     threads : int
-        At most so many bands, and at most MOST_BANDS; 0 takes one for each core.
-    smallest : int
-        No band is made shorter than this, for the sake of the cost of handing it over.
+        Maximum number of chunks, besides MAX_CHUNKS; 0 takes one for each core.
+    min_chunk : int
+        Minimum length of a chunk, below which another thread doesn't pay.
     """
-    bands = max(1, min(thread_count(threads), MOST_BANDS, count // smallest))
-    edges = [count * band // bands for band in range(bands + 1)]
+    chunks = max(1, min(thread_count(threads), MAX_CHUNKS, count // min_chunk))
+    edges = [count * chunk // chunks for chunk in range(chunks + 1)]
     others = [_get_pool().submit(kernel, start, stop, *args)
               for start, stop in zip(edges[1:-1], edges[2:])]
     kernel(0, edges[1], *args)

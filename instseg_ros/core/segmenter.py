@@ -132,4 +132,4 @@ class Segmenter:
         """Load or compile all that the first image, or a change of options, would wait for."""
         output, image = example(self.model_info)
         self.infer(image)
-        self.postprocessor.warm_up(self.network.place(output), image)
+        self.postprocessor.warm_up(self.network.to_device(output), image)

@@ -141,15 +141,15 @@ class ModelInfo:
                              f'damaged: {error}') from error
 
 
-class EmbeddingElsewhere(Protocol):
+class DeviceArray(Protocol):
     """An embedding (H, W, E) float32 that lies on another device, and what grouping asks of it.
 
-    See `instseg_ros.core.network.device_embedding`.
+    See `instseg_ros.core.network.device_grouping`.
     """
 
     shape: tuple[int, int, int]
 
-    def crop(self, rows: int, columns: int) -> EmbeddingElsewhere:
+    def crop(self, rows: int, columns: int) -> DeviceArray:
         """Return the first rows and columns."""
 
     def take(self, pixels: np.ndarray) -> np.ndarray:
@@ -174,7 +174,7 @@ class NetworkOutput:
 
     semantic_ids: np.ndarray
     center_heatmap: np.ndarray
-    embedding: np.ndarray | EmbeddingElsewhere
+    embedding: np.ndarray | DeviceArray
 
     def __post_init__(self) -> None:
         check_array('semantic_ids', self.semantic_ids, ('H', 'W'), np.uint8)
@@ -280,7 +280,7 @@ class Segmentation:
         0: no instance. Every pixel of an instance has the instance's class in `semantic_ids`.
     instances : tuple of Instance
         Strongest first; each has at least one pixel.
-    instances_cut : int
+    instances_dropped : int
         Number of centers beyond `max_instances` that were dropped.
     timings : dict of str to float
         Seconds spent in each stage, in order.
@@ -289,7 +289,7 @@ class Segmentation:
     semantic_ids: np.ndarray
     instance_ids: np.ndarray
     instances: tuple[Instance, ...] = ()
-    instances_cut: int = 0
+    instances_dropped: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -94,4 +94,4 @@ class Stages:
         published = time.monotonic()
         return Published(header, published - half_done.arrival.time,
                          {**segmentation.timings, 'publish': published - segmented},
-                         segmentation.instances_cut)
+                         segmentation.instances_dropped)

@@ -51,6 +51,8 @@ def test_values_outside_the_range_are_refused_by_name(config, data):
      "network.provider: expected one of auto, cpu, cuda, tensorrt, got 'gpu'"),
     (lambda: NetworkConfig(threads=-1), r'network.threads: expected a value from 0'),
     (lambda: NetworkConfig(input_size=1.5), r'network.input_size: .* type int, got 1.5'),
+    (lambda: RefinementConfig(iterations=5.0), r'refinement.iterations: .* type int, got 5.0'),
+    (lambda: NetworkConfig(threads=float('nan')), r'network.threads: .* type int, got nan'),
     (lambda: NetworkConfig(input_size=9000), 'from 0 to 8192 px, got 9000'),
     (lambda: GroupingConfig(center_threshold='high'), "type float, got 'high'"),
     (lambda: GroupingConfig(center_threshold=True), 'type float, got True'),
@@ -71,10 +73,25 @@ def test_check_options_of_any_dataclass():
         check_options(Some(1), 'some')
 
 
+@pytest.mark.parametrize('minimum, maximum, words', [
+    (1, None, 'of at least 1 px'), (None, 2.5, 'of at most 2.5 px'), (-1, 0, 'from -1 to 0 px'),
+    (0, None, 'of at least 0 px')])
+def test_bounds_are_told_in_words(minimum, maximum, words):
+    @dataclass(frozen=True)
+    class Some:
+        size: int = option(0, 'A size', unit='px', minimum=minimum, maximum=maximum)
+
+    assert next(options_of(Some)).bounds == words
+    value = -9 if minimum is not None else 9
+    with pytest.raises(ValueError, match=f'^size: expected a value {words}, got {value}$'):
+        check_options(Some(value), '')
+
+
 def test_configs_do_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         GroupingConfig().max_instances = 3
 
 
 def test_numpy_numbers_are_numbers():
-    assert GroupingConfig(center_threshold=np.float64(0.5)).center_threshold == 0.5
+    config = GroupingConfig(center_threshold=np.float32(0.5), max_instances=np.int64(3))
+    assert (config.center_threshold, config.max_instances) == (0.5, 3)

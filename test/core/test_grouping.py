@@ -207,7 +207,7 @@ def test_exactly_the_duplicate_distance_is_no_duplicate():
     assert points(centers) == [0, 1]
 
 
-def test_max_instances_cuts_the_weakest_and_counts_no_duplicates():
+def test_max_instances_droppeds_the_weakest_and_counts_no_duplicates():
     output = row([1] * 4, [0.9, 0.8, 0.95, 0.85], [0, 10, 20, 0.5])
     centers, cut = find_centers(output, INFO, GroupingConfig(max_instances=1))
     assert points(centers) == [2] and cut == 3

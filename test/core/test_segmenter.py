@@ -66,7 +66,7 @@ def test_rectangles_come_out_as_they_went_in(segmenter):
         assert instance.center_yx == (4 * y + 1.5, 4 * x + 1.5)
         assert np.all(instance_ids[result.instance_ids == instance.instance_id] == number)
     assert list(result.timings) == STAGES and min(result.timings.values()) >= 0
-    assert result.instances_cut == 0
+    assert result.instances_dropped == 0
 
 
 @pytest.mark.parametrize('factor', [2, 5])
@@ -161,7 +161,7 @@ def test_max_instances_is_visible(tiny_model):
     segmenter = Segmenter.from_onnx(tiny_model, grouping=GroupingConfig(max_instances=2))
     semantic_ids, instance_ids = rectangles((120, 160), BOXES)
     result = segmenter.segment(paint_scene(semantic_ids, instance_ids, INFO))
-    assert len(result.instances) == 2 and result.instances_cut == 3
+    assert len(result.instances) == 2 and result.instances_dropped == 3
 
 
 def test_options_may_change_between_images(tiny_model):

@@ -14,9 +14,9 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 
 Its metadata has the entry of `ModelInfo.to_metadata`.
 
-On the CPU the image is read and the outputs are written where NumPy has them (ONNX Runtime's IO
-binding): there is no copy. From a GPU come back class and center confidence, 5 bytes for each
-pixel of the output grid; the embedding stays there, see `instseg_ros.core.network.device_embedding`.
+On the CPU, ONNX Runtime reads and writes NumPy's memory (IO binding), without a copy. A GPU returns
+class and center confidence, 5 bytes for each pixel of the output grid, and keeps the embedding, see
+`instseg_ros.core.network.device_grouping`.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network.device_embedding import ORDINAL, DeviceEmbedding
+from instseg_ros.core.network.device_grouping import DEVICE_ID, DeviceEmbedding
 from instseg_ros.core.network.providers import (
     ModelError, announced_engine, open_grouping, open_session)
 from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
@@ -107,7 +107,7 @@ class Network:
         outputs = {}
         for name, shape in shapes.items():
             if name == EMBEDDING and self._grouping:
-                binding.bind_output(name, self._grouping.device, ORDINAL)
+                binding.bind_output(name, self._grouping.device, DEVICE_ID)
                 continue
             array = np.empty(shape, DTYPES[OUTPUTS[name][0]])
             binding.bind_output(name, 'cpu', 0, array.dtype.type, shape, array.ctypes.data)
@@ -118,7 +118,7 @@ class Network:
             outputs[EMBEDDING] = DeviceEmbedding(self._grouping, value, shapes[EMBEDDING][1:])
         return NetworkOutput(**outputs)
 
-    def place(self, output: NetworkOutput) -> NetworkOutput:
+    def to_device(self, output: NetworkOutput) -> NetworkOutput:
         """Return an output of arrays as `run` leaves one: on a GPU, its embedding lies there."""
         if self._grouping is None:
             return output

@@ -13,7 +13,7 @@ import onnxruntime
 
 from instseg_ros.core.parallel import thread_count
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network.device_embedding import DeviceGrouping
+from instseg_ros.core.network.device_grouping import DeviceGrouping
 
 EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
                        'tensorrt': 'TensorrtExecutionProvider'}
@@ -76,10 +76,9 @@ def open_session(path: Path, config: NetworkConfig
         ONNX Runtime can't load it, or what was asked for can't be had.
     """
     provider = choose_provider(config.provider, available_providers())
-    if config.precision == 'float16' and provider != 'tensorrt':
-        raise ModelError(f'network.precision: float16 was asked for, but only the provider '
-                         f'tensorrt computes a model in less than its own precision, not '
-                         f'{provider}')
+    if config.precision == 'fp16' and provider != 'tensorrt':
+        raise ModelError(f'network.precision: fp16 needs the provider tensorrt, got {provider}; '
+                         f'with other providers, use a model that was exported in fp16')
     asked = provider_options(provider, path, config)
     try:
         session = onnxruntime.InferenceSession(os.fspath(path), session_options(config),
@@ -143,7 +142,7 @@ def provider_options(provider: str, path: Path, config: NetworkConfig) -> list[A
     if provider == 'cuda':
         return [cuda, cpu]
     engine = {'trt_engine_cache_enable': True, 'trt_engine_cache_path': str(engine_folder(path)),
-              'trt_fp16_enable': config.precision == 'float16'}
+              'trt_fp16_enable': config.precision == 'fp16'}
     return [(EXECUTION_PROVIDERS['tensorrt'], engine), cuda, cpu]
 
 

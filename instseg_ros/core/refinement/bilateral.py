@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_in_bands
+from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.refinement.pixels import color_matrix, first_index
 
@@ -51,10 +51,10 @@ def vote_among_neighbors(image, codes, rows, columns, scale, color_sigma, thread
     voting, wanted = (np.zeros(codes.shape, np.bool_) for _ in range(2))
     _mark_boundaries(codes, voting, wanted)
     means = np.empty((*codes.shape, 3), np.float32)
-    run_in_bands(_mean_colors, codes.shape[0], threads, image, wanted, first_row, first_column,
-                 colors, means, smallest=8)
-    run_in_bands(_vote, codes.shape[0], threads, image, codes, voting, first_row, first_column,
-                 scale, colors, means, semantic_ids, instance_ids, smallest=8)
+    run_parallel(_mean_colors, codes.shape[0], threads, image, wanted, first_row, first_column,
+                 colors, means, min_chunk=8)
+    run_parallel(_vote, codes.shape[0], threads, image, codes, voting, first_row, first_column,
+                 scale, colors, means, semantic_ids, instance_ids, min_chunk=8)
 
 
 @compiled

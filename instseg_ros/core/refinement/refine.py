@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_in_bands
+from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.refinement.bilateral import vote_among_neighbors
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import RefinementConfig
@@ -61,7 +61,7 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
     columns = nearest_index(image.shape[1], semantic_ids.shape[1], scale[1])
     codes = semantic_ids.astype(np.uint32) << 16 | instance_ids
     result = (np.empty(image.shape[:2], np.uint8), np.empty(image.shape[:2], np.uint16))
-    run_in_bands(_nearest, len(rows), threads, semantic_ids, instance_ids, rows, columns, *result)
+    run_parallel(_nearest, len(rows), threads, semantic_ids, instance_ids, rows, columns, *result)
     if config.method == 'nearest' or min(scale) >= 1:
         return result
     nearest = codes, rows, columns

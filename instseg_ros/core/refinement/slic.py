@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_in_bands
+from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.refinement.pixels import color_matrix, first_index
 
@@ -77,14 +77,14 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
     middle = ((edges[1:] + edges[:-1]) / (2 * side)).astype(np.float32)
     position = np.stack([np.repeat(middle, SIDE), np.tile(middle, SIDE)])
 
-    run_in_bands(_sample, count, threads, image, codes, rows, columns, side, edges, colors,
+    run_parallel(_sample, count, threads, image, codes, rows, columns, side, edges, colors,
                  numbers, cells, neighbors, samples, labels, centers)
     for _ in range(iterations):
-        run_in_bands(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
-        run_in_bands(_update, count, threads, neighbors, sums, centers)
-    run_in_bands(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
-    run_in_bands(_elect, count, threads, neighbors, labels, chosen, purity, winners)
-    run_in_bands(_paint, count, threads, image, codes, rows, columns, side, colors, cells,
+        run_parallel(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
+        run_parallel(_update, count, threads, neighbors, sums, centers)
+    run_parallel(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
+    run_parallel(_elect, count, threads, neighbors, labels, chosen, purity, winners)
+    run_parallel(_paint, count, threads, image, codes, rows, columns, side, colors, cells,
                  neighbors, centers, winners, semantic_ids, instance_ids)
 
 

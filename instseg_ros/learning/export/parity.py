@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.network.network import INPUT, OUTPUTS
+from instseg_ros.core.parallel import thread_count
 from instseg_ros.core.types import NetworkOutput
 from instseg_ros.learning.export.wrapper import ExportedNetwork, peak_window
 
@@ -31,7 +32,7 @@ def open_model(path: str | Path, threads: int = 0) -> Predict:
     """Return what ONNX Runtime computes with a model file on the CPU, metadata or not."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = thread_count(threads)
     session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
 
     def predict(image: np.ndarray) -> NetworkOutput:

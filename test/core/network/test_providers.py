@@ -84,7 +84,7 @@ def tensorrt(monkeypatch):
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOfTensorrt)
 
 
-@pytest.mark.parametrize('precision, half', [('float32', False), ('float16', True)])
+@pytest.mark.parametrize('precision, half', [('model', False), ('fp16', True)])
 def test_tensorrt_gets_its_precision_and_a_folder_for_its_engine(
         tiny_model, tensorrt, precision, half):
     session, provider = open_session(
@@ -122,8 +122,8 @@ def test_while_an_engine_is_built_there_are_signs_of_life(tiny_model, monkeypatc
 
 @pytest.mark.parametrize('provider', ['cpu', 'cuda'])
 def test_half_precision_without_tensorrt_is_an_error(tiny_model, tensorrt, provider):
-    with pytest.raises(ModelError, match='network.precision: float16 was asked for, but only'):
-        open_session(tiny_model, NetworkConfig(provider=provider, precision='float16'))
+    with pytest.raises(ModelError, match='network.precision: fp16 needs the provider tensorrt'):
+        open_session(tiny_model, NetworkConfig(provider=provider, precision='fp16'))
 
 
 def test_engines_lie_beside_the_model_or_in_the_users_cache(tmp_path, monkeypatch):

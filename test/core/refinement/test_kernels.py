@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from instseg_ros.benchmark.reference import reference_refine, vote
 from instseg_ros.core.config import RefinementConfig
-from instseg_ros.core.parallel import run_in_bands, thread_count
+from instseg_ros.core.parallel import run_parallel, thread_count
 from instseg_ros.core.refinement.pixels import first_index, nearest_index
 from instseg_ros.core.refinement import refine
 from instseg_ros.evaluation.boundary import BoundaryScore, boundary_score
@@ -90,28 +90,28 @@ def test_blocks_of_image_rows_are_those_with_the_same_nearest_output_row(length,
         assert (nearest[first[row]:first[row + 1]] == row).all()
 
 
-@given(count=st.integers(0, 50), threads=st.integers(1, 9), smallest=st.integers(1, 20))
-def test_bands_cover_the_work_once(count, threads, smallest):
+@given(count=st.integers(0, 50), threads=st.integers(1, 9), min_chunk=st.integers(1, 20))
+def test_chunks_cover_the_work_once(count, threads, min_chunk):
     done, lock = [], threading.Lock()
 
     def kernel(start, stop, offset):
         with lock:
             done.append((start + offset, stop + offset))
 
-    run_in_bands(kernel, count, threads, 100, smallest=smallest)
+    run_parallel(kernel, count, threads, 100, min_chunk=min_chunk)
     covered = [index for start, stop in done for index in range(start, stop)]
     assert sorted(covered) == list(range(100, 100 + count))
     assert len(done) <= threads
-    assert len(done) == 1 or min(stop - start for start, stop in done) >= smallest
+    assert len(done) == 1 or min(stop - start for start, stop in done) >= min_chunk
 
 
-def test_an_error_in_any_band_is_raised():
+def test_an_error_in_any_chunk_is_raised():
     def kernel(start, stop):
         if stop == 40:
-            raise ArithmeticError('band')
+            raise ArithmeticError('chunk')
 
-    with pytest.raises(ArithmeticError, match='band'):
-        run_in_bands(kernel, 40, 4, smallest=1)
+    with pytest.raises(ArithmeticError, match='chunk'):
+        run_parallel(kernel, 40, 4, min_chunk=1)
 
 
 def test_zero_threads_are_one_for_each_core():

@@ -23,7 +23,7 @@ import onnxruntime
 
 from instseg_ros.core.types import Centers, check_array
 
-ORDINAL = 0
+DEVICE_ID = 0
 """Number of the GPU; that of ONNX Runtime's providers by default."""
 
 OTHER_CLASS, NO_CENTER = np.float32(-2e30), np.float32(-1e30)
@@ -52,10 +52,10 @@ class DeviceGrouping:
     def __init__(self, device: str, options: onnxruntime.SessionOptions,
                  providers: list[Any]) -> None:
         self.device = device
+        folder = resources.files('instseg_ros.core.network') / 'graphs'
         self._take, self._assign = (
-            onnxruntime.InferenceSession(
-                (resources.files('instseg_ros.core.network') / 'graphs' / f'{name}.onnx').read_bytes(),
-                options, providers=providers)
+            onnxruntime.InferenceSession((folder / f'{name}.onnx').read_bytes(), options,
+                                         providers=providers)
             for name in ('take', 'assign'))
         self.provider = self._assign.get_providers()[0]
 
@@ -63,7 +63,7 @@ class DeviceGrouping:
         """Return an embedding (H, W, E) float32 that lies on the device."""
         check_array('embedding', embedding, ('H', 'W', 'E'), np.float32)
         value = onnxruntime.OrtValue.ortvalue_from_numpy(embedding[np.newaxis], self.device,
-                                                         ORDINAL)
+                                                         DEVICE_ID)
         return DeviceEmbedding(self, value, embedding.shape)
 
     def take(self, embedding: onnxruntime.OrtValue, pixels: np.ndarray) -> np.ndarray:

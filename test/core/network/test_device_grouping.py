@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from instseg_ros.core.config import GroupingConfig, NetworkConfig
-from instseg_ros.core.network.device_embedding import DeviceEmbedding, DeviceGrouping
+from instseg_ros.core.network.device_grouping import DeviceEmbedding, DeviceGrouping
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.network import ModelError, Network
 from instseg_ros.core.segmenter import Segmenter
@@ -159,8 +159,8 @@ def test_warming_up_runs_the_graphs_for_grouping(tiny_model, cuda, monkeypatch):
 
 def test_an_output_is_placed_where_the_network_would_leave_it(tiny_model, cuda):
     output = random_output(np.random.default_rng(0), 2)
-    assert Network(tiny_model, NetworkConfig(provider='cpu')).place(output) is output
-    placed = Network(tiny_model, NetworkConfig(provider='cuda')).place(output)
+    assert Network(tiny_model, NetworkConfig(provider='cpu')).to_device(output) is output
+    placed = Network(tiny_model, NetworkConfig(provider='cuda')).to_device(output)
     assert np.array_equal(np.asarray(placed.embedding), output.embedding)
 
 
