@@ -15,7 +15,7 @@ class MovingObjectsMask(Node):
         self.classes = self.declare_parameter('classes', ['person', 'bicycle', 'car']).value
         self.min_score = self.declare_parameter('min_score', 0.3).value
         self.class_ids = set()
-        self.unmatched = {}  # the results that wait for their other half, by stamp
+        self.results = {}  # by stamp, until both of an image are there
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(LabelInfo, 'segmenter/label_info', self.on_labels, latched)
         self.create_subscription(Image, 'segmenter/instance_image', self.on_result, 5)
@@ -27,15 +27,14 @@ class MovingObjectsMask(Node):
                           if entry.class_name in self.classes}
 
     def on_result(self, message):
-        # All results of an image carry its stamp. Topics arrive in any order.
         stamp = message.header.stamp.sec, message.header.stamp.nanosec
-        other = self.unmatched.pop(stamp, None)
-        if other is None or type(other) is type(message):
-            self.unmatched = {**dict(list(self.unmatched.items())[-4:]), stamp: message}
-        elif isinstance(message, Image):
-            self.publish(message, other)
-        else:
-            self.publish(other, message)
+        results = self.results.setdefault(stamp, {})
+        results[type(message)] = message
+        if len(results) == 2:
+            self.publish(results[Image], results[Detection2DArray])
+            del self.results[stamp]
+        elif len(self.results) > 5:
+            del self.results[next(iter(self.results))]  # the oldest: its other half got lost
 
     def publish(self, image, detections):
         ids = np.frombuffer(image.data, np.uint16).reshape(image.height, image.width)

@@ -14,7 +14,7 @@ the folder given by --out gets:
   instances.json                    COCO instances: a mask for every visible object
   panoptic.json, panoptic/          COCO panoptic: the same, and road, sidewalk, building, sky
 
-The same seed makes the same images. docs/train-your-own.md goes on from here.
+The same seed makes the same images. docs/how-to/train-your-own.md goes on from here.
 
 examples:
   instseg scenes --out scenes --count 60

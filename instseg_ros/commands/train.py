@@ -18,9 +18,9 @@ The configuration file sets images, network, losses and schedule. The least that
 Paths in it are relative to the file and may contain environment variables, as in
 ${INSTSEG_DATA}/images; paths on the command line are relative to the working directory.
 
-docs/train-your-own.md leads from labelled images to a running node; "instseg scenes" draws images
-to try it with. config/training/ holds the configurations of this package. Data: COCO instances
-(masks), COCO panoptic, Cityscapes.
+docs/how-to/train-your-own.md leads from labelled images to a running node; "instseg scenes" draws
+images to try it with. config/training/ holds the configurations of this package. Data: COCO
+instances (masks), COCO panoptic, Cityscapes.
 
 examples:
   instseg train --config config/training/street.yaml --out runs/street

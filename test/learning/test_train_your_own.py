@@ -1,4 +1,4 @@
-"""docs/train-your-own.md does what it says: its commands are run, on fewer and smaller images."""
+"""docs/how-to/train-your-own.md does what it says: its commands are run, on fewer and smaller images."""
 from __future__ import annotations
 
 import re
@@ -15,7 +15,7 @@ from instseg_ros.learning.export.onnx_export import model_info
 from instseg_ros.datasets.scenes import STUFF, THINGS
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDE = (ROOT / 'docs' / 'train-your-own.md').read_text()
+GUIDE = (ROOT / 'docs' / 'how-to' / 'train-your-own.md').read_text()
 BLOCKS = re.findall(r'```(\w+)\n(.*?)```', GUIDE, re.DOTALL)
 CONFIGURATIONS = [text for language, text in BLOCKS if language == 'yaml']
 COMMANDS = [shlex.split(line) for language, text in BLOCKS if language == 'sh'
@@ -86,4 +86,4 @@ def test_messages_that_the_guide_explains_are_given(message):
 
 def test_linked_files_exist():
     links = re.findall(r'\]\(([^)#:]+)\)', GUIDE)
-    assert links and [link for link in links if not (ROOT / 'docs' / link).exists()] == []
+    assert links and [link for link in links if not (ROOT / 'docs' / 'how-to' / link).exists()] == []

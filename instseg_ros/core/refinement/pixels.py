@@ -35,7 +35,7 @@ def color_matrix(unit: float) -> np.ndarray:
 
     Luma and the differences of red and blue from it (ITU-R BT.601), scaled to about the range of
     CIE Lab and divided by `unit`. Being linear, it costs much less than Lab, and the refined maps
-    are as good (docs/refinement.md).
+    are as good (docs/measurements/refinement.md).
 
     Returns
     -------

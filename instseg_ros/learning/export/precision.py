@@ -55,7 +55,8 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
     smallest to the largest value that occurs. Weights use 7 of the 8 bits, so that sums don't
     overflow on x86 CPUs without VNNI; that cost nothing measurable. The first convolution stays in
     float32: with three input channels it is faster so than in integers. So do the last ones:
-    in integers, centers and embeddings lost more than their speed was worth (docs/precision.md).
+    in integers, centers and embeddings lost more than their speed was worth
+    (docs/measurements/precision.md).
     """
     prepared = target.with_name('prepared.onnx')
     # Infers shapes. Its optimization would tie the file to this version of ONNX Runtime.

@@ -1,0 +1,128 @@
+"""What the pages promise exists: commands, launch arguments, topics, parameters, links, code."""
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from instseg_ros.cli import COMMANDS, make_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'models/README.md')] \
+    + sorted((ROOT / 'docs').rglob('*.md'))
+TEXT = {str(page.relative_to(ROOT)): page.read_text(encoding='utf-8') for page in PAGES}
+
+
+def blocks(text, language=''):
+    """Return the code blocks of a page, those in lists as well."""
+    return re.findall(rf'^ *```{language}\n(.*?)^ *```', text, re.DOTALL | re.MULTILINE)
+
+
+def commands(program):
+    """Return the command lines of a program in the blocks of all pages, by page."""
+    found = []
+    for page, text in TEXT.items():
+        for block in [*blocks(text, 'sh'), *blocks(text)]:
+            lines = block.replace('\\\n', ' ').splitlines()
+            found += [(page, line.strip()) for line in lines
+                      if line.strip().startswith(f'{program} ')]
+    assert found
+    return sorted(set(found))
+
+
+def node_parameters():
+    """Return the names of the node's parameters, in declared order."""
+    pytest.importorskip('rclpy', reason='needs ROS 2')
+    from instseg_ros.node.parameters import parameter_options
+    return [name for name, _ in parameter_options()]
+
+
+@pytest.mark.parametrize('page, line', commands('instseg'))
+def test_commands_are_accepted_by_the_command_line(page, line):
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    if name == '--help':
+        return
+    assert name in COMMANDS
+    make_parser(name).parse_args([name, *arguments])
+
+
+@pytest.mark.parametrize('page, line', commands('ros2'))
+def test_launch_arguments_exist(page, line):
+    words = shlex.split(line)
+    if words[1] != 'launch':
+        return
+    assert words[2] == 'instseg_ros'
+    source = (ROOT / 'launch' / words[3]).read_text(encoding='utf-8')
+    declared = re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", source)
+    given = [word.partition(':=')[0] for word in words[4:] if ':=' in word]
+    assert set(given) <= set(declared)
+
+
+@pytest.mark.parametrize('page', TEXT)
+def test_linked_files_exist(page):
+    links = [link.partition('#')[0] for link in re.findall(r'\]\(([^)]+)\)', TEXT[page])
+             if '://' not in link]
+    folder = (ROOT / page).parent
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+@pytest.mark.parametrize('page', [name for name in TEXT if name.startswith('docs')])
+def test_named_files_of_the_project_exist(page):
+    names = re.findall(r'`((?:instseg_ros|benchmarks|config|docs|launch|models|scripts|test)/'
+                       r'[\w./-]+)`', TEXT[page])
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_every_page_is_in_the_table_of_contents():
+    linked = set()
+    for page, text in TEXT.items():
+        for block in re.findall(r'```{toctree}\n(.*?)```', text, re.DOTALL):
+            linked |= {(ROOT / page).parent / f'{line}.md' for line in block.split('\n')
+                       if line and not line.startswith(':')}
+    assert linked == set((ROOT / 'docs').rglob('*.md')) - {ROOT / 'docs' / 'index.md'}
+
+
+def test_every_parameter_has_advice_and_no_other_is_named():
+    declared = node_parameters()
+    page = TEXT['docs/reference/parameters.md']
+    entries = re.findall(r'```{rosparam} (\S+)\n(.*?)```', page, re.DOTALL)
+    assert [name for name, _ in entries] == declared
+    assert [name for name, advice in entries if len(advice.split()) < 2] == []
+
+
+def test_options_named_in_the_pages_exist():
+    named = re.findall(r'`((?:network|grouping|refinement)\.[a-z_]+)', ' '.join(TEXT.values()))
+    assert named and set(named) <= set(node_parameters())
+
+
+def test_the_topics_are_those_of_the_node():
+    page = TEXT['docs/reference/topics.md']
+    outputs = (ROOT / 'instseg_ros' / 'node' / 'outputs.py').read_text(encoding='utf-8')
+    advertised = re.findall(r"advertise\(\w+, '(\w+)'", outputs)
+    assert advertised
+    assert {f'~/{name}' for name in advertised} == set(re.findall(r'^\| `(~/\w+)`', page,
+                                                                  re.MULTILINE))
+
+
+def test_the_encodings_are_those_of_the_node():
+    from instseg_ros.node import conversions
+    listed = TEXT['docs/reference/topics.md'].split('Encodings: ')[1].split('\n\n')[0]
+    for name in re.findall(r'`(\w+)`', listed.split('Any size')[0]):
+        assert name in conversions.ENCODINGS
+    families = {re.sub(r'(8|16)$', '', name) for name in re.findall(r'`(\w+)`', listed)}
+    for name in conversions.ENCODINGS:
+        family = re.sub(r'(8|16)$', '', name)
+        assert family in families or family.startswith('bayer_') or name in listed
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/quick-start/pip.md'])
+def test_the_code_for_the_library_runs(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {'image': np.full((48, 64, 3), 90, np.uint8)}
+    code = blocks(TEXT[page], 'python')
+    assert code
+    for block in code:
+        exec(block, names)
+    assert names['result'].semantic_ids.shape == (48, 64)
+    assert names['segmenter'].model_info.class_names[0] == 'background'
