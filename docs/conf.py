@@ -26,6 +26,7 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 add_module_names = False
+highlight_language = 'none'
 default_role = 'code'  # `name` in docstrings
 
 html_theme = 'furo'

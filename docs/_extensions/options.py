@@ -71,11 +71,11 @@ def allowed(option: Option) -> str:
     if low is None and high is None:
         text = ''
     elif high is None:
-        text = f'at least {low}'
+        text = f'at least {low:g}'
     elif low is None:
-        text = f'at most {high}'
+        text = f'at most {high:g}'
     else:
-        text = f'{low} to {high}'
+        text = f'{low:g} to {high:g}'
     return f'{text} {option.unit}'.strip()
 
 

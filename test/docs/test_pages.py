@@ -78,8 +78,9 @@ def test_every_page_is_in_the_table_of_contents():
     linked = set()
     for page, text in TEXT.items():
         for block in re.findall(r'```{toctree}\n(.*?)```', text, re.DOTALL):
-            linked |= {(ROOT / page).parent / f'{line}.md' for line in block.split('\n')
-                       if line and not line.startswith(':')}
+            names = [re.sub(r'.*<(.*)>', r'\1', line) for line in block.split('\n')
+                     if line and not line.startswith(':')]
+            linked |= {(ROOT / page).parent / f'{name}.md' for name in names}
     assert linked == set((ROOT / 'docs').rglob('*.md')) - {ROOT / 'docs' / 'index.md'}
 
 
