@@ -82,7 +82,7 @@ class Segmenter:
 
     @property
     def provider(self) -> str:
-        """The provider that runs the network: cpu, cuda or tensorrt."""
+        """The provider that runs the network; one of cpu, cuda and tensorrt."""
         return self.network.provider
 
     def segment(self, image: np.ndarray) -> Segmentation:

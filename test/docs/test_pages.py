@@ -74,16 +74,6 @@ def test_named_files_of_the_project_exist(page):
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
-def test_every_page_is_in_the_table_of_contents():
-    linked = set()
-    for page, text in TEXT.items():
-        for block in re.findall(r'```{toctree}\n(.*?)```', text, re.DOTALL):
-            names = [re.sub(r'.*<(.*)>', r'\1', line) for line in block.split('\n')
-                     if line and not line.startswith(':')]
-            linked |= {(ROOT / page).parent / f'{name}.md' for name in names}
-    assert linked == set((ROOT / 'docs').rglob('*.md')) - {ROOT / 'docs' / 'index.md'}
-
-
 def test_every_parameter_has_advice_and_no_other_is_named():
     declared = node_parameters()
     page = TEXT['docs/reference/parameters.md']
