@@ -7,8 +7,10 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
+from instseg_ros.commands.labelled_images import (
+    add_data_arguments, check_data_arguments, open_dataset)
 from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_of
 
 if TYPE_CHECKING:
@@ -64,17 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='the ONNX model, for example models/street.onnx')
     source.add_argument('--predictions', type=Path, metavar='PATH',
                         help='a COCO results file or a folder of label images (see below)')
-    data = parser.add_argument_group('labelled images')
-    data.add_argument('--images', type=Path, metavar='DIR', help='folder of the images')
-    data.add_argument('--annotations', type=Path, metavar='FILE',
-                      help='COCO instances or panoptic file (JSON)')
-    data.add_argument('--segments', type=Path, metavar='DIR',
-                      help='folder of the PNGs of a panoptic file (default: its name without '
-                      '.json)')
-    data.add_argument('--cityscapes', type=Path, metavar='DIR',
-                      help='folder with leftImg8bit and gtFine, instead of the two above')
-    data.add_argument('--split', default='val', metavar='NAME',
-                      help='part of Cityscapes (default val)')
+    add_data_arguments(parser.add_argument_group('labelled images'))
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this file too')
     parser.add_argument('--html', type=Path, metavar='FILE',
@@ -127,22 +119,6 @@ def run(args: argparse.Namespace) -> int:
             temporary.write_text(page, encoding='utf-8')
         print(f'page written to {args.html}')
     return 0
-
-
-def check_data_arguments(args: argparse.Namespace) -> None:
-    """Check that labelled images are given in exactly one way.
-
-    Raises
-    ------
-    ValueError
-        They aren't.
-    """
-    coco = [args.images is not None, args.annotations is not None]
-    if args.cityscapes is not None and args.segments is not None:
-        raise ValueError('--segments is for a COCO panoptic file, not for --cityscapes')
-    if any(coco) if args.cityscapes is not None else not all(coco):
-        raise ValueError('labelled images are needed: either --images and --annotations, or '
-                         '--cityscapes')
 
 
 def compare(args: argparse.Namespace, predictions: Predictions,
@@ -233,25 +209,3 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
     threshold = SCORE_THRESHOLD if args.score_threshold is None else args.score_threshold
     predictions = ResultsFile(args.predictions, dataset, threshold)
     return predictions, dataset, info, {**settings, 'score_threshold': threshold}
-
-
-def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
-                 thing_ids: Sequence[int] | None = None) -> LabelledImages:
-    """Return the labelled images with these classes, or with all that the data has."""
-    if args.cityscapes is not None:
-        from instseg_ros.datasets.cityscapes import CityscapesDataset
-
-        return CityscapesDataset(args.cityscapes, args.split, class_names)
-    from instseg_ros.datasets.coco import CocoDataset
-    from instseg_ros.datasets.coco_file import CocoFile
-    from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
-    from instseg_ros.datasets.types import BACKGROUND
-
-    file = CocoFile(args.annotations)
-    if file.panoptic:
-        return CocoPanopticDataset(args.images, file, class_names, args.segments)
-    if args.segments is not None:
-        raise ValueError(f'--segments is for a panoptic file, {args.annotations} is a COCO '
-                         'instances file')
-    names = class_names or dict.fromkeys((BACKGROUND, *file.category_names))
-    return CocoDataset(args.images, file, tuple(names), thing_ids)

@@ -1,6 +1,7 @@
-"""Checkpoints: what they say about themselves, and whether they fit what is asked of them."""
+"""Checkpoints: what they record, and whether a training can go on from one."""
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
@@ -9,14 +10,15 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.data_record import DataRecord
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 from instseg_ros.learning.module import build_network
 
-FORMAT = 2
-"""Version of what a checkpoint holds: 1 had no `instseg_ros` entry, and can't be resumed."""
+FORMAT = 3
+"""Version of the entry below: 2 had only numbers of images, and 1 is a file without it."""
 
 ENTRY = 'instseg_ros'
-"""Key in the file of format, number of processes, and facts about the images."""
+"""Key in the file of what `CheckpointMetadata` holds beyond Lightning's own entries."""
 
 FREE_TO_CHANGE = frozenset({
     'data.images', 'data.annotations', 'data.segments', 'data.root', 'data.cache_gb',
@@ -29,26 +31,59 @@ the number of epochs, the batch size and the number of processes.
 """
 
 
-class Stamp(Callback):
-    """Writes into every checkpoint what `check_resumable` wants to know.
+@dataclass(frozen=True)
+class CheckpointMetadata:
+    """What a checkpoint records beside weights and configuration.
+
+    Attributes
+    ----------
+    epochs, steps : int
+        Done so far.
+    format : int
+        Version of the file, see `FORMAT`.
+    processes : int
+        Of the training; 0 if unknown.
+    data : DataRecord or None
+        None in files of an older format.
+    """
+
+    epochs: int
+    steps: int
+    format: int = FORMAT
+    processes: int = 0
+    data: DataRecord | None = None
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> CheckpointMetadata:
+        """Read a loaded file of any format up to `FORMAT`."""
+        entry = checkpoint.get(ENTRY, {'format': 1})
+        data = DataRecord.from_dict(entry['data']) if 'data' in entry else None
+        return cls(checkpoint['epoch'] + 1, checkpoint['global_step'], entry['format'],
+                   entry.get('processes', 0), data)
+
+    def training_summary(self, config: TrainingConfig) -> dict[str, Any]:
+        """Return what a model file tells people about its training."""
+        return {'encoder': config.model.encoder,
+                'initial_weights': Path(config.model.weights).name,
+                'annotations': config.data.source, 'trained': config.model.trained,
+                'epochs': self.epochs, 'steps': self.steps, 'seed': config.optimization.seed}
+
+
+class MetadataWriter(Callback):
+    """Writes into every checkpoint what `CheckpointMetadata` reads.
 
     Parameters
     ----------
-    facts : dict
-        About the training images: plain values.
+    data : DataRecord
     """
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        self.facts = dict(facts)
+    def __init__(self, data: DataRecord) -> None:
+        self.data = data
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule,
                            checkpoint: dict[str, Any]) -> None:
-        checkpoint[ENTRY] = stamp(self.facts, trainer.world_size)
-
-
-def stamp(facts: Mapping[str, Any], processes: int) -> dict[str, Any]:
-    """Return the entry of a checkpoint written by this version."""
-    return {'format': FORMAT, 'processes': processes, 'images': dict(facts)}
+        checkpoint[ENTRY] = {'format': FORMAT, 'processes': trainer.world_size,
+                             'data': self.data.to_dict()}
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -65,16 +100,16 @@ class Patience(EarlyStopping):
         super().load_state_dict({**state_dict, 'patience': self.patience})
 
 
-def load_checkpoint(path: str | Path
-                    ) -> tuple[InstanceSegmentationNetwork, TrainingConfig, dict[str, Any]]:
-    """Return the trained network, ready for inference, its configuration, and facts for people.
+def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, TrainingConfig,
+                                               CheckpointMetadata]:
+    """Return the trained network, ready for inference, its configuration and its metadata.
 
     Raises
     ------
     ValueError
         The file is missing, no checkpoint of `instseg train`, or one of another version.
     """
-    checkpoint, config = _read(path)
+    checkpoint, config, metadata = _read(path)
     network = build_network(config)
     prefix = 'network.'
     try:
@@ -82,13 +117,9 @@ def load_checkpoint(path: str | Path
                                  for name, tensor in checkpoint['state_dict'].items()
                                  if name.startswith(prefix)})
     except RuntimeError as error:
-        raise ValueError(f'{path}: holds another network than this version makes of its '
+        raise ValueError(f'{path}: holds another network than this version builds from its '
                          f'configuration ({error})') from error
-    facts = {'encoder': config.model.encoder, 'initial_weights': Path(config.model.weights).name,
-             'annotations': config.data.source, 'trained': config.model.trained,
-             'epochs': checkpoint['epoch'] + 1, 'steps': checkpoint['global_step'],
-             'seed': config.optimization.seed}
-    return network.eval(), config, facts
+    return network.eval(), config, metadata
 
 
 def start_from(network: InstanceSegmentationNetwork, path: str | Path,
@@ -113,9 +144,9 @@ def start_from(network: InstanceSegmentationNetwork, path: str | Path,
                          + ('; '.join(found) or str(error))) from error
 
 
-def check_resumable(path: str | Path, config: TrainingConfig, facts: Mapping[str, Any],
+def check_resumable(path: str | Path, config: TrainingConfig, data: DataRecord,
                     processes: int) -> int:
-    """Check that going on from a checkpoint gives what an uninterrupted training would give.
+    """Check that a resumed training gives what an uninterrupted one would give.
 
     Returns
     -------
@@ -127,19 +158,27 @@ def check_resumable(path: str | Path, config: TrainingConfig, facts: Mapping[str
     ValueError
         It would not; naming all that differs.
     """
-    checkpoint, theirs = _read(path)
-    entry = checkpoint.get(ENTRY, {'format': 1})
+    _, theirs, metadata = _read(path)
     advice = ('to train on under other conditions, start a new training from it: model.weights '
               'takes the path of a checkpoint')
-    if entry['format'] != FORMAT:
-        raise ValueError(f'{path}: of format {entry["format"]}, this version resumes format '
+    if metadata.data is None:
+        raise ValueError(f'{path}: of format {metadata.format}, this version resumes format '
                          f'{FORMAT}; {advice}')
-    found = (differences(theirs.to_dict(), config.to_dict())
-             + differences(entry, stamp(facts, processes)))
+    found = differences(theirs.to_dict(), config.to_dict())
+    found += differences({'processes': metadata.processes, 'data': _numbers(metadata.data)},
+                         {'processes': processes, 'data': _numbers(data)})
+    changed = metadata.data.validation_differences(data.validation)
+    if changed:
+        found.append(f'data.validation: {changed}')
     if found:
         raise ValueError(f'{path} can not be resumed, as it would not be the same training: '
                          f'{"; ".join(found)}; {advice}')
-    return checkpoint['global_step']
+    return metadata.steps
+
+
+def _numbers(data: DataRecord) -> dict[str, Any]:
+    return {'training_images': data.training_images,
+            'class_frequencies': list(data.class_frequencies)}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
@@ -164,19 +203,20 @@ def _words(value: Any) -> str:
     return f'{value:.4g}' if isinstance(value, float) else str(value)
 
 
-def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig]:
+def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointMetadata]:
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
         values = checkpoint['hyper_parameters']['config']
-        written = checkpoint.get(ENTRY, {'format': 1})['format']
+        metadata = CheckpointMetadata.from_checkpoint(checkpoint)
     except FileNotFoundError as error:
         raise ValueError(f'{path}: no such checkpoint') from error
     except Exception as error:  # whatever torch finds in a file that is no checkpoint
         raise ValueError(f'{path}: not a checkpoint of "instseg train" ({error})') from error
-    if written > FORMAT:
-        raise ValueError(f'{path}: of format {written}, this version reads up to {FORMAT}')
+    if metadata.format > FORMAT:
+        raise ValueError(f'{path}: of format {metadata.format}, this version reads up to '
+                         f'{FORMAT}')
     try:
-        return checkpoint, TrainingConfig.from_dict(values)
+        return checkpoint, TrainingConfig.from_dict(values), metadata
     except ValueError as error:
         raise ValueError(f'{path}: made with a configuration that this version does not '
                          f'understand ({error})') from error

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Iterator, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import lightning
 import numpy as np
@@ -11,7 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, Subset
 from tqdm import tqdm
 
+from instseg_ros.core.types import ModelInfo
+from instseg_ros.datasets.types import LabelledImages
 from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.data_record import DataRecord, label_fingerprints
 from instseg_ros.learning.samples import CachedSamples, EpochSampler, TrainingCrops, WholeImages
 from instseg_ros.learning.datasets import objects_shown, open_dataset
 from instseg_ros.learning.targets import Targets
@@ -31,6 +34,8 @@ class TrainingData(lightning.LightningDataModule):
     samples, held_out : CachedSamples
     frequencies : (C,) float32 tensor
         Share of each class in the labelled pixels of `samples`.
+    record : DataRecord
+        What checkpoints record about the data.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -47,12 +52,8 @@ class TrainingData(lightning.LightningDataModule):
 
         self.samples, self.held_out = read(training, 'training'), read(held_out, 'held-out')
         self.frequencies = self.samples.class_frequencies(len(data.classes))
-
-    def facts(self) -> dict[str, Any]:
-        """Return what tells these images from others, wherever they lie."""
-        return {'training_images': len(self.samples),
-                'held_out_images': len(self.held_out),
-                'class_frequencies': self.frequencies.tolist()}
+        self.record = DataRecord(len(self.samples), tuple(self.frequencies.tolist()),
+                                 label_fingerprints(dataset, held_out))
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader of this process's crops.
@@ -130,14 +131,24 @@ def split_images(shows_object: Sequence[bool], calibration_images: int,
     return sorted(set(range(len(shows_object))) - set(held_out)), held_out
 
 
-def calibration_images(config: TrainingConfig, input_size: int, size_multiple: int,
-                       stride: int) -> tuple[list[np.ndarray], list[Targets]]:
-    """Return the images that the training held out, (H, W, 3) uint8, and their targets."""
+def validation_images(config: TrainingConfig, record: DataRecord
+                      ) -> tuple[LabelledImages, list[int]]:
+    """Open the data of a training and return it with the indices of the validation images.
+
+    Raises
+    ------
+    DatasetError
+        The data can't be opened, or doesn't hold the images of the record.
+    """
     dataset, _ = open_dataset(config.data)
-    _, held_out = split_images(objects_shown(dataset), config.data.calibration_images,
-                               config.optimization.seed)
-    samples = CachedSamples(dataset, held_out, cache_gb=0)  # each image is needed once
-    batches = list(WholeImages(samples, input_size, size_multiple, stride))
+    return dataset, record.find_validation_images(dataset)
+
+
+def scaled_images(dataset: LabelledImages, indices: Iterable[int],
+                  info: ModelInfo) -> tuple[list[np.ndarray], list[Targets]]:
+    """Return images as the network takes them, (H, W, 3) uint8, and their targets."""
+    samples = CachedSamples(dataset, indices, cache_gb=0)  # each image is needed once
+    batches = list(WholeImages(samples, info.input_size, info.size_multiple, info.output_stride))
     return ([batch['image'].permute(1, 2, 0).contiguous().numpy() for batch in batches],
             [targets_of(batch) for batch in batches])
 

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from instseg_ros.learning.blending import blend_with_initial
 from instseg_ros.learning.checkpoints import (
-    BestCheckpoint, Patience, Stamp, check_resumable, start_from)
+    BestCheckpoint, MetadataWriter, Patience, check_resumable, start_from)
 from instseg_ros.learning.config import OptimizationConfig, TrainingConfig
 from instseg_ros.learning.export.onnx_export import model_info
 from instseg_ros.learning.validation import HeldOutFigures
@@ -71,10 +71,10 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     module = TrainingModule(config, data.frequencies)
     config.augmentation.check_crop(module.network.size_multiple)
     callbacks = held_out_callbacks(module.network, config, data, output)
-    trainer = build_trainer(options, output, machine, [Stamp(data.facts()), *callbacks],
+    trainer = build_trainer(options, output, machine, [MetadataWriter(data.record), *callbacks],
                             validate=len(data.held_out) > 0)
     if resume:
-        steps = check_resumable(last, config, data.facts(), trainer.world_size)
+        steps = check_resumable(last, config, data.record, trainer.world_size)
         if trainer.is_global_zero:
             continue_curves(trainer, steps)
     elif config.model.weights:

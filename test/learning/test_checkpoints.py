@@ -65,7 +65,7 @@ def test_other_images_under_the_old_name_are_noticed(folder, capsys):
     del document['annotations'][0]
     path.write_text(json.dumps(document))
     assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 1
-    assert 'images.class_frequencies: ' in capsys.readouterr().err
+    assert 'data.class_frequencies: ' in capsys.readouterr().err
 
 
 def test_another_number_of_processes_would_be_another_training(folder, capsys):
@@ -77,13 +77,13 @@ def test_another_number_of_processes_would_be_another_training(folder, capsys):
 def test_an_older_format_can_be_used_but_not_resumed(folder, capsys):
     path = folder / 'run' / 'last.ckpt'
     edit(path, lambda c: c.pop('instseg_ros'))
-    assert load_checkpoint(path)[2]['epochs'] == 1
+    assert load_checkpoint(path)[2].epochs == 1
     assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 1
-    assert 'of format 1, this version resumes format 2' in capsys.readouterr().err
+    assert 'of format 1, this version resumes format 3' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda c: c['instseg_ros'].update(format=99), 'of format 99, this version reads up to 2'),
+    (lambda c: c['instseg_ros'].update(format=99), 'of format 99, this version reads up to 3'),
     (lambda c: c['hyper_parameters']['config']['model'].update(wings=2),
      r'does not understand (unknown key "model.wings"'),
     (lambda c: c['state_dict'].pop('network.mean'), 'holds another network')])

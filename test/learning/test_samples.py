@@ -20,6 +20,7 @@ from made_up import write_dataset
 
 from instseg_ros.cli import main
 from instseg_ros.core.scaling import scale_image, to_image
+from instseg_ros.core.types import ModelInfo
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.types import DatasetError
 from instseg_ros.learning import module
@@ -27,11 +28,13 @@ from instseg_ros.learning.augmentation import AugmentationConfig, Sample, change
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 from instseg_ros.learning.samples import CachedSamples, TrainingCrops, WholeImages
-from instseg_ros.learning.data_module import calibration_images
+from instseg_ros.learning.data_module import scaled_images
 from instseg_ros.learning.datasets import open_dataset
 from instseg_ros.learning.export.onnx_export import class_colors
 
 ROOT = Path(__file__).resolve().parents[2]
+INFO = ModelInfo(('background', 'box', 'post'), (1, 2), ((0, 0, 0),) * 3, output_stride=4,
+                 size_multiple=32, embedding_size=4, input_size=64)
 CATEGORIES = ((3, 'car'), (70, 'person'), (8, 'road'), (9, 'tree'))
 BOXES = [{'category_id': 8, 'segmentation': [rectangle(0, 6, 20, 10)]},
          {'category_id': 3, 'segmentation': [rectangle(0, 0, 4, 4)]},
@@ -211,9 +214,8 @@ def test_whole_images_are_scaled_as_for_inference(height, width, long_side, seed
 
 def test_calibration_holds_one_decoded_image_at_a_time(tmp_path, monkeypatch):
     write_dataset(tmp_path, 12)
-    config = TrainingConfig(DataConfig(
-        images=str(tmp_path / 'images'), annotations=str(tmp_path / 'instances.json'),
-        calibration_images=3))
+    config = DataConfig(images=str(tmp_path / 'images'),
+                        annotations=str(tmp_path / 'instances.json'))
     alive, most = [], []
     load = CocoDataset.load_image
 
@@ -224,7 +226,7 @@ def test_calibration_holds_one_decoded_image_at_a_time(tmp_path, monkeypatch):
         return image
 
     monkeypatch.setattr(CocoDataset, 'load_image', load_and_count)
-    images, _ = calibration_images(config, 64, 32, 4)
+    images, _ = scaled_images(open_dataset(config)[0], [0, 4, 7], INFO)
     assert len(images) == len(most) > 2 >= max(most)
 
 
@@ -264,10 +266,10 @@ def test_cityscapes_trains_with_the_configuration_that_comes_along(tmp_path, mon
     monkeypatch.setattr(module, 'change_colors', lambda *batch: (
         batches.append([tuple(tensor.shape) for tensor in batch]), change_colors(*batch))[1])
     assert main(['train', '--config', str(path), '--out', str(tmp_path / 'run')]) == 0
-    _, trained, facts = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
+    _, trained, metadata = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
     assert trained.data.classes == cityscapes.CITYSCAPES_CLASSES
     assert trained.data.thing_ids == cityscapes.CITYSCAPES_THINGS
-    assert facts['annotations'] == 'data' and facts['steps'] == 1
+    assert metadata.training_summary(trained)['annotations'] == 'data' and metadata.steps == 1
     assert batches == [[(2, 3, 64, 128), (2, 3, 4)]]  # colours change once, for the whole batch
 
 

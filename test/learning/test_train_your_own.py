@@ -61,8 +61,9 @@ def test_with_the_panoptic_configuration_of_the_guide_a_model_knows_its_stuff(tm
     write_config(CONFIGURATIONS[1], tmp_path / 'training.yaml')
     assert cli.main(['train', '--config', str(tmp_path / 'training.yaml'),
                      '--out', str(tmp_path / 'run')]) == 0
-    network, config, facts = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
-    info = model_info(network, config.data.classes, config.data.thing_ids, 128, facts)
+    network, config, metadata = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
+    info = model_info(network, config.data.classes, config.data.thing_ids, 128,
+                      metadata.training_summary(config))
     assert set(info.class_names) == {*STUFF, *THINGS}
     assert {info.class_names[thing] for thing in info.thing_ids} == set(THINGS)
     assert info.training['annotations'] == 'panoptic.json'

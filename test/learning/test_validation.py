@@ -17,7 +17,7 @@ from instseg_ros.learning.validation import THRESHOLDS, HeldOutScore
 from instseg_ros.learning.losses import embedding_loss
 from instseg_ros.learning.pictures import TILE, row
 from instseg_ros.learning.targets import build_targets
-from instseg_ros.learning.data_module import calibration_images, targets_of
+from instseg_ros.learning.data_module import scaled_images, targets_of, validation_images
 
 INFO = ModelInfo(class_names=('background', 'person'), thing_ids=(1,), palette=((0, 0, 0),) * 2,
                  output_stride=4, size_multiple=32, embedding_size=4, input_size=64)
@@ -96,13 +96,13 @@ def run(tmp_path_factory):
 
 
 def test_the_figures_are_those_of_the_averaged_weights_that_the_checkpoint_holds(run):
-    network, config, _ = load_checkpoint(run / 'last.ckpt')
+    network, config, metadata = load_checkpoint(run / 'last.ckpt')
     info = model_info(network, config.data.classes, config.data.thing_ids,
                       config.model.input_size, {})
     score = HeldOutScore(info)
     exported = ExportedNetwork(network, Calibration()).eval()
-    for image, target in zip(*calibration_images(config, info.input_size, info.size_multiple,
-                                                 info.output_stride)):
+    images = validation_images(config, metadata.data)
+    for image, target in zip(*scaled_images(*images, info)):
         sample = {name: torch.from_numpy(getattr(target, name).astype(np.int64))
                   for name in ('semantic_ids', 'instance_ids', 'center_mask')}
         output = exported.predict(image)

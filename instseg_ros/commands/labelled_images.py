@@ -1,0 +1,67 @@
+"""Arguments by which commands name labelled images."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Sequence
+
+if TYPE_CHECKING:
+    from instseg_ros.datasets.types import LabelledImages
+
+
+def add_data_arguments(group: argparse._ActionsContainer) -> None:
+    """Declare the arguments that name a data set."""
+    group.add_argument('--images', type=Path, metavar='DIR', help='folder of the images')
+    group.add_argument('--annotations', type=Path, metavar='FILE',
+                       help='COCO instances or panoptic file (JSON)')
+    group.add_argument('--segments', type=Path, metavar='DIR',
+                       help='folder of the PNGs of a panoptic file (default: its name without '
+                       '.json)')
+    group.add_argument('--cityscapes', type=Path, metavar='DIR',
+                       help='folder with leftImg8bit and gtFine, instead of the two above')
+    group.add_argument('--split', default='val', metavar='NAME',
+                       help='part of Cityscapes (default val)')
+
+
+def names_data(args: argparse.Namespace) -> bool:
+    """Tell whether an argument names labelled images."""
+    return any(value is not None for value in (args.images, args.annotations, args.segments,
+                                               args.cityscapes))
+
+
+def check_data_arguments(args: argparse.Namespace) -> None:
+    """Check that labelled images are given in exactly one way.
+
+    Raises
+    ------
+    ValueError
+        They aren't.
+    """
+    coco = [args.images is not None, args.annotations is not None]
+    if args.cityscapes is not None and args.segments is not None:
+        raise ValueError('--segments is for a COCO panoptic file, not for --cityscapes')
+    if any(coco) if args.cityscapes is not None else not all(coco):
+        raise ValueError('labelled images are needed: either --images and --annotations, or '
+                         '--cityscapes')
+
+
+def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
+                 thing_ids: Sequence[int] | None = None) -> LabelledImages:
+    """Return the labelled images with these classes, or with all that the data has."""
+    if args.cityscapes is not None:
+        from instseg_ros.datasets.cityscapes import CityscapesDataset
+
+        return CityscapesDataset(args.cityscapes, args.split, class_names)
+    from instseg_ros.datasets.coco import CocoDataset
+    from instseg_ros.datasets.coco_file import CocoFile
+    from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
+    from instseg_ros.datasets.types import BACKGROUND
+
+    file = CocoFile(args.annotations)
+    if file.panoptic:
+        return CocoPanopticDataset(args.images, file, class_names, args.segments)
+    if args.segments is not None:
+        raise ValueError(f'--segments is for a panoptic file, {args.annotations} is a COCO '
+                         'instances file')
+    names = class_names or dict.fromkeys((BACKGROUND, *file.category_names))
+    return CocoDataset(args.images, file, tuple(names), thing_ids)
