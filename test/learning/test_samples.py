@@ -138,7 +138,7 @@ def test_a_missing_image_is_named_before_anything_is_read(tmp_path):
     ({'classes': 'car'}, "data.classes: expected a list of names, got 'car'"),
     ({'classes': ['b', 'car', 'car']}, 'data.classes: expected at most 255 different names'),
     ({'classes': ['b', 'car'], 'stuff': ['road']}, "data.stuff: 'road' is none of the classes"),
-    ({'cache_gb': -1}, 'data.cache_gb: expected a value from 0'),
+    ({'cache_gb': -1}, 'data.cache_gb: expected a value of at least 0 GB, got -1'),
 ])
 def test_a_wrong_section_is_one_clear_sentence(values, message):
     paths = {} if {'format', 'images'} & set(values) else {'images': 'a', 'annotations': 'b'}
