@@ -50,6 +50,7 @@ class MovingObjectsMask(Node):
 
 
 def main():
+    """Run the node until Ctrl-C."""
     rclpy.init()
     rclpy.spin(MovingObjectsMask())
 

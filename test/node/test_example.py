@@ -27,12 +27,13 @@ def start(graph, tiny_model, example):
         consumer = graph.add(example.MovingObjectsMask(
             context=graph.context, parameter_overrides=[
                 Parameter(name, value=value) for name, value in parameters.items()]))
+        results = [publisher for publisher in graph.node.publishers if publisher.topic_name
+                   in ('/segmenter/instance_image', '/segmenter/instances')]
+        assert len(results) == 2
         graph.spin_until(lambda: consumer.class_ids, 'label info')
-        for subscription in consumer.subscriptions:
-            graph.spin_until(lambda: subscription.get_publisher_count() > 0, 'a publisher')
-        for publisher in graph.node.publishers:
-            if publisher.topic_name in ('/segmenter/instance_image', '/segmenter/instances'):
-                graph.spin_until(lambda: publisher.get_subscription_count() > 0, 'a subscription')
+        graph.spin_until(lambda: all(end.get_publisher_count() for end in consumer.subscriptions)
+                         and all(end.get_subscription_count() for end in results),
+                         'the connections')
         return consumer
     return start
 
