@@ -1,6 +1,7 @@
 """What the pages promise exists: commands, launch arguments, topics, parameters, links, code."""
 import re
 import shlex
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,32 @@ def test_every_parameter_has_advice_and_no_other_is_named():
 def test_options_named_in_the_pages_exist():
     named = re.findall(r'`((?:network|grouping|refinement)\.[a-z_]+)', ' '.join(TEXT.values()))
     assert named and set(named) <= set(node_parameters())
+
+
+def training_keys():
+    """Return the keys of a training configuration by section."""
+    pytest.importorskip('torch', reason='needs torch')
+    from instseg_ros.core.config import options_of
+    from instseg_ros.learning.config import TrainingConfig
+    return {section: [option.name for option in options_of(config)]
+            for section, config in typing.get_type_hints(TrainingConfig).items()}
+
+
+def test_training_keys_named_in_the_pages_exist():
+    sections = training_keys()
+    named = re.findall(rf'`({"|".join(sections)})\.(\w+)', ' '.join(TEXT.values()))
+    assert named
+    assert [(section, key) for section, key in named if key not in sections[section]] == []
+
+
+def test_advice_on_a_section_of_a_training_is_on_its_keys():
+    sections = training_keys()
+    parts = re.split(r'^## (\w+)$', TEXT['docs/reference/training-configuration.md'],
+                     flags=re.MULTILINE)[1:]
+    assert parts[::2] == list(sections)
+    for section, text in zip(parts[::2], parts[1::2]):
+        subjects = re.findall(r'^- `(\w+)`', text, re.MULTILINE)
+        assert subjects and set(subjects) <= set(sections[section])
 
 
 def test_the_topics_are_those_of_the_node():
