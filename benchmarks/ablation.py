@@ -173,13 +173,13 @@ def checkpoint_of(config: Mapping[str, Any], folder: Path, weights: str) -> Path
     if path.exists():
         return path
     if weights == 'initial':
-        from instseg_ros.learning.datasets import open_dataset
+        from instseg_ros.datasets.opening import open_training_data
         from instseg_ros.learning.module import TrainingModule
         from instseg_ros.learning.training import load_weights
 
         parsed = TrainingConfig.from_dict(config)
         # The data may say itself which classes and things there are.
-        parsed = dataclasses.replace(parsed, data=open_dataset(parsed.data)[1])
+        parsed = dataclasses.replace(parsed, data=open_training_data(parsed.data)[1])
         torch.manual_seed(parsed.optimization.seed)
         module = TrainingModule(parsed)
         if parsed.model.weights:

@@ -10,7 +10,7 @@ called "background", stuff among these belongs to it. Names and ids come from th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -18,7 +18,8 @@ from cityscapesscripts.helpers.labels import labels
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.masks import encode_mask
-from instseg_ros.datasets.types import BACKGROUND, DatasetError, GroundTruth, LabelledObject
+from instseg_ros.datasets.types import (
+    BACKGROUND, DatasetError, GroundTruth, LabelledObject, background_candidates)
 
 EVALUATED = sorted((label for label in labels if not label.ignoreInEval),
                    key=lambda label: label.trainId)
@@ -42,6 +43,8 @@ class CityscapesDataset:
         train or val.
     class_names : sequence of str
         Classes in the order of their ids; default: the 19 evaluated labels.
+    class_ids : dict of str to int, optional
+        Class of each evaluated label that is one, by its name; default: that of the same name.
 
     Attributes
     ----------
@@ -49,7 +52,7 @@ class CityscapesDataset:
     thing_ids : tuple of int
         Ids of the classes that have instances.
     label_ids : dict of int to int
-        Class id to Cityscapes label id, of the classes that are evaluated labels.
+        Class id to the id of the Cityscapes label of the same name.
 
     Raises
     ------
@@ -58,19 +61,23 @@ class CityscapesDataset:
     """
 
     def __init__(self, root: str | Path, split: str,
-                 class_names: Sequence[str] = ()) -> None:
+                 class_names: Sequence[str] = (),
+                 class_ids: Mapping[str, int] | None = None) -> None:
         self.root = Path(root)
         self.split = split
         self.class_names = tuple(class_names or CITYSCAPES_CLASSES)
         known = {label.name: label for label in EVALUATED}
         self.label_ids = {class_id: known[name].id
                           for class_id, name in enumerate(self.class_names) if name in known}
-        if not self.label_ids:
+        names = class_ids or {name: k for k, name in enumerate(self.class_names)}
+        self._classes = {known[name].id: k for name, k in names.items() if name in known}
+        if not self._classes:
             raise DatasetError(f'none of the classes ({", ".join(self.class_names)}) is one of '
                                f'the labels of Cityscapes ({", ".join(known)})')
-        self.thing_ids = tuple(class_id for class_id in self.label_ids
-                               if known[self.class_names[class_id]].hasInstances)
-        self._classes = {label_id: class_id for class_id, label_id in self.label_ids.items()}
+        self.thing_ids = tuple(sorted({k for name, k in names.items()
+                                       if name in known and known[name].hasInstances}))
+        self._candidates = background_candidates(len(self.class_names),
+                                                 set(self._classes.values()))
         if self.class_names[0] == BACKGROUND:
             for label in EVALUATED:
                 if not label.hasInstances:
@@ -109,6 +116,14 @@ class CityscapesDataset:
             for kind in ('instanceIds', 'labelIds'):
                 if not self.truth_path(index, kind).is_file():
                     raise DatasetError(f'{self.truth_path(index, kind)}: does not exist')
+
+    def candidates(self, index: int) -> tuple[int, ...]:
+        """Return the classes that a pixel of image `index` with label 0 may have."""
+        return self._candidates
+
+    def annotated_categories(self) -> dict[str, None]:
+        """Return the names of the evaluated labels; the annotations are not counted."""
+        return dict.fromkeys(CITYSCAPES_CLASSES)
 
     def image_size(self, index: int) -> tuple[int, int]:
         """Return height and width of image `index`."""
@@ -152,7 +167,8 @@ class CityscapesDataset:
                      for value in np.flatnonzero(instance_of)]
         crowds = [LabelledObject(int(semantic_of[value]), encode_mask(values == value), crowd=True)
                   for value in groups]
-        return GroundTruth(semantic_of[values], instance_of[values], (), (*instances, *crowds))
+        return GroundTruth(semantic_of[values], instance_of[values], (), (*instances, *crowds),
+                           self._candidates)
 
     def _tables(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
         """Return semantic and instance id of each value, and the values that are groups."""

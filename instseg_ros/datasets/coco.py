@@ -5,8 +5,9 @@ Categories are matched with classes by name. What the model has no class for, an
 """
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 import cv2
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.masks import decode_segmentation, encode_mask
-from instseg_ros.datasets.types import DatasetError, GroundTruth, LabelledObject
+from instseg_ros.datasets.types import (
+    DatasetError, GroundTruth, LabelledObject, background_candidates)
 
 
 class CocoImages:
@@ -26,6 +28,15 @@ class CocoImages:
         Folder of the images.
     annotations : path or CocoFile
     class_names : sequence of str
+    class_ids : dict of str to int, optional
+        Class of each category that is one, by its name; default: that of the same name.
+    labelled : sequence of str, optional
+        Classes that are labelled in every image; default: all that have a category.
+    labelled_field : str
+        Field of an image record that lists the categories labelled in that image; '': none.
+    select : str
+        Only images whose record matches FIELD=PATTERN (of `fnmatch`), or does not match
+        FIELD!=PATTERN, are taken; '': all.
 
     Attributes
     ----------
@@ -37,20 +48,26 @@ class CocoImages:
     Raises
     ------
     DatasetError
-        The folder is missing or the file can't be understood.
+        The folder is missing, the file can't be understood, or no image matches `select`.
     """
 
     def __init__(self, images: str | Path, annotations: str | Path | CocoFile,
-                 class_names: Sequence[str]) -> None:
+                 class_names: Sequence[str], class_ids: Mapping[str, int] | None = None,
+                 labelled: Sequence[str] = (), labelled_field: str = '',
+                 select: str = '') -> None:
         self.folder = Path(images)
         if not self.folder.is_dir():
             raise DatasetError(f'{self.folder}: no such folder of images')
         file = annotations if isinstance(annotations, CocoFile) else CocoFile(annotations)
         self.file = file
         self.path = file.path
-        self.images = file.images
+        self.images = self._selected(select)
         self.categories = file.categories
         self.class_names = tuple(class_names)
+        self._class_ids = dict(class_ids or {name: k for k, name in enumerate(class_names)})
+        in_file = {self._class_ids.get(name) for name in file.category_names}
+        self._labelled = {self._class_ids[name] for name in labelled} if labelled else in_file
+        self._labelled_field = labelled_field
 
     def __len__(self) -> int:
         return len(self.images)
@@ -74,6 +91,29 @@ class CocoImages:
         for record in self.images:
             if not (self.folder / record['file_name']).is_file():
                 raise self._missing(record)
+
+    def candidates(self, index: int) -> tuple[int, ...]:
+        """Return the classes that a pixel of image `index` with label 0 may have.
+
+        Raises
+        ------
+        DatasetError
+            The record does not list the categories that are labelled in the image.
+        """
+        labelled = self._labelled
+        if self._labelled_field:
+            record = self.images[index]
+            names = record.get(self._labelled_field)
+            if not isinstance(names, list):
+                raise DatasetError(f'{self.path}: image {record["id"]}: expected a field '
+                                   f'"{self._labelled_field}" with a list of categories, got '
+                                   f'{names!r}')
+            labelled = labelled & {self._class_ids.get(name) for name in names}
+        return background_candidates(len(self.class_names), labelled)
+
+    def annotated_categories(self) -> dict[str, int]:
+        """Return how many annotations each category has, of those that have any."""
+        return {name: count for name, count in self.file.annotation_counts().items() if count}
 
     def load_image(self, index: int) -> np.ndarray:
         """Return image `index` as (H0, W0, 3) uint8, RGB.
@@ -109,9 +149,36 @@ class CocoImages:
                                f'({", ".join(ids)})')
         return matched
 
+    def _selected(self, select: str) -> list[dict[str, Any]]:
+        if not select:
+            return self.file.images
+        field, pattern = select.split('=', 1)
+        wanted = not field.endswith('!')
+        images = [record for record in self.file.images if wanted is fnmatchcase(
+            str(record.get(field.rstrip('!'), '')), pattern)]
+        if not images:
+            raise DatasetError(f'{self.path}: no image matches {select!r}')
+        return images
+
     def _missing(self, record: Mapping[str, Any]) -> DatasetError:
         return DatasetError(f'{self.folder / record["file_name"]}: image {record["id"]} of '
                             f'{self.path.name} does not exist')
+
+
+class _Mask(NamedTuple):
+    """An annotation, drawn, and what it is painted as; `number` is its instance id."""
+
+    annotation: Mapping[str, Any]
+    class_id: int | None
+    mask: np.ndarray
+    is_instance: bool
+    is_ignored: bool
+    number: int = NO_INSTANCE
+
+
+def _front_last(masks: Iterable[_Mask]) -> list[_Mask]:
+    """Return the masks, largest first: the smaller one of two is taken to be in front."""
+    return sorted(masks, key=lambda item: -np.count_nonzero(item.mask))
 
 
 class CocoDataset(CocoImages):
@@ -128,6 +195,9 @@ class CocoDataset(CocoImages):
     thing_ids : sequence of int, optional
         Classes that have instances; default: all but the background. Annotations of the others
         lie behind all objects.
+    **labels
+        What the labels mean: `class_ids`, `labelled`, `labelled_field` and `select` of
+        `CocoImages`.
 
     Attributes
     ----------
@@ -146,18 +216,20 @@ class CocoDataset(CocoImages):
     """
 
     def __init__(self, images: str | Path, annotations: str | Path | CocoFile,
-                 class_names: Sequence[str], thing_ids: Sequence[int] | None = None) -> None:
-        super().__init__(images, annotations, class_names)
+                 class_names: Sequence[str], thing_ids: Sequence[int] | None = None,
+                 **labels: Any) -> None:
+        super().__init__(images, annotations, class_names, **labels)
         if self.file.panoptic:
             raise DatasetError(f'{self.path}: a panoptic file, expected a COCO instances file')
         self.thing_ids = tuple(range(1, len(self.class_names)) if thing_ids is None
                                else thing_ids)
         self.category_to_class = self._match(
-            {name: index for index, name in enumerate(self.class_names) if index > 0})
+            {name: class_id for name, class_id in self._class_ids.items() if class_id > 0})
         self._annotations: dict[int, list[dict[str, Any]]] = {
             record['id']: [] for record in self.images}
         for annotation in self.file.annotations:
-            self._annotations[annotation['image_id']].append(annotation)
+            if annotation['image_id'] in self._annotations:
+                self._annotations[annotation['image_id']].append(annotation)
 
     def shows_object(self, index: int) -> bool:
         """Tell whether image `index` has an annotation of a thing that is no crowd."""
@@ -167,8 +239,7 @@ class CocoDataset(CocoImages):
 
     def load_label_maps(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return semantic and instance ids of image `index`; see `load_ground_truth`."""
-        truth = self.load_ground_truth(index)
-        return truth.semantic_ids, truth.instance_ids
+        return self._paint(index, self._masks(index))
 
     def load_ground_truth(self, index: int) -> GroundTruth:
         """Return the labels of image `index`.
@@ -178,35 +249,50 @@ class CocoDataset(CocoImages):
         DatasetError
             An annotation's segmentation can't be drawn.
         """
+        masks = self._masks(index)
+        semantic_ids, instance_ids = self._paint(index, masks)
+        instances = [item for item in masks if item.is_instance]
+        objects = [LabelledObject(item.class_id, encode_mask(item.mask)) for item in instances]
+        objects += [LabelledObject(item.class_id, encode_mask(item.mask), crowd=True)
+                    for item in masks if item.is_ignored and item.class_id is not None]
+        candidates = self.candidates(index)
+        # Where an unlabelled thing may be, it is no mistake to find one.
+        objects += [LabelledObject(class_id, encode_mask(semantic_ids == 0), crowd=True)
+                    for class_id in candidates if class_id in self.thing_ids]
+        return GroundTruth(semantic_ids, instance_ids,
+                           tuple(item.annotation for item in instances), tuple(objects),
+                           candidates)
+
+    def _masks(self, index: int) -> list[_Mask]:
+        """Return all annotations of image `index`, drawn."""
+        record = self.images[index]
+        masks = []
+        for annotation in self._annotations[record['id']]:
+            class_id = self.category_to_class.get(annotation['category_id'])
+            is_thing = class_id in self.thing_ids
+            is_crowd = bool(annotation.get('iscrowd'))
+            masks.append(_Mask(annotation, class_id, self._draw(annotation, record),
+                               is_instance=is_thing and not is_crowd,
+                               is_ignored=class_id is None or (is_thing and is_crowd)))
+        return masks
+
+    def _paint(self, index: int, masks: Sequence[_Mask]) -> tuple[np.ndarray, np.ndarray]:
+        """Return semantic and instance ids: stuff, what is ignored, then things by size."""
         record = self.images[index]
         semantic_ids = np.zeros((record['height'], record['width']), np.uint8)
         instance_ids = np.full(semantic_ids.shape, NO_INSTANCE, np.uint16)
-        stuff, instances, ignored, crowds = [], [], [], []
-        for annotation in self._annotations[record['id']]:
-            mask = self._draw(annotation, record)
-            class_id = self.category_to_class.get(annotation['category_id'])
-            if class_id is not None and class_id not in self.thing_ids:
-                stuff.append((class_id, mask))
-            elif class_id is not None and not annotation.get('iscrowd'):
-                instances.append((annotation, class_id, mask))
-            else:
-                ignored.append(mask)
-                if class_id is not None:
-                    crowds.append(LabelledObject(class_id, encode_mask(mask), crowd=True))
-        for class_id, mask in sorted(stuff, key=lambda item: -np.count_nonzero(item[1])):
-            semantic_ids[mask] = class_id
-        for mask in ignored:
-            semantic_ids[mask] = UNLABELLED
-        front_last = sorted(range(len(instances)), key=lambda k: -np.count_nonzero(
-            instances[k][2]))
-        for k in front_last:
-            _, class_id, mask = instances[k]
-            semantic_ids[mask] = class_id
-            instance_ids[mask] = k + 1
-        return GroundTruth(semantic_ids, instance_ids,
-                           tuple(annotation for annotation, _, _ in instances),
-                           (*(LabelledObject(class_id, encode_mask(mask))
-                              for _, class_id, mask in instances), *crowds))
+        stuff = [item for item in masks if not item.is_instance and not item.is_ignored]
+        for item in _front_last(stuff):
+            semantic_ids[item.mask] = item.class_id
+        for item in masks:
+            if item.is_ignored:
+                semantic_ids[item.mask] = UNLABELLED
+        numbered = [item._replace(number=number) for number, item in enumerate(
+            (item for item in masks if item.is_instance), start=1)]
+        for item in _front_last(numbered):
+            semantic_ids[item.mask] = item.class_id
+            instance_ids[item.mask] = item.number
+        return semantic_ids, instance_ids
 
     def _draw(self, annotation: Mapping[str, Any], record: Mapping[str, Any]) -> np.ndarray:
         try:

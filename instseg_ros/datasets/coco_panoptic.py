@@ -37,6 +37,9 @@ class CocoPanopticDataset(CocoImages):
     segments : path, optional
         Folder of the PNGs; default: the annotation file without its suffix, as COCO and
         panopticapi have it.
+    **labels
+        What the labels mean: `class_ids`, `labelled`, `labelled_field` and `select` of
+        `CocoImages`.
 
     Attributes
     ----------
@@ -54,16 +57,17 @@ class CocoPanopticDataset(CocoImages):
     """
 
     def __init__(self, images: str | Path, annotations: str | Path | CocoFile,
-                 class_names: Sequence[str] = (), segments: str | Path | None = None) -> None:
+                 class_names: Sequence[str] = (), segments: str | Path | None = None,
+                 **labels: Any) -> None:
         file = annotations if isinstance(annotations, CocoFile) else CocoFile(annotations)
-        super().__init__(images, file, class_names or file.category_names)
+        super().__init__(images, file, class_names or file.category_names, **labels)
         if not file.panoptic:
             raise DatasetError(f'{self.path}: no panoptic file: its annotations have no '
                                '"segments_info"')
         self.segments = Path(segments) if segments else self.path.with_suffix('')
         if not self.segments.is_dir():
             raise DatasetError(f'{self.segments}: no such folder of panoptic PNGs')
-        self._classes = self._match({name: k for k, name in enumerate(self.class_names)})
+        self._classes = self._match(self._class_ids)
         self._check_kinds()
         things = {category['id'] for category in self.categories if category['isthing']}
         self.thing_ids = tuple(sorted({class_id for category_id, class_id in self._classes.items()
@@ -120,7 +124,8 @@ class CocoPanopticDataset(CocoImages):
                 crowds.append(LabelledObject(class_id, mask, crowd=True))
             else:
                 objects.append(LabelledObject(class_id, mask))
-        return GroundTruth(semantic_ids[ids], instance_ids[ids], (), (*objects, *crowds))
+        return GroundTruth(semantic_ids[ids], instance_ids[ids], (), (*objects, *crowds),
+                           self.candidates(index))
 
     def _tables(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return each pixel's place in the list of segments, 0: none, and the ids of places."""

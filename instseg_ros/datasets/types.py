@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Protocol
+from typing import Any, Container, Mapping, Protocol
 
 import numpy as np
 
@@ -102,6 +102,6 @@ class LabelledImages(Protocol):
         """
 
 
-def candidate_ids(class_names: tuple[str, ...], labelled: Any) -> tuple[int, ...]:
-    """Return class 0 and the ids of the classes that are not in `labelled` (names)."""
-    return (0, *(k for k, name in enumerate(class_names) if k > 0 and name not in labelled))
+def background_candidates(class_count: int, labelled: Container[int | None]) -> tuple[int, ...]:
+    """Return class 0 and all classes that are not in `labelled`."""
+    return (0, *(k for k in range(1, class_count) if k not in labelled))

@@ -36,8 +36,9 @@ class AugmentationConfig:
                                 minimum=32, maximum=8192)
     long_side_max: int = option(1280, "Largest long side of the scaled image", unit='px',
                                 minimum=32, maximum=8192)
-    thing_probability: float = option(0.8, 'Share of crops that are centered near a thing',
-                                      minimum=0.0, maximum=1.0)
+    thing_probability: float = option(0.8, 'Share of crops that are centered near a thing, or '
+                                      'near the class that they are drawn for', minimum=0.0,
+                                      maximum=1.0)
     paste_probability: float = option(0.7, 'Share of crops into which instances of another image '
                                       'are pasted', minimum=0.0, maximum=1.0)
     paste_max: int = option(4, 'At most this many pasted instances in a crop', minimum=0,
@@ -71,23 +72,35 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class Sample:
-    """A labelled image: image (H, W, 3) uint8 RGB, semantic_ids uint8, instance_ids uint16."""
+    """A labelled image.
+
+    Attributes
+    ----------
+    image : (H, W, 3) uint8, RGB
+    semantic_ids : (H, W) uint8
+    instance_ids : (H, W) uint16
+    candidates : tuple of int
+        Classes that a pixel with label 0 may have.
+    """
 
     image: np.ndarray
     semantic_ids: np.ndarray
     instance_ids: np.ndarray
+    candidates: tuple[int, ...] = (0,)
 
 
-def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Generator) -> Sample:
+def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Generator,
+                class_id: int | None = None) -> Sample:
     """Cut a randomly scaled, perhaps mirrored piece out of a labelled image.
 
-    What lies outside the image is padded as at inference, and ignored.
+    What lies outside the image is padded as at inference, and ignored. With a `class_id`, the
+    crops of `config.thing_probability` are centered near a pixel of that class.
     """
     height, width = sample.semantic_ids.shape
     rows, columns = config.crop_shape
     long_side = np.exp(rng.uniform(np.log(config.long_side_min), np.log(config.long_side_max)))
     scale = long_side / max(height, width)
-    focus_y, focus_x = _focus(sample, config, rng)
+    focus_y, focus_x = _focus(sample, config, rng, class_id)
     shift_y, shift_x = rng.uniform(-0.35, 0.35, 2) * (rows, columns)
     left = _place(focus_x * scale - columns / 2 + shift_x, width * scale, columns, rng)
     top = _place(focus_y * scale - rows / 2 + shift_y, height * scale, rows, rng)
@@ -115,22 +128,28 @@ def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Gener
     return Sample(
         warp(image, image_matrix, cv2.INTER_LINEAR, PADDING),
         warp(sample.semantic_ids, to_image, cv2.INTER_NEAREST, UNLABELLED),
-        warp(sample.instance_ids, to_image, cv2.INTER_NEAREST, NO_INSTANCE))
+        warp(sample.instance_ids, to_image, cv2.INTER_NEAREST, NO_INSTANCE),
+        sample.candidates)
 
 
-def _focus(sample: Sample, config: AugmentationConfig,
-           rng: np.random.Generator) -> tuple[float, float]:
+def _focus(sample: Sample, config: AugmentationConfig, rng: np.random.Generator,
+           class_id: int | None) -> tuple[float, float]:
+    """Return the (y, x) that the crop is placed around: mostly on an instance or on a class."""
     height, width = sample.semantic_ids.shape
-    ids = _instances(sample)
-    if len(ids) and rng.random() < config.thing_probability:
-        ys, xs = np.nonzero(sample.instance_ids == rng.choice(ids))
-        k = rng.integers(len(ys))
-        return float(ys[k]), float(xs[k])
+    wanted = None if class_id is None else sample.semantic_ids == class_id
+    ids = _instances(sample.instance_ids if wanted is None else sample.instance_ids[wanted])
+    if rng.random() < config.thing_probability:
+        if len(ids):
+            wanted = sample.instance_ids == rng.choice(ids)
+        if wanted is not None and wanted.any():
+            ys, xs = np.nonzero(wanted)
+            k = rng.integers(len(ys))
+            return float(ys[k]), float(xs[k])
     return rng.uniform(0, height), rng.uniform(0, width)
 
 
-def _instances(sample: Sample) -> np.ndarray:
-    ids = np.flatnonzero(np.bincount(sample.instance_ids.ravel()))  # faster than unique
+def _instances(instance_ids: np.ndarray) -> np.ndarray:
+    ids = np.flatnonzero(np.bincount(instance_ids.ravel()))  # faster than unique
     return ids[ids != NO_INSTANCE]
 
 
@@ -148,7 +167,7 @@ def paste_instances(onto: Sample, source: Sample, config: AugmentationConfig,
     After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance
     Segmentation", CVPR 2021.
     """
-    ids = _instances(source)
+    ids = _instances(source.instance_ids)
     if not len(ids) or config.paste_max == 0:
         return onto
     count = rng.integers(1, min(config.paste_max, len(ids)) + 1)
@@ -160,7 +179,7 @@ def paste_instances(onto: Sample, source: Sample, config: AugmentationConfig,
     instance_ids = np.where(mask, source.instance_ids + offset, onto.instance_ids)
     return Sample(np.rint(image).astype(np.uint8),
                   np.where(mask, source.semantic_ids, onto.semantic_ids),
-                  instance_ids.astype(np.uint16))
+                  instance_ids.astype(np.uint16), onto.candidates)
 
 
 def random_color_map(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -210,9 +229,20 @@ def change_colors(images: Tensor, color_maps: Tensor) -> Tensor:
 
 
 def augment(sample: Sample, source: Sample | None, config: AugmentationConfig,
-                  rng: np.random.Generator) -> Sample:
-    """Make one training crop of a sample, perhaps with instances of `source` pasted into it."""
-    crop = random_crop(sample, config, rng)
+            rng: np.random.Generator, class_id: int | None = None,
+            source_class_id: int | None = None) -> Sample:
+    """Make one training crop of a sample, perhaps with instances of `source` pasted into it.
+
+    Parameters
+    ----------
+    sample, source : Sample
+    config : AugmentationConfig
+    rng : Generator
+    class_id, source_class_id : int, optional
+        Class that the crop of each is to show.
+    """
+    crop = random_crop(sample, config, rng, class_id)
     if source is not None and rng.random() < config.paste_probability:
-        crop = paste_instances(crop, random_crop(source, config, rng), config, rng)
+        other = random_crop(source, config, rng, source_class_id)
+        crop = paste_instances(crop, other, config, rng)
     return crop

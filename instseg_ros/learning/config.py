@@ -7,100 +7,21 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Mapping
+from typing import Any, Collection, Mapping
 
 import yaml
 
 from instseg_ros.core.config import check_options, option
-from instseg_ros.core.types import UNLABELLED
+from instseg_ros.datasets.config import PATHS as DATA_PATHS
+from instseg_ros.datasets.config import DataConfig, refuse_unknown
 from instseg_ros.learning.augmentation import AugmentationConfig
 from instseg_ros.learning.encoders import ENCODERS
 from instseg_ros.learning.losses import LossConfig
 
 OUTPUT_STRIDES = (8, 4, 2, 1)
 
-
-FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    'coco': (('images', 'annotations'), ()),
-    'coco_panoptic': (('images', 'annotations'), ('segments',)),
-    'cityscapes': (('root',), ()),
-}
-"""Layouts of data sets: the paths that each needs, and those that it may have."""
-
-PATHS = {'data': ('images', 'annotations', 'segments', 'root'), 'model': ('weights', 'blend_with')}
+PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with')}
 """Options that are paths, by section."""
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """The training data. Paths may contain environment variables, as in ${INSTSEG_DATA}."""
-
-    format: str = option('coco', 'Layout of the data: COCO instances, COCO panoptic or Cityscapes',
-                         choices=tuple(FORMATS))
-    images: str = option('', 'COCO: folder of the training images')
-    annotations: str = option('', 'COCO: instances or panoptic file of the training images')
-    segments: str = option('', 'COCO panoptic: folder of the PNGs; empty: called like the '
-                           'annotations, without .json')
-    root: str = option('', 'Cityscapes: folder with leftImg8bit and gtFine')
-    split: str = option('train', 'Cityscapes: which part')
-    classes: tuple[str, ...] = option((), 'Class names, matched with the categories of the data; '
-                                      'empty: all that it has. For COCO instances the first is '
-                                      'the background')
-    stuff: tuple[str, ...] = option((), 'COCO instances: classes without instances, such as road, '
-                                    'beside the background; the others are things. The other '
-                                    'formats say it themselves')
-    calibration_images: int = option(32, 'Images with objects that are held out of training to '
-                                     'calibrate the confidences', minimum=0)
-    empty_share: float = option(0.1, 'Share of training images without any instance',
-                                minimum=0.0, maximum=0.9)
-    cache_gb: float = option(4.0, 'Memory for decoded images; those that do not fit are read '
-                             'from disk each time', unit='GB', minimum=0.0)
-
-    def __post_init__(self) -> None:
-        check_options(self, 'data')
-        needed, allowed = FORMATS[self.format]
-        for name in PATHS['data']:
-            value = getattr(self, name)
-            if name in needed and not value:
-                raise ValueError(f'data.{name}: expected a path, got nothing (format '
-                                 f'{self.format} needs: {", ".join(needed)})')
-            if value and name not in needed + allowed:
-                raise ValueError(f'data.{name}: format {self.format} has no such path, it needs: '
-                                 f'{", ".join(needed)}')
-        for name in ('classes', 'stuff'):
-            values = getattr(self, name)
-            if not isinstance(values, (list, tuple)):
-                raise ValueError(f'data.{name}: expected a list of names, got {values!r}')
-            object.__setattr__(self, name, tuple(str(value) for value in values))
-        self._check_classes()
-
-    def _check_classes(self) -> None:
-        if not self.classes:
-            return
-        if self.format == 'coco':
-            if len(self.classes) < 2:
-                raise ValueError('data.classes: expected the background and at least one thing, '
-                                 f'got {self.classes!r}')
-            object.__setattr__(self, 'stuff', tuple(dict.fromkeys((self.classes[0],
-                                                                   *self.stuff))))
-        if len(set(self.classes)) < len(self.classes) or len(self.classes) > UNLABELLED:
-            raise ValueError(f'data.classes: expected at most {UNLABELLED} different names, got '
-                             f'{", ".join(self.classes)}')
-        for name in self.stuff:
-            if name not in self.classes:
-                raise ValueError(f'data.stuff: {name!r} is none of the classes: '
-                                 f'{", ".join(self.classes)}')
-
-    @property
-    def thing_ids(self) -> tuple[int, ...]:
-        """Ids of the classes that have instances."""
-        return tuple(k for k, name in enumerate(self.classes) if name not in self.stuff)
-
-    @property
-    def source(self) -> str:
-        """Name of the annotation file or data set, for people."""
-        return Path(self.annotations or self.root).name
-
 
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
                  'center': ('center',), 'embedding': ('embedding',)}
@@ -205,7 +126,7 @@ class TrainingConfig:
         """
         sections = {'data': DataConfig, 'model': ModelConfig, 'augmentation': AugmentationConfig,
                     'loss': LossConfig, 'optimization': OptimizationConfig}
-        _refuse_unknown('', values, sections)
+        refuse_unknown('', values, sections)
         if 'data' not in values:
             raise ValueError('section "data" is missing: it says where images and annotations are')
         built = {}
@@ -213,7 +134,7 @@ class TrainingConfig:
             if not isinstance(section, Mapping):
                 raise ValueError(f'{name}: expected a section with keys, got {section!r}')
             known = [item.name for item in dataclasses.fields(sections[name])]
-            _refuse_unknown(f'{name}.', section, known)
+            refuse_unknown(f'{name}.', section, known)
             built[name] = sections[name](**section)
         return cls(**built)
 
@@ -296,14 +217,24 @@ def _resolved(values: Mapping[str, Any], overrides: Mapping[str, Any],
         if isinstance(items, dict):
             items[key] = (resolve_path(value, Path.cwd(), name) if (section, key) in paths
                           else value)
-    for section, key in paths:
-        items = sections.get(section)
-        if isinstance(items, dict) and key in items:
-            items[key] = resolve_path(items[key], folder, f'{section}.{key}')
+    for section, keys in PATHS.items():
+        if isinstance(sections.get(section), dict):
+            sections[section] = _resolved_section(sections[section], keys, folder, section)
     return sections
 
 
-def _refuse_unknown(prefix: str, values: Mapping[str, Any], known: Any) -> None:
-    for key in values:
-        if key not in known:
-            raise ValueError(f'unknown key "{prefix}{key}"; known are: {", ".join(known)}')
+def _resolved_section(values: Mapping[str, Any], keys: Collection[str], folder: Path,
+                      prefix: str) -> dict[str, Any]:
+    """Return a section with resolved paths, also in the data sets that it holds."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f'{prefix}.{key}'
+        if isinstance(value, Mapping):
+            result[key] = _resolved_section(value, keys, folder, name)
+        elif isinstance(value, list):
+            result[key] = [_resolved_section(item, keys, folder, f'{name}[{k}]')
+                           if isinstance(item, Mapping) else item
+                           for k, item in enumerate(value)]
+        else:
+            result[key] = resolve_path(value, folder, name) if key in keys else value
+    return result

@@ -12,11 +12,12 @@ from torch.utils.data import DataLoader, Sampler, Subset
 from tqdm import tqdm
 
 from instseg_ros.core.types import ModelInfo
+from instseg_ros.datasets.opening import open_training_data, open_validation_data
 from instseg_ros.datasets.types import LabelledImages
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_record import DataRecord, label_fingerprints
-from instseg_ros.learning.samples import CachedSamples, EpochSampler, TrainingCrops, WholeImages
-from instseg_ros.learning.datasets import objects_shown, open_dataset
+from instseg_ros.learning.samples import CachedSamples, WholeImages
+from instseg_ros.learning.sampling import EpochSampler, TrainingCrops, plan_of
 from instseg_ros.learning.targets import Targets
 
 
@@ -32,28 +33,31 @@ class TrainingData(lightning.LightningDataModule):
     config : TrainingConfig
         With the classes that the data set says itself.
     samples, held_out : CachedSamples
+    plan : Plan
+        Which of the samples the crops are taken from.
     frequencies : (C,) float32 tensor
-        Share of each class in the labelled pixels of `samples`.
+        Share of each class in the labelled pixels, as the plan draws them.
     record : DataRecord
         What checkpoints record about the data.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
-        dataset, data = open_dataset(config.data)
-        self.config = dataclasses.replace(config, data=data)
-        training, held_out = split_images(objects_shown(dataset), data.calibration_images,
-                                          config.optimization.seed)
+        dataset, data = open_training_data(config.data)
+        config = self.config = dataclasses.replace(config, data=data)
+        validation, training, held_out = split(dataset, config)
 
-        def read(indices: list[int], what: str) -> CachedSamples:
+        def read(dataset: LabelledImages, indices: list[int], what: str) -> CachedSamples:
             return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img',
                                                disable=rank_zero_only.rank != 0),
                                  cache_gb=data.cache_gb)
 
-        self.samples, self.held_out = read(training, 'training'), read(held_out, 'held-out')
-        self.frequencies = self.samples.class_frequencies(len(data.classes))
+        self.samples = read(dataset, training, 'training')
+        self.held_out = read(validation, held_out, 'held-out')
+        self.plan = plan_of(self.samples, data)
+        self.frequencies = self.plan.class_frequencies()
         self.record = DataRecord(len(self.samples), tuple(self.frequencies.tolist()),
-                                 label_fingerprints(dataset, held_out))
+                                 label_fingerprints(validation, held_out))
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader of this process's crops.
@@ -63,13 +67,13 @@ class TrainingData(lightning.LightningDataModule):
         ValueError
             There are more processes than crops.
         """
-        data, options = self.config.data, self.config.optimization
-        sampler = EpochSampler(self.samples, data.empty_share, options.seed)
+        options = self.config.optimization
+        sampler = EpochSampler(self.plan, options.seed)
         share = Share(sampler, self.trainer.global_rank, self.trainer.world_size)
         if len(share) == 0:
             raise ValueError(f'an epoch has {len(sampler)} crops, fewer than the '
                              f'{self.trainer.world_size} processes that are to share them')
-        crops = TrainingCrops(self.samples, self.config.augmentation, self._stride, options.seed)
+        crops = TrainingCrops(self.plan, self.config.augmentation, self._stride, options.seed)
         return DataLoader(crops, options.batch_size, sampler=share, num_workers=options.workers,
                           drop_last=len(share) > options.batch_size,
                           persistent_workers=options.workers > 0)
@@ -111,6 +115,22 @@ class Share(Sampler):
         return iter(numbers[self.rank:len(self) * self.processes:self.processes])
 
 
+def split(dataset: LabelledImages, config: TrainingConfig
+          ) -> tuple[LabelledImages, list[int], list[int]]:
+    """Return the data set of the held-out images, and indices of training and held-out images.
+
+    The held-out ones are the data set `data.validation`, or a part of the training data.
+    """
+    everything = list(range(len(dataset)))
+    if config.data.validation is not None:
+        validation = open_validation_data(config.data)
+        return validation, everything, list(range(len(validation)))
+    shown = [dataset.shows_object(index)
+             for index in tqdm(everything, desc='looking for objects', unit='img')]
+    return dataset, *split_images(shown, config.data.calibration_images,
+                                  config.optimization.seed)
+
+
 def split_images(shows_object: Sequence[bool], calibration_images: int,
                  seed: int) -> tuple[list[int], list[int]]:
     """Split image indices into those trained on and those held out for calibration.
@@ -118,7 +138,7 @@ def split_images(shows_object: Sequence[bool], calibration_images: int,
     Parameters
     ----------
     shows_object : sequence of bool
-        For each image of the data set, see `objects_shown`.
+        For each image of the data set, whether it shows an instance.
     calibration_images : int
         Wanted number of held-out images. All of them show an object: the others would tell
         nothing of the centers that are right. At most a quarter of those that do are taken.
@@ -133,14 +153,17 @@ def split_images(shows_object: Sequence[bool], calibration_images: int,
 
 def validation_images(config: TrainingConfig, record: DataRecord
                       ) -> tuple[LabelledImages, list[int]]:
-    """Open the data of a training and return it with the indices of the validation images.
+    """Open the validation data of a training and return it with the indices of its images.
 
     Raises
     ------
     DatasetError
         The data can't be opened, or doesn't hold the images of the record.
     """
-    dataset, _ = open_dataset(config.data)
+    if config.data.validation is not None:
+        dataset = open_validation_data(config.data)
+    else:
+        dataset, _ = open_training_data(config.data)
     return dataset, record.find_validation_images(dataset)
 
 

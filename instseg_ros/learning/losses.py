@@ -7,6 +7,7 @@ Its values of the hyper-parameters are not known to us: the defaults here are ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
 import torch
 from torch import Tensor
@@ -49,12 +50,18 @@ def class_weights(frequencies: Tensor, power: float) -> Tensor:
     return weights / weights.mean()
 
 
-def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor,
+                  candidates: Tensor | None = None) -> Tensor:
     """Weighted cross-entropy, averaged over the weights of the pixels that are not ignored.
 
-    sum_i w[y_i] (-ln p_i[y_i]) / sum_i w[y_i], where p_i is the softmax of pixel i's logits and
-    y_i its true class. Weighted cross-entropy is the method's; the weighted mean is what PyTorch
-    calls `reduction='mean'`, but 0 where every pixel is ignored.
+    sum_i w[y_i] (-ln P_i) / sum_i w[y_i], where y_i is the label of pixel i, and P_i is the
+    summed probability of all classes that it may have: of y_i alone, or, where y_i is 0, of the
+    image's candidates. With p_i, the softmax of the pixel's logits, P_i = sum_c p_i[c].
+
+    Weighted cross-entropy is the method's; the weighted mean is what PyTorch calls
+    `reduction='mean'`, but 0 where every pixel is ignored. The summed probability for classes that
+    are not labelled is the marginal loss of Shi et al., "Marginal Loss and Exclusion Loss for
+    Partially Supervised Multi-Organ Segmentation", Medical Image Analysis 70, 2021.
 
     Parameters
     ----------
@@ -62,30 +69,73 @@ def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     target : (N, H, W) int64
         255: ignore.
     weights : (C,)
+    candidates : (N, C) bool, optional
+        Classes that a pixel of each image with label 0 may have; default: only class 0.
     """
-    total = F.cross_entropy(logits, target, weights, ignore_index=UNLABELLED, reduction='sum')
     valid = target != UNLABELLED
-    mass = weights[target.where(valid, torch.zeros_like(target))].mul(valid).sum()
-    return total / mass.clamp(min=1.0)
+    label = target.where(valid, torch.zeros_like(target))
+    log_shares = F.log_softmax(logits, 1)
+    log_right = log_shares.gather(1, label[:, None])[:, 0]
+    if candidates is not None:
+        possible = log_shares.masked_fill(~candidates[:, :, None, None], -torch.inf)
+        log_right = torch.where(label == 0, possible.logsumexp(1), log_right)
+    weight = weights[label] * valid
+    return -(log_right * weight).sum() / weight.sum().clamp(min=1.0)
 
 
-def center_loss(logits: Tensor, target: Tensor, gamma: float, positive_weight: float) -> Tensor:
+def unlabelled_share(logits: Tensor, candidates: Tensor, thing_ids: Sequence[int]) -> Tensor:
+    """Return how probable it is that a pixel with label 0 shows an unlabelled thing.
+
+    The share of the things among the candidates in their summed probability, by the network's
+    own class probabilities, without gradient.
+
+    Parameters
+    ----------
+    logits : (N, C, H, W)
+    candidates : (N, C) bool
+    thing_ids : sequence of int
+
+    Returns
+    -------
+    (N, H, W)
+    """
+    things = torch.zeros_like(candidates)
+    things[:, list(thing_ids)] = True
+    things[:, 0] = False
+
+    def mass(classes: Tensor) -> Tensor:
+        return logits.detach().masked_fill(~classes[:, :, None, None], -torch.inf).logsumexp(1)
+
+    return (mass(candidates & things) - mass(candidates)).exp()
+
+
+def center_loss(logits: Tensor, target: Tensor, gamma: float, positive_weight: float,
+                unlabelled: Tensor | None = None) -> Tensor:
     """Binary cross-entropy modulated by an exponent, against the flood of background.
 
-    -w (1 - p_t) ** gamma ln(p_t), where p_t is the probability of the right answer and w is
+    -w (1 - p_t) ** gamma ln(p_t), where p_t is the probability of the label and w is
     `positive_weight` for centers and 1 elsewhere; summed over the pixels and divided by the number
     of center pixels. The modulation is that of Lin et al., "Focal Loss for Dense Object
     Detection", ICCV 2017, equation 4; weight and divisor are ours.
+
+    The label "no center" leaves open what an unlabelled thing has there, so that its probability
+    is (1 - q) (1 - c) + q for a confidence c, if the pixel shows such a thing with probability q.
 
     Parameters
     ----------
     logits : (N, H, W)
     target : (N, H, W) uint8
         1: center, 0: none, 255: ignore.
+    unlabelled : (N, H, W), optional
+        q, which is used where the target is 0; default: 0.
     """
     positive = target == 1
     signed = torch.where(positive, logits, -logits)
     log_right = F.logsigmoid(signed)
+    if unlabelled is not None:
+        open_share = unlabelled.clamp(min=torch.finfo(logits.dtype).tiny).log()
+        either = torch.logaddexp(log_right, open_share + F.logsigmoid(logits))
+        log_right = torch.where(positive, log_right, either)
     loss = -((1.0 - log_right.exp()) ** gamma) * log_right
     weight = torch.where(positive, positive_weight, 1.0) * (target != UNLABELLED)
     return (loss * weight).sum() / positive.sum().clamp(min=1)
@@ -148,7 +198,9 @@ def _norm(vectors: Tensor) -> Tensor:
 
 
 def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tensor,
-               center_mask: Tensor, weights: Tensor, config: LossConfig) -> dict[str, Tensor]:
+               center_mask: Tensor, weights: Tensor, config: LossConfig,
+               candidates: Tensor | None = None, thing_ids: Sequence[int] = ()
+               ) -> dict[str, Tensor]:
     """Return the three losses and, as 'total', their weighted sum.
 
     The sum is the method's, its weights are ours.
@@ -163,11 +215,20 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
     weights : (C,)
         Of the classes.
     config : LossConfig
+    candidates : (N, C) bool, optional
+        Classes that a pixel of each image with semantic id 0 may have; default: only class 0.
+    thing_ids : sequence of int
+        Classes that have instances.
     """
+    semantic = prediction.semantic.float()
+    if candidates is None:
+        unlabelled = None
+    else:
+        unlabelled = unlabelled_share(semantic, candidates, thing_ids) * (semantic_ids == 0)
     losses = {
-        'semantic': semantic_loss(prediction.semantic.float(), semantic_ids, weights),
+        'semantic': semantic_loss(semantic, semantic_ids, weights, candidates),
         'center': center_loss(prediction.center.float(), center_mask, config.gamma,
-                              config.center_positive_weight),
+                              config.center_positive_weight, unlabelled),
         'embedding': embedding_loss(prediction.embedding, instance_ids, config)}
     losses['total'] = (config.semantic_weight * losses['semantic']
                        + config.center_weight * losses['center']

@@ -104,7 +104,8 @@ class TrainingModule(lightning.LightningModule):
 
     def _losses(self, prediction: Prediction, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return total_loss(prediction, batch['semantic_ids'], batch['instance_ids'],
-                          batch['center_mask'], self.class_weights, self.config.loss)
+                          batch['center_mask'], self.class_weights, self.config.loss,
+                          batch['candidates'], self.config.data.thing_ids)
 
     def configure_optimizers(self) -> dict:
         options = self.config.optimization

@@ -1,20 +1,20 @@
-"""Training data: labelled images, held in memory as far as they fit, cropped anew each epoch."""
+"""Labelled images, held in memory as far as they fit, and as tensors with their targets."""
 from __future__ import annotations
 
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from instseg_ros.core.scaling import scale_image
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.datasets.config import DataConfig
+from instseg_ros.datasets.mixture import MixedImages
 from instseg_ros.datasets.types import DatasetError, LabelledImages
-from instseg_ros.learning.augmentation import (
-    AugmentationConfig, Sample, augment, random_color_map)
-from instseg_ros.learning.config import DataConfig
+from instseg_ros.learning.augmentation import Sample
 from instseg_ros.learning.targets import build_targets
 
 
@@ -38,6 +38,10 @@ class CachedSamples:
     ----------
     with_instances, without_instances : list of int
         Indices of the samples that show at least one instance, and of the others.
+    shows_class : (n, C) bool
+        Which classes a sample has pixels of.
+    part_numbers : (n,) int64
+        Which data set of a mixture a sample is from.
     """
 
     def __init__(self, dataset: LabelledImages, indices: Iterable[int],
@@ -46,19 +50,22 @@ class CachedSamples:
         self.dataset = dataset
         self._indices: list[int] = []
         self._held: list[Sample | tuple[np.ndarray, np.ndarray]] = []
-        self._counts = np.zeros(1 + UNLABELLED, np.int64)
         room = cache_gb * 1e9
-        shows = []
+        shows, counts, parts = [], [], []
         for index in progress(indices):
             maps = dataset.load_label_maps(index)
             self._indices.append(index)
-            self._counts += np.bincount(maps[0].ravel(), minlength=len(self._counts))
+            counts.append(np.bincount(maps[0].ravel(), minlength=1 + UNLABELLED))
+            parts.append(dataset.part_of(index)[0] if isinstance(dataset, MixedImages) else 0)
             shows.append(bool(maps[1].any()))
             room -= SAMPLE_BYTES * maps[0].size
             self._held.append(self._sample(index, *maps) if room >= 0 else
                               tuple(cv2.imencode('.png', labels)[1] for labels in maps))
         self.with_instances = [k for k, show in enumerate(shows) if show]
         self.without_instances = [k for k, show in enumerate(shows) if not show]
+        self._counts = np.reshape(counts, (-1, 1 + UNLABELLED))[:, :len(dataset.class_names)]
+        self.shows_class = self._counts > 0
+        self.part_numbers = np.array(parts, np.int64)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -70,10 +77,21 @@ class CachedSamples:
         return self._sample(self._indices[number], *(
             cv2.imdecode(labels, cv2.IMREAD_UNCHANGED) for labels in held))
 
-    def class_frequencies(self, classes: int) -> Tensor:
-        """Share of each class in the labelled pixels, (C,) float32."""
-        counts = self._counts[:classes]
-        return torch.from_numpy(counts / max(counts.sum(), 1)).float()
+    def class_frequencies(self, sample_shares: np.ndarray | None = None) -> Tensor:
+        """Return the share of each class in the labelled pixels, (C,) float32.
+
+        Parameters
+        ----------
+        sample_shares : (n,) float, optional
+            Weights of the samples; default: all pixels of all samples count the same.
+        """
+        if sample_shares is None:
+            counts = self._counts.sum(0)
+        else:
+            pixels = self._counts.sum(1, keepdims=True).clip(1)
+            counts = sample_shares @ (self._counts / pixels)
+        total = counts.sum()
+        return torch.from_numpy(counts / (total if total else 1)).float()
 
     def _sample(self, index: int, semantic_ids: np.ndarray, instance_ids: np.ndarray) -> Sample:
         image = self.dataset.load_image(index)
@@ -81,68 +99,11 @@ class CachedSamples:
             (height, width), labels = image.shape[:2], semantic_ids.shape
             raise DatasetError(f'{self.dataset.image_name(index)}: the image has {width}x{height} '
                                f'pixels, its labels have {labels[1]}x{labels[0]}')
-        return Sample(image, semantic_ids, instance_ids)
+        return Sample(image, semantic_ids, instance_ids, self.dataset.candidates(index))
 
 
 SAMPLE_BYTES = 6
 """For each pixel of a decoded sample: three colours, one semantic id, two of the instance id."""
-
-
-class TrainingCrops(Dataset):
-    """Augmented crops with their targets.
-
-    A crop depends on `seed` and its number alone, and the numbers go on from epoch to epoch (see
-    `EpochSampler`): a resumed training sees the crops that an uninterrupted one would have seen.
-    """
-
-    def __init__(self, samples: CachedSamples, config: AugmentationConfig, stride: int,
-                 seed: int) -> None:
-        self.samples = samples
-        self.config = config
-        self.stride = stride
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng((self.seed, number))
-        samples = self.samples
-        pasted = samples.with_instances
-        source = samples[rng.choice(pasted)] if pasted else None
-        crop = augment(samples[number % len(samples)], source, self.config, rng)
-        color_map = random_color_map(crop.image, self.config.color, rng)
-        return {**to_tensors(crop, self.stride), 'color_map': torch.from_numpy(color_map)}
-
-
-class EpochSampler(Sampler):
-    """Numbers of the crops of an epoch, in random order; no number comes twice in a training.
-
-    An epoch has every image with instances once, and as many of the others as make up
-    `empty_share` of it (they show what is *no* object, but too many of them waste time).
-    """
-
-    def __init__(self, samples: CachedSamples, empty_share: float, seed: int) -> None:
-        self.total = len(samples)
-        self.shown = samples.with_instances
-        self.empty = samples.without_instances
-        wanted = round(len(self.shown) * empty_share / (1 - empty_share)) if self.shown else 1
-        self.empty_count = min(len(self.empty), max(wanted, 0))
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; called by the trainer before each one."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.shown) + self.empty_count
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        chosen = np.array(self.shown + rng.permutation(self.empty).tolist()[:self.empty_count],
-                          np.int64)
-        return iter((self.epoch * self.total + rng.permutation(chosen)).tolist())
 
 
 class WholeImages(Dataset):
@@ -179,13 +140,20 @@ class WholeImages(Dataset):
             padded[:height, :width] = cv2.resize(labels, (width, height),
                                                  interpolation=cv2.INTER_NEAREST_EXACT)
             maps.append(padded)
-        return to_tensors(Sample(scaled.pixels, *maps), self.stride)
+        return to_tensors(Sample(scaled.pixels, *maps, sample.candidates), self.samples.dataset,
+                          self.stride)
 
 
-def to_tensors(sample: Sample, stride: int) -> dict[str, Tensor]:
-    """Return image (3, H, W) uint8 and the targets on the output grid."""
-    targets = build_targets(sample.semantic_ids, sample.instance_ids, stride)
+def to_tensors(sample: Sample, dataset: LabelledImages, stride: int) -> dict[str, Tensor]:
+    """Return the image (3, H, W) uint8, the targets on the output grid, and candidates (C,) bool.
+
+    The candidates are the classes that a pixel with label 0 may have.
+    """
+    targets = build_targets(sample.semantic_ids, sample.instance_ids, stride, dataset.thing_ids)
+    candidates = torch.zeros(len(dataset.class_names), dtype=torch.bool)
+    candidates[list(sample.candidates)] = True
     return {'image': torch.from_numpy(sample.image.transpose(2, 0, 1).copy()),
             'semantic_ids': torch.from_numpy(targets.semantic_ids.astype(np.int64)),
             'instance_ids': torch.from_numpy(targets.instance_ids.astype(np.int64)),
-            'center_mask': torch.from_numpy(targets.center_mask)}
+            'center_mask': torch.from_numpy(targets.center_mask),
+            'candidates': candidates}

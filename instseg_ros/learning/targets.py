@@ -1,7 +1,8 @@
-"""What the network should say: targets on the output grid, from label maps of the image."""
+"""Targets of the network on its output grid, made of the label maps of an image."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
 import numpy as np
 
@@ -32,7 +33,8 @@ class Targets:
     center_mask: np.ndarray
 
 
-def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: int) -> Targets:
+def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: int,
+                  thing_ids: Sequence[int] = ()) -> Targets:
     """Reduce label maps to the output grid and mark the centers.
 
     Parameters
@@ -42,6 +44,9 @@ def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: in
     instance_ids : (H0, W0) uint16
     stride : int
         Output stride.
+    thing_ids : sequence of int
+        Classes that have instances. Where a pixel of theirs has no instance, as in a group that
+        was not labelled one by one, nothing is known of centers.
 
     Notes
     -----
@@ -52,7 +57,9 @@ def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: in
     semantic = np.ascontiguousarray(semantic_ids[half::stride, half::stride])
     instances = np.ascontiguousarray(instance_ids[half::stride, half::stride])
     smallest, largest = CENTER_RADIUS_MIN / stride, CENTER_RADIUS_MAX / stride
-    centers = np.where(semantic == UNLABELLED, UNLABELLED, 0).astype(np.uint8)
+    unknown = (semantic == UNLABELLED) | ((instances == NO_INSTANCE)
+                                          & np.isin(semantic, thing_ids))
+    centers = np.where(unknown, UNLABELLED, 0).astype(np.uint8)
     for instance_id in np.unique(instances):
         if instance_id == NO_INSTANCE:
             continue
@@ -62,5 +69,3 @@ def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: in
         disc = (ys - ys[k]) ** 2 + (xs - xs[k]) ** 2 <= radius ** 2
         centers[ys[disc], xs[disc]] = 1
     return Targets(semantic, instances, centers)
-
-

@@ -6,6 +6,7 @@ import json
 import re
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -22,14 +23,16 @@ from instseg_ros.cli import main
 from instseg_ros.core.scaling import scale_image, to_image
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.datasets.coco import CocoDataset
+from instseg_ros.datasets.config import DataConfig
+from instseg_ros.datasets.opening import open_training_data
 from instseg_ros.datasets.types import DatasetError
 from instseg_ros.learning import module
 from instseg_ros.learning.augmentation import AugmentationConfig, Sample, change_colors
 from instseg_ros.learning.checkpoints import load_checkpoint
-from instseg_ros.learning.config import DataConfig, TrainingConfig
-from instseg_ros.learning.samples import CachedSamples, TrainingCrops, WholeImages
+from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_module import scaled_images
-from instseg_ros.learning.datasets import open_dataset
+from instseg_ros.learning.samples import CachedSamples, WholeImages
+from instseg_ros.learning.sampling import EveryImage, TrainingCrops
 from instseg_ros.learning.export.onnx_export import class_colors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,32 +60,32 @@ def panoptic_config(folder, **options):
 
 
 def test_without_classes_all_annotated_categories_are_classes(tmp_path):
-    dataset, config = open_dataset(coco_config(tmp_path))
+    dataset, config = open_training_data(coco_config(tmp_path))
     assert config.classes == dataset.class_names == ('background', 'car', 'person', 'road')
     assert config.stuff == ('background',) and config.thing_ids == (1, 2, 3)
 
 
 def test_stuff_of_coco_instances_is_named_in_the_configuration(tmp_path):
-    dataset, config = open_dataset(coco_config(tmp_path, stuff=['road']))
+    dataset, config = open_training_data(coco_config(tmp_path, stuff=['road']))
     assert config.stuff == ('background', 'road')
     assert config.thing_ids == dataset.thing_ids == (1, 2)
     semantic_ids, instance_ids = dataset.load_label_maps(0)
     assert semantic_ids[9, 0] == 3 and instance_ids[9, 0] == 0
     # As a checkpoint holds it, it says the same again.
-    assert open_dataset(DataConfig(**dataclasses.asdict(config)))[1] == config
+    assert open_training_data(DataConfig(**dataclasses.asdict(config)))[1] == config
 
 
 def test_panoptic_data_says_itself_what_is_stuff(tmp_path):
-    dataset, config = open_dataset(panoptic_config(tmp_path))
+    dataset, config = open_training_data(panoptic_config(tmp_path))
     assert (config.classes, config.stuff, config.thing_ids) == (('road', 'car'), ('road',), (1,))
-    assert open_dataset(config)[1] == config
+    assert open_training_data(config)[1] == config
     with pytest.raises(DatasetError, match='data.stuff: expected some of road; got car'):
-        open_dataset(dataclasses.replace(panoptic_config(tmp_path, classes=('road', 'car')),
+        open_training_data(dataclasses.replace(panoptic_config(tmp_path, classes=('road', 'car')),
                                          stuff=('car',)))
 
 
 def test_a_background_takes_the_stuff_of_panoptic_data_that_is_no_class(tmp_path):
-    dataset, config = open_dataset(panoptic_config(tmp_path, classes=('background', 'car')))
+    dataset, config = open_training_data(panoptic_config(tmp_path, classes=('background', 'car')))
     assert config.stuff == ('background',) and config.thing_ids == (1,)
     assert dataset.load_label_maps(0)[0][9, 0] == 0
 
@@ -90,12 +93,13 @@ def test_a_background_takes_the_stuff_of_panoptic_data_that_is_no_class(tmp_path
 def test_cityscapes_brings_its_official_classes(tmp_path):
     cityscapes = pytest.importorskip('instseg_ros.datasets.cityscapes')
     write_cityscapes(tmp_path, 'train')
-    dataset, config = open_dataset(DataConfig(format='cityscapes', root=str(tmp_path)))
+    dataset, config = open_training_data(DataConfig(format='cityscapes', root=str(tmp_path)))
     assert config.classes == cityscapes.CITYSCAPES_CLASSES
     assert config.thing_ids == cityscapes.CITYSCAPES_THINGS == dataset.thing_ids
     assert config.source == tmp_path.name
     with pytest.raises(DatasetError, match="no annotation has the class 'tram'; Cityscapes has"):
-        open_dataset(DataConfig(format='cityscapes', root=str(tmp_path), classes=('tram',)))
+        open_training_data(DataConfig(format='cityscapes', root=str(tmp_path),
+                                      classes=('road', 'tram')))
 
 
 @pytest.mark.parametrize('classes, message', [
@@ -106,27 +110,27 @@ def test_cityscapes_brings_its_official_classes(tmp_path):
 ])
 def test_classes_that_do_not_fit_the_data_are_refused(tmp_path, classes, message):
     with pytest.raises(DatasetError, match=message):
-        open_dataset(coco_config(tmp_path, classes=classes))
+        open_training_data(coco_config(tmp_path, classes=classes))
 
 
 def test_a_file_without_annotations_is_refused(tmp_path):
     with pytest.raises(DatasetError, match='has no annotations, there is nothing to learn'):
-        open_dataset(coco_config(tmp_path, annotations=()))
+        open_training_data(coco_config(tmp_path, annotations=()))
 
 
 def test_the_wrong_format_is_named_with_the_right_one(tmp_path):
     config = panoptic_config(tmp_path)
     with pytest.raises(DatasetError, match=r'of format coco_panoptic \(data.format: coco_pan'):
-        open_dataset(dataclasses.replace(config, format='coco'))
+        open_training_data(dataclasses.replace(config, format='coco'))
     with pytest.raises(DatasetError, match=r'of format coco \(data.format: coco\)'):
-        open_dataset(dataclasses.replace(coco_config(tmp_path), format='coco_panoptic'))
+        open_training_data(dataclasses.replace(coco_config(tmp_path), format='coco_panoptic'))
 
 
 def test_a_missing_image_is_named_before_anything_is_read(tmp_path):
     config = coco_config(tmp_path)
     (tmp_path / 'images' / 'a.png').unlink()
     with pytest.raises(DatasetError, match='a.png: image 5 of instances.json does not exist'):
-        open_dataset(config)
+        open_training_data(config)
 
 
 @pytest.mark.parametrize('values, message', [
@@ -134,7 +138,7 @@ def test_a_missing_image_is_named_before_anything_is_read(tmp_path):
     ({'format': 'cityscapes'}, 'data.root: expected a path'),
     ({'format': 'cityscapes', 'root': 'r', 'images': 'a'},
      'data.images: format cityscapes has no'),
-    ({'format': 'voc'}, 'data.format: expected one of coco, coco_panoptic, cityscapes'),
+    ({'format': 'voc'}, 'data.format: expected one of coco, coco_panoptic, label_images'),
     ({'classes': 'car'}, "data.classes: expected a list of names, got 'car'"),
     ({'classes': ['b', 'car', 'car']}, 'data.classes: expected at most 255 different names'),
     ({'classes': ['b', 'car'], 'stuff': ['road']}, "data.stuff: 'road' is none of the classes"),
@@ -161,7 +165,7 @@ def scenes(tmp_path):
 
 
 def test_samples_are_the_same_whether_memory_suffices_or_not(scenes):
-    dataset, config = open_dataset(scenes)
+    dataset, config = open_training_data(scenes)
     few = 2.5 * 6 * 360 * 640 / 1e9
     caches = [CachedSamples(dataset, range(5), cache_gb=size) for size in (1, 0, few)]
     for number in range(5):
@@ -172,20 +176,27 @@ def test_samples_are_the_same_whether_memory_suffices_or_not(scenes):
             assert all(np.array_equal(array, arrays[0]) for array in arrays)
     assert caches[0][4] is caches[0][4] and caches[1][0] is not caches[1][0]
     assert caches[2][1] is caches[2][1] and caches[2][2] is not caches[2][2]
-    shares = [cache.class_frequencies(len(config.classes)) for cache in caches]
+    shares = [cache.class_frequencies() for cache in caches]
     assert torch.equal(shares[0], shares[1]) and shares[0].sum() == pytest.approx(1)
     assert caches[0].with_instances == caches[1].with_instances == list(range(5))
 
 
 def test_a_crop_is_the_same_whenever_it_is_made(scenes):
-    samples = CachedSamples(open_dataset(scenes)[0], range(5), cache_gb=0)
-    crops = TrainingCrops(samples, AugmentationConfig(crop_size=128, crop_height=64), 4, seed=1)
+    samples = CachedSamples(open_training_data(scenes)[0], range(5), cache_gb=0)
+    crops = TrainingCrops(EveryImage(samples, 0.1),
+                          AugmentationConfig(crop_size=128, crop_height=64), 4, seed=1)
     first, again, later = crops[3], crops[3], crops[8]
     assert first['image'].shape == (3, 64, 128) and first['semantic_ids'].shape == (16, 32)
     assert first['color_map'].shape == (3, 4)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first['image'], later['image'])
     assert 'color_map' not in WholeImages(samples, 128, 32, 4)[0]
+
+
+class Samples(list):
+    """A few samples of no data set on disk."""
+
+    dataset = SimpleNamespace(class_names=('background',), thing_ids=())
 
 
 @settings(deadline=None, max_examples=40)
@@ -197,7 +208,7 @@ def test_whole_images_are_scaled_as_for_inference(height, width, long_side, seed
     rows, columns = np.arange(height, dtype=np.uint8), np.arange(width, dtype=np.uint16)
     sample = Sample(image, np.broadcast_to(rows[:, None], (height, width)).copy(),
                     np.broadcast_to(1 + columns, (height, width)).copy())
-    whole = WholeImages([sample], long_side, 32, stride=1)[0]
+    whole = WholeImages(Samples([sample]), long_side, 32, stride=1)[0]
     scaled = scale_image(image, long_side, 32, 1)
     assert np.array_equal(whole['image'].permute(1, 2, 0).numpy(), scaled.pixels)
     # Every label is that of the image pixel that scaling puts there.
@@ -226,7 +237,7 @@ def test_calibration_holds_one_decoded_image_at_a_time(tmp_path, monkeypatch):
         return image
 
     monkeypatch.setattr(CocoDataset, 'load_image', load_and_count)
-    images, _ = scaled_images(open_dataset(config)[0], [0, 4, 7], INFO)
+    images, _ = scaled_images(open_training_data(config)[0], [0, 4, 7], INFO)
     assert len(images) == len(most) > 2 >= max(most)
 
 
@@ -235,7 +246,7 @@ def test_labels_of_another_size_than_the_image_are_named(tmp_path):
     write_cityscapes(tmp_path, 'train')
     path = next((tmp_path / 'leftImg8bit').rglob('aachen*.png'))
     cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
-    dataset, _ = open_dataset(DataConfig(format='cityscapes', root=str(tmp_path)))
+    dataset, _ = open_training_data(DataConfig(format='cityscapes', root=str(tmp_path)))
     with pytest.raises(DatasetError, match='aachen/aachen_.*: the image has 64x64 pixels, its '
                        'labels have 256x128'):
         CachedSamples(dataset, range(2))

@@ -19,8 +19,8 @@ from instseg_ros.cli import main
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.samples import CachedSamples, EpochSampler, TrainingCrops
-from instseg_ros.learning.datasets import objects_shown
+from instseg_ros.learning.samples import CachedSamples
+from instseg_ros.learning.sampling import EpochSampler, EveryImage, TrainingCrops
 from instseg_ros.learning.encoders import build_encoder
 
 
@@ -150,7 +150,7 @@ def test_stopping_early_without_anything_to_watch_is_an_error(tmp_path, capsys):
 TWO_PROCESSES = """\
 import os, pathlib, sys
 from instseg_ros.cli import main
-from instseg_ros.learning.samples import TrainingCrops
+from instseg_ros.learning.sampling import TrainingCrops
 
 make = TrainingCrops.__getitem__
 
@@ -237,10 +237,10 @@ def test_numbers_of_crops_never_repeat_and_cover_every_image(tmp_path):
     document['annotations'] = [a for a in document['annotations'] if a['image_id'] < 3]
     path.write_text(json.dumps(document))
     dataset = CocoDataset(path.parent / 'images', path, CLASSES)
-    assert objects_shown(dataset) == [True, True, True, False, False]
+    assert [dataset.shows_object(k) for k in range(5)] == [True, True, True, False, False]
     samples = CachedSamples(dataset, range(5))
     assert samples.with_instances == [0, 1, 2] and samples.without_instances == [3, 4]
-    sampler = EpochSampler(samples, empty_share=0.25, seed=0)
+    sampler = EpochSampler(EveryImage(samples, empty_share=0.25), seed=0)
     numbers = []
     for epoch in range(4):
         sampler.set_epoch(epoch)
