@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.learning.losses import (
-    LossConfig, center_loss, class_weights, embedding_loss, semantic_loss, total_loss)
+    LossConfig, center_loss, class_weights, embedding_loss, semantic_loss, total_loss,
+    unlabelled_share)
 from instseg_ros.learning.model import Prediction
 
 
@@ -198,3 +199,86 @@ def test_nothing_is_pulled_within_delta_a_or_pushed_beyond_delta_b(seed, count, 
     loss.backward()
     assert loss.item() == pytest.approx(0.0, abs=1e-9)
     assert values.grad.abs().max().item() == pytest.approx(0.0, abs=1e-6)
+
+
+def partly_labelled(seed, classes=5):
+    """Logits, targets and candidates of two images, in double precision."""
+    torch.manual_seed(seed)
+    logits = (3 * torch.randn(2, classes, 4, 5, dtype=torch.float64)).requires_grad_()
+    target = torch.randint(0, classes, (2, 4, 5)) * (torch.rand(2, 4, 5) < 0.6)
+    target = target.masked_fill(torch.rand(2, 4, 5) < 0.2, UNLABELLED)
+    candidates = torch.rand(2, classes) < 0.5
+    candidates[:, 0] = True
+    return logits, target, candidates
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_where_all_is_labelled_the_semantic_loss_is_plain_cross_entropy(seed):
+    logits, target, candidates = partly_labelled(seed)
+    weights = torch.rand(5, dtype=torch.float64) + 0.1
+    candidates[:, 1:] = False
+    plain = torch.nn.functional.cross_entropy(logits, target, weights, ignore_index=UNLABELLED,
+                                              reduction='sum')
+    mass = weights[target[target != UNLABELLED]].sum().clamp(min=1.0)
+    for given_candidates in (candidates, None):
+        loss = semantic_loss(logits, target, weights, given_candidates)
+        assert loss.item() == pytest.approx((plain / mass).item(), 1e-9, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000))
+def test_no_label_teaches_that_an_unlabelled_class_is_absent(seed):
+    logits, target, candidates = partly_labelled(seed)
+    target = target * (target == UNLABELLED)  # none of the labelled classes, or ignored
+    semantic_loss(logits, target, torch.ones(5, dtype=torch.float64), candidates).backward()
+    possible = candidates[:, :, None, None].expand_as(logits)
+    # A step against the gradient raises the logits of the candidates and lowers all others.
+    assert (logits.grad[possible] <= 1e-12).all() and (logits.grad[~possible] >= -1e-12).all()
+    ignored = (target == UNLABELLED)[:, None].expand_as(logits)
+    assert not logits.grad[ignored].any()
+    # Whatever is a candidate in every pixel costs nothing.
+    everything = torch.ones_like(candidates)
+    assert semantic_loss(logits, target, torch.ones(5), everything).item() == pytest.approx(
+        0, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_how_the_candidates_share_their_probability_is_left_open(seed):
+    logits, target, candidates = partly_labelled(seed)
+    target = torch.zeros_like(target)
+    shares = logits.detach().softmax(1)
+    possible = candidates[:, :, None, None]
+    mass = (shares * possible).sum(1, keepdim=True)
+    other = torch.rand_like(shares) * possible
+    other = torch.where(possible, other / other.sum(1, keepdim=True) * mass, shares)
+    losses = [semantic_loss(values.log(), target, torch.ones(5), candidates)
+              for values in (shares, other)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), 1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_the_share_of_unlabelled_things_is_a_share_of_the_candidates(seed):
+    logits, _, candidates = partly_labelled(seed)
+    share = unlabelled_share(logits, candidates, (1, 2))
+    probabilities = logits.softmax(1) * candidates[:, :, None, None]
+    expected = probabilities[:, 1:3].sum(1) / probabilities.sum(1)
+    assert torch.allclose(share, expected) and not share.requires_grad
+    assert not unlabelled_share(logits, candidates, ()).any()
+
+
+@settings(deadline=None, max_examples=40)
+@given(logit=st.floats(-20, 20), q=st.floats(0, 1), gamma=st.floats(0, 3))
+def test_a_center_is_wrong_only_as_far_as_no_unlabelled_thing_may_be_there(logit, q, gamma):
+    logits = torch.tensor([[[logit]]], dtype=torch.float64)
+    target = torch.zeros(1, 1, 1, dtype=torch.uint8)
+    loss = center_loss(logits, target, gamma, 4.0, torch.full_like(logits, q)).item()
+    right = 1 - (1 - q) * torch.sigmoid(logits).item()
+    expected = -(1 - right) ** gamma * math.log(right) if right > 0 else math.inf
+    assert loss == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    # Centers themselves are labelled, and count in full.
+    ones = torch.ones_like(target)
+    assert center_loss(logits, ones, gamma, 4.0, torch.full_like(logits, q)).item() == \
+        center_loss(logits, ones, gamma, 4.0).item()
