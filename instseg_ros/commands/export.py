@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     network, config, metadata = load_checkpoint(args.checkpoint)
     summary = {**metadata.training_summary(config), 'precision': args.precision}
     info = model_info(network, config.data.classes, config.data.thing_ids,
-                      args.input_size or config.model.input_size, summary)
+                      args.input_size or config.model.input_size, summary,
+                      duplicate_distance=config.loss.duplicate_distance)
     calibration = Calibration()
     images: list = []
     if not args.no_calibration or args.precision == 'int8':

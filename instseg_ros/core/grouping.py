@@ -42,7 +42,7 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     ----------
     output : NetworkOutput
     info : ModelInfo
-        Says which classes are things.
+        Has the thing classes and the default of `config.duplicate_distance`.
     config : GroupingConfig
 
     Returns
@@ -62,7 +62,8 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     candidates, scores = candidates[order], scores[order]
     classes = output.semantic_ids.ravel()[candidates]
     embeddings = _embeddings_of(candidates, output.embedding)
-    kept, cut = _without_duplicates(classes, embeddings, squared(config.duplicate_distance),
+    distance = config.duplicate_distance or info.duplicate_distance
+    kept, cut = _without_duplicates(classes, embeddings, squared(distance),
                                     int(config.max_instances))
     points = np.stack(np.unravel_index(candidates[kept], output.semantic_ids.shape), axis=1)
     return Centers(points=points.astype(np.float32), scores=scores[kept],

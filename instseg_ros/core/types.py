@@ -65,6 +65,9 @@ class ModelInfo:
     score_scale, score_shift : float
         What makes an instance's score of its center's confidence, see
         `instseg_ros.core.instances.instance_scores`; by default they are the same.
+    duplicate_distance : float
+        Centers of one class whose embeddings are nearer than this are taken for the same object.
+        Files without the entry were trained for 2.
     training : dict
         Facts of the training (data, duration, figures), for people.
     """
@@ -78,6 +81,7 @@ class ModelInfo:
     input_size: int
     score_scale: float = 1.0
     score_shift: float = 0.0
+    duplicate_distance: float = 2.0
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,6 +104,9 @@ class ModelInfo:
                 and math.isfinite(self.score_shift)):
             raise ValueError('score_scale, score_shift: expected finite numbers, the first above '
                              f'0, got {self.score_scale} and {self.score_shift}')
+        if not (self.duplicate_distance >= 0 and math.isfinite(self.duplicate_distance)):
+            raise ValueError('duplicate_distance: expected a finite number of at least 0, got '
+                             f'{self.duplicate_distance}')
         if self.size_multiple % self.output_stride:
             raise ValueError(f'size_multiple: expected a multiple of output_stride '
                              f'{self.output_stride}, got {self.size_multiple}')
@@ -112,6 +119,7 @@ class ModelInfo:
             'output_stride': self.output_stride, 'size_multiple': self.size_multiple,
             'embedding_size': self.embedding_size, 'input_size': self.input_size,
             'score_scale': self.score_scale, 'score_shift': self.score_shift,
+            'duplicate_distance': self.duplicate_distance,
             'training': dict(self.training)})}
 
     @classmethod

@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from instseg_ros.core.config import GroupingConfig, check_options, option
-from instseg_ros.core.types import UNLABELLED
+from instseg_ros.core.config import check_options, option
+from instseg_ros.core.types import UNLABELLED, ModelInfo
 from instseg_ros.learning.model import Prediction
+
+
+MARGIN = 1.5
+"""Distance at which repulsion ends, in duplicate distances of the grouping. (Ours.)"""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,18 @@ class LossConfig:
     center_positive_weight: float = option(4.0, 'Weight of center pixels against the others',
                                            minimum=0.0)
     delta_a: float = option(0.5, 'Attraction ends below this distance', minimum=0.0)
-    delta_b: float = option(1.5 * GroupingConfig.duplicate_distance, 'Repulsion ends beyond this '
+    delta_b: float = option(MARGIN * ModelInfo.duplicate_distance, 'Repulsion ends beyond this '
                             'distance; grouping takes centers for duplicates that are nearer than '
                             'two thirds of it', minimum=0.0)
     regularization: float = option(0.001, 'Weight of the L2 norm of the embeddings', minimum=0.0)
 
     def __post_init__(self) -> None:
         check_options(self, 'loss')
+
+    @property
+    def duplicate_distance(self) -> float:
+        """Distance below which grouping takes two centers for the same object."""
+        return self.delta_b / MARGIN
 
 
 def class_weights(frequencies: Tensor, power: float) -> Tensor:

@@ -109,7 +109,8 @@ def held_out_callbacks(network: InstanceSegmentationNetwork, config: TrainingCon
         say(f'there will be no {BEST}.ckpt: no image is held out')
         return []
     info = model_info(network, config.data.classes, config.data.thing_ids,
-                      config.model.input_size, {})
+                      config.model.input_size, {},
+                      duplicate_distance=config.loss.duplicate_distance)
     monitor = {'monitor': f'held_out/{options.monitor}',
                'mode': 'min' if options.monitor == 'total' else 'max'}
     callbacks = [HeldOutFigures(info), HeldOutPictures(info, output / 'pictures'),

@@ -25,7 +25,7 @@ def test_every_option_can_be_shown_to_a_person(config):
 
 def test_options_of_an_instance_have_its_values():
     values = {item.name: item.default for item in options_of(GroupingConfig(max_instances=7))}
-    assert values == {'center_threshold': 0.7, 'duplicate_distance': 2.0, 'max_instances': 7}
+    assert values == {'center_threshold': 0.7, 'duplicate_distance': 0.0, 'max_instances': 7}
 
 
 @pytest.mark.parametrize('config', CONFIGS)

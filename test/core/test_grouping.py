@@ -30,7 +30,7 @@ def reference_centers(output, info, config):
                   and output.semantic_ids[y, x] in info.thing_ids]
     candidates.sort(key=lambda p: -output.center_heatmap[p])  # stable: ties in raster order
     kept, cut = [], 0
-    limit = np.float32(config.duplicate_distance ** 2)
+    limit = np.float32((config.duplicate_distance or info.duplicate_distance) ** 2)
     for p in candidates:
         if any(output.semantic_ids[p] == output.semantic_ids[q]
                and squared_distance(output.embedding[p], output.embedding[q]) < limit
@@ -102,9 +102,8 @@ def test_instances_are_of_one_class_and_hold_their_center(output, config):
         assert set(output.semantic_ids[ids == k + 1]) <= {centers.class_ids[k]}
     has_center = np.isin(output.semantic_ids, centers.class_ids)
     assert np.array_equal(ids > 0, has_center)
-    if config.duplicate_distance > 0:
-        points = tuple(centers.points.astype(int).T)
-        assert np.array_equal(ids[points], np.arange(1, len(centers) + 1))
+    points = tuple(centers.points.astype(int).T)
+    assert np.array_equal(ids[points], np.arange(1, len(centers) + 1))
 
 
 @pytest.mark.parametrize('shape, count, length', [((256, 130), 60, 32), ((9, 513), 300, 5)])
@@ -202,12 +201,21 @@ def test_a_dropped_center_drops_nobody():
 
 
 def test_exactly_the_duplicate_distance_is_no_duplicate():
-    distance = GroupingConfig.duplicate_distance
+    distance = INFO.duplicate_distance
     centers, _ = find_centers(row([1, 1], [0.9, 0.8], [0, distance]), INFO)
     assert points(centers) == [0, 1]
 
 
-def test_max_instances_droppeds_the_weakest_and_counts_no_duplicates():
+@pytest.mark.parametrize('own, option, kept', [
+    (2, 0, 1), (0.5, 0, 2), (0.5, 2, 1), (2, 0.5, 2), (0, 0, 2)])
+def test_the_model_has_a_duplicate_distance_that_the_option_may_override(own, option, kept):
+    info = dataclasses.replace(INFO, duplicate_distance=own)
+    centers, _ = find_centers(row([1, 1], [0.9, 0.8], [0, 1]), info,
+                              GroupingConfig(duplicate_distance=option))
+    assert len(centers) == kept
+
+
+def test_max_instances_drops_the_weakest_and_counts_no_duplicates():
     output = row([1] * 4, [0.9, 0.8, 0.95, 0.85], [0, 10, 20, 0.5])
     centers, cut = find_centers(output, INFO, GroupingConfig(max_instances=1))
     assert points(centers) == [2] and cut == 3

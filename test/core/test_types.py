@@ -25,6 +25,7 @@ def model_infos(draw):
         output_stride=stride, size_multiple=stride * draw(st.integers(1, 8)),
         embedding_size=draw(st.integers(1, 64)), input_size=draw(st.integers(1, 4096)),
         score_scale=draw(st.floats(0.01, 100)), score_shift=draw(st.floats(-100, 100)),
+        duplicate_distance=draw(st.floats(0, 100)),
         training=draw(st.dictionaries(st.text(), st.integers() | st.text())))
 
 
@@ -43,6 +44,8 @@ def test_model_info_survives_metadata(info):
     ({'embedding_size': 0}, 'embedding_size: expected at least 1'),
     ({'score_scale': 0}, 'score_scale, score_shift: expected finite numbers, the first above 0'),
     ({'score_shift': float('nan')}, 'score_scale, score_shift: .* got 1.0 and nan'),
+    ({'duplicate_distance': -1}, 'duplicate_distance: expected a finite number of at least 0'),
+    ({'duplicate_distance': float('inf')}, 'duplicate_distance: expected .* got inf'),
     ({'size_multiple': 30}, 'size_multiple: expected a multiple of output_stride 4, got 30'),
 ])
 def test_model_info_says_what_is_wrong(changes, message):
@@ -50,11 +53,12 @@ def test_model_info_says_what_is_wrong(changes, message):
         tiny_info(**changes)
 
 
-def test_metadata_without_calibrated_scores_is_still_read():
+def test_metadata_of_older_files_is_still_read():
     values = json.loads(tiny_info().to_metadata()[METADATA_KEY])
-    older = json.dumps({k: v for k, v in values.items() if not k.startswith('score_')})
-    info = ModelInfo.from_metadata({METADATA_KEY: older})
-    assert (info.score_scale, info.score_shift) == (1, 0)
+    for name in ('score_scale', 'score_shift', 'duplicate_distance'):
+        del values[name]
+    info = ModelInfo.from_metadata({METADATA_KEY: json.dumps(values)})
+    assert (info.score_scale, info.score_shift, info.duplicate_distance) == (1, 0, 2)
 
 
 def test_metadata_without_entry_is_refused():

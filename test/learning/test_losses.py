@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instseg_ros.core.config import GroupingConfig
-from instseg_ros.core.types import UNLABELLED
+from instseg_ros.core.types import UNLABELLED, ModelInfo
 from instseg_ros.learning.losses import (
     LossConfig, center_loss, class_weights, embedding_loss, semantic_loss, total_loss,
     unlabelled_share)
@@ -17,7 +16,11 @@ from instseg_ros.learning.model import Prediction
 
 
 def test_duplicates_are_nearer_than_half_of_what_repulsion_aims_at():
-    assert LossConfig().delta_b == 1.5 * GroupingConfig().duplicate_distance
+    for delta_b in (0.5, 3.0, 8.0):
+        distance = LossConfig(delta_b=delta_b).duplicate_distance
+        assert delta_b / 2 < distance < delta_b
+    # Files from before have no entry, and were trained with the default.
+    assert LossConfig().duplicate_distance == ModelInfo.duplicate_distance
 
 
 def test_class_weights_favour_rare_classes_and_average_to_one():

@@ -50,7 +50,7 @@ def test_a_network_that_says_the_targets_yields_the_same_instances(scene):
     for instance in set(np.unique(targets.instance_ids)) - {0}:
         mask = targets.instance_ids == instance
         heatmap[mask & (targets.center_mask == 1)] = 0.9
-        embedding[mask] = (2 * GroupingConfig().duplicate_distance * instance, 0, 0, 0)
+        embedding[mask] = (2 * INFO.duplicate_distance * instance, 0, 0, 0)
     output = NetworkOutput(targets.semantic_ids, heatmap, embedding)
     centers, cut = find_centers(output, INFO, GroupingConfig())
     grouped = assign_pixels(output, centers)

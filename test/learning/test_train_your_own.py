@@ -63,7 +63,8 @@ def test_with_the_panoptic_configuration_of_the_guide_a_model_knows_its_stuff(tm
                      '--out', str(tmp_path / 'run')]) == 0
     network, config, metadata = load_checkpoint(tmp_path / 'run' / 'last.ckpt')
     info = model_info(network, config.data.classes, config.data.thing_ids, 128,
-                      metadata.training_summary(config))
+                      metadata.training_summary(config),
+                      duplicate_distance=config.loss.duplicate_distance)
     assert set(info.class_names) == {*STUFF, *THINGS}
     assert {info.class_names[thing] for thing in info.thing_ids} == set(THINGS)
     assert info.training['annotations'] == 'panoptic.json'

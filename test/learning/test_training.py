@@ -43,7 +43,8 @@ def test_three_images_train_and_export(tmp_path, capsys):
 
 def test_another_encoder_and_stride_train_and_export_in_integers(tmp_path, capsys):
     config = write_config(tmp_path, images=4, epochs=1, data={'calibration_images': 1},
-                          model={'encoder': 'resnet18', 'output_stride': 2, 'width_2': 8})
+                          model={'encoder': 'resnet18', 'output_stride': 2, 'width_2': 8},
+                          loss={'delta_b': 2.4})
     assert train(config, tmp_path / 'run') == 0
     model, checkpoint = tmp_path / 'model.onnx', tmp_path / 'run' / 'last.ckpt'
     assert main(['export', str(checkpoint), '--out', str(model), '--no-calibration',
@@ -52,6 +53,7 @@ def test_another_encoder_and_stride_train_and_export_in_integers(tmp_path, capsy
                      capsys.readouterr().out)
     segmenter = Segmenter.from_onnx(model, 'cpu')
     assert segmenter.model_info.output_stride == 2
+    assert segmenter.model_info.duplicate_distance == pytest.approx(1.6)
     assert segmenter.model_info.training['encoder'] == 'resnet18'
     assert segmenter.model_info.training['precision'] == 'int8'
     assert segmenter.segment(np.zeros((50, 70, 3), np.uint8)).semantic_ids.shape == (50, 70)

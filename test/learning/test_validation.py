@@ -98,7 +98,7 @@ def run(tmp_path_factory):
 def test_the_figures_are_those_of_the_averaged_weights_that_the_checkpoint_holds(run):
     network, config, metadata = load_checkpoint(run / 'last.ckpt')
     info = model_info(network, config.data.classes, config.data.thing_ids,
-                      config.model.input_size, {})
+                      config.model.input_size, {}, duplicate_distance=2)
     score = HeldOutScore(info)
     exported = ExportedNetwork(network, Calibration()).eval()
     images = validation_images(config, metadata.data)

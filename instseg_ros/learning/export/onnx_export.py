@@ -116,15 +116,15 @@ def fold_batch_norms(module: nn.Module) -> None:
 
 
 def model_info(network: InstanceSegmentationNetwork, class_names: tuple[str, ...],
-               thing_ids: tuple[int, ...], input_size: int,
-               training: Mapping[str, Any]) -> ModelInfo:
+               thing_ids: tuple[int, ...], input_size: int, training: Mapping[str, Any], *,
+               duplicate_distance: float) -> ModelInfo:
     """Return the metadata of a network."""
     return ModelInfo(
         class_names=tuple(class_names), thing_ids=tuple(thing_ids),
         palette=class_colors(class_names), output_stride=network.output_stride,
         size_multiple=network.size_multiple,
         embedding_size=network.embedding.head[-1].out_channels, input_size=input_size,
-        training=training)
+        duplicate_distance=duplicate_distance, training=training)
 
 
 def class_colors(class_names: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:

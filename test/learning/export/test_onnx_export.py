@@ -57,7 +57,7 @@ def small_network(stride=4, encoder='mobilenet_v2'):
 
 def test_the_exported_file_says_what_the_network_says(tmp_path):
     network = small_network()
-    info = model_info(network, CLASSES, (1, 2), 128, {'epochs': 1})
+    info = model_info(network, CLASSES, (1, 2), 128, {'epochs': 1}, duplicate_distance=1.25)
     calibration = Calibration(scale=2.0, shift=9.0)
     differences = export_onnx(network, calibration, info, tmp_path / 'model.onnx')
     assert set(differences) == {'semantic_ids', 'center_heatmap', 'embedding'}
@@ -112,7 +112,7 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
                                                                     tmp_path):
     network = small_network(stride, encoder)
     images = [np.random.default_rng(k).integers(0, 256, (64, 96, 3), np.uint8) for k in range(2)]
-    info = model_info(network, CLASSES, (1, 2), 96, {})
+    info = model_info(network, CLASSES, (1, 2), 96, {}, duplicate_distance=2)
     assert (info.output_stride, info.size_multiple) == (stride, 32)
     path = tmp_path / 'model.onnx'
     report = export_onnx(network, Calibration(), info, path, precision, images)
@@ -133,9 +133,9 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
 
 def test_integers_need_images(tmp_path):
     network = small_network()
+    info = model_info(network, CLASSES, (1, 2), 96, {}, duplicate_distance=2)
     with pytest.raises(ValueError, match='int8: expected images.*data.calibration_images'):
-        export_onnx(network, Calibration(), model_info(network, CLASSES, (1, 2), 96, {}),
-                    tmp_path / 'model.onnx', 'int8')
+        export_onnx(network, Calibration(), info, tmp_path / 'model.onnx', 'int8')
     assert not list(tmp_path.iterdir())
 
 
