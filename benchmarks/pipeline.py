@@ -108,7 +108,7 @@ def watch_node(node: multiprocessing.process.BaseProcess, domain: int, size: tup
     from tqdm import tqdm
     from vision_msgs.msg import Detection2DArray
 
-    from instseg_ros.node.messages import image_message
+    from instseg_ros.node.outputs import image_message
 
     rclpy.init(args=[], domain_id=domain)
     camera = rclpy.create_node('camera')

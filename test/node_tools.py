@@ -11,6 +11,11 @@ def values_of(message):
     return {entry.key: entry.value for entry in message.status[0].values}
 
 
+def status_of(message):
+    """Return level and text of a diagnostics message."""
+    return message.status[0].level, message.status[0].message
+
+
 def wait_for(condition):
     """Wait in a thread of the node for what another one does."""
     end = time.monotonic() + TIMEOUT

@@ -8,11 +8,16 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Iterator
 
 import numba
 from numba.core import config as numba_config
+from numba.core import event as numba_event
+
+KERNELS: list[Any] = []
+"""Every kernel that has been declared so far, as Numba's dispatcher."""
 
 
 def compiled(function: Callable) -> Callable:
@@ -30,7 +35,9 @@ def compiled(function: Callable) -> Callable:
     so that a kernel can be compared bit for bit with a NumPy expression.
     """
     def compile_(cache: bool) -> Callable:
-        return numba.njit(cache=cache, nogil=True, error_model='numpy')(function)
+        kernel = numba.njit(cache=cache, nogil=True, error_model='numpy')(function)
+        KERNELS.append(kernel)
+        return kernel
 
     try:
         return compile_(cache=True)
@@ -48,6 +55,37 @@ def compiled(function: Callable) -> Callable:
         return compile_(cache=False)
     finally:
         numba_config.CACHE_DIR = before
+
+
+@contextmanager
+def watch_compilation(on_kernel: Callable[[str, int, int], object]) -> Iterator[None]:
+    """Call `on_kernel` whenever a kernel begins to be compiled inside the `with` block.
+
+    It is not called for a kernel that is loaded from the cache.
+
+    Parameters
+    ----------
+    on_kernel : callable
+        Called with the name of the kernel, the number of kernels that are ready, compiled or
+        loaded, and the number of all kernels.
+    """
+    with numba_event.install_listener('numba:compile', _CompilationListener(on_kernel)):
+        yield
+
+
+class _CompilationListener(numba_event.Listener):
+
+    def __init__(self, on_kernel: Callable[[str, int, int], object]) -> None:
+        self._on_kernel = on_kernel
+
+    def on_start(self, event: numba_event.Event) -> None:
+        kernel = event.data['dispatcher']
+        if any(kernel is other for other in KERNELS):  # not a function of Numba's own
+            ready = sum(bool(other.signatures) for other in KERNELS)
+            self._on_kernel(kernel.__name__, ready, len(KERNELS))
+
+    def on_end(self, event: numba_event.Event) -> None:
+        pass
 
 
 def _private_folder() -> Path | None:

@@ -1,168 +1,107 @@
-"""What the node has seen and done since it was activated, and how it feels about that."""
+"""What is wrong at the moment, for the log and for `/diagnostics`."""
 from __future__ import annotations
 
 import threading
-import time
-from collections import Counter
-from typing import Any, Mapping
+from dataclasses import dataclass
+from typing import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-MILLISECONDS = 1000.0
-
-COMPARABLE_AGE = 60.0
-"""Seconds. A stamp further from now, in either direction, is of another clock: of a recording
-played without simulated time, or of a camera that counts from its own start."""
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-class Statistics:
-    """Counts since activation, and of the time since the last report; for any thread.
+@dataclass(frozen=True)
+class Condition:
+    """Something that is wrong: its level of `DiagnosticStatus`, and its reason in a sentence."""
 
-    Every image that a camera published is in one count of `frames_out`, `frames_dropped` and
-    `frames_superseded` in the end.
+    level: bytes
+    text: str
+
+
+class Conditions:
+    """All conditions of the node by name; for any thread.
+
+    A condition is either lasting, from `begin` to `end` (no publisher of images), or an event
+    (a bad image), which is in the next report and gone after it.
 
     Parameters
     ----------
-    now : float
-        Seconds, of `time.monotonic`, like every other time here.
+    log : callable
+        Called with level and text of a lasting condition when it begins or its text changes, and
+        of the first event of a name in a report.
 
     Attributes
     ----------
-    frames_in, frames_out : int
-        Images that were, or still wait to be, processed; results published.
-    frames_dropped : int
-        Images without a result: bad input, or an error while it was processed.
-    frames_superseded : int
-        Images that were never processed: a newer one or the end of being active came before their
-        turn, or the transport lost them.
-    instances_cut : int
-        Instances left out of results since there were more than `grouping.max_instances`.
     last_error : str
-        What went wrong last; empty if nothing did.
-    last_image : float
-        When the last image was taken; at first, when this was made.
+        The text that was logged or would have been logged last; it outlives its condition.
     """
 
-    def __init__(self, now: float | None = None) -> None:
-        self.frames_in = self.frames_out = self.frames_dropped = self.frames_superseded = 0
-        self.instances_cut = 0
+    def __init__(self, log: Callable[[bytes, str], object]) -> None:
         self.last_error = ''
-        self.last_image = self._reported = time.monotonic() if now is None else now
-        self._lock = threading.RLock()
-        self._sequence_numbers: dict[bytes, int] = {}
-        self._stage_seconds: Counter[str] = Counter()
-        self._latency = 0.0
-        self._age: float | None = None
-        self._recent_out = 0
-        self._recent_latency = 0.0
-        self._recent_level = self._lasting_level = DiagnosticStatus.OK
+        self._log = log
+        self._lock = threading.Lock()
+        self._lasting: dict[str, Condition] = {}
+        self._events: dict[str, Condition] = {}
 
-    def frame_arrived(self, info: Mapping[str, Any], now: float) -> None:
-        """Count an image, and the ones before it of the same publisher that never came.
-
-        Parameters
-        ----------
-        info : dict
-            What the middleware says about the message. Not every middleware numbers messages.
-        now : float
-        """
+    def begin(self, name: str, level: bytes, text: str) -> None:
+        """Let a condition last until its `end`."""
+        condition = Condition(level, text)
         with self._lock:
-            self.frames_in += 1
-            self.last_image = now
-            number = info.get('publication_sequence_number')
-            publisher = info.get('publisher_gid')
-            if number is None or publisher is None:
-                return
-            key = bytes(publisher['data'])
-            before = self._sequence_numbers.get(key, number - 1)
-            self.frames_superseded += max(0, number - before - 1)
-            self._sequence_numbers[key] = number
+            is_known = self._lasting.get(name) == condition
+            self._lasting[name] = condition
+        if not is_known:
+            self.last_error = text
+            self._log(level, text)
 
-    def frames_given_up(self, count: int) -> None:
-        """Count images that arrived and will not be processed after all."""
+    def end(self, name: str) -> None:
+        """End a lasting condition, if there is one of that name."""
         with self._lock:
-            self.frames_in -= count
-            self.frames_superseded += count
+            self._lasting.pop(name, None)
 
-    def frame_done(self, stages: Mapping[str, float], latency: float, *,
-                   age: float | None = None, instances_cut: int = 0) -> None:
-        """Count a result.
+    def warn_while(self, name: str, text: str) -> None:
+        """Let a warning last while it has a text, and end it when the text is empty."""
+        if text:
+            self.begin(name, WARN, text)
+        else:
+            self.end(name)
 
-        Parameters
-        ----------
-        stages : dict of str to float
-            Seconds.
-        latency : float
-            Seconds from the arrival of the image until its result was published.
-        age : float, optional
-            Seconds from the stamp of the image until then.
-        instances_cut : int
-        """
+    def note(self, name: str, level: bytes, text: str) -> None:
+        """Put an event into the next report."""
         with self._lock:
-            self.frames_out += 1
-            self.instances_cut += instances_cut
-            self._stage_seconds.update(stages)
-            self._recent_out += 1
-            self._recent_latency += latency
-            self._age = age if age is not None and abs(age) <= COMPARABLE_AGE else None
+            is_first = name not in self._events
+            self._events[name] = Condition(level, text)
+        self.last_error = text
+        if is_first:
+            self._log(level, text)
 
-    def frame_dropped(self, reason: str) -> None:
-        """Count an image that is no good."""
+    def report(self) -> dict[str, Condition]:
+        """Return the conditions by name, the worst first, and forget the events among them."""
         with self._lock:
-            self.frames_dropped += 1
-            self.note(reason, DiagnosticStatus.WARN)
-
-    def frame_failed(self, reason: str) -> None:
-        """Count an image whose processing failed."""
-        with self._lock:
-            self.frames_dropped += 1
-            self.note(reason, DiagnosticStatus.ERROR)
-
-    def note(self, reason: str, level: bytes) -> None:
-        """Remember what went wrong, for the next report and as the last error."""
-        with self._lock:
-            self.last_error = reason
-            self._recent_level = max(self._recent_level, level)
-
-    def note_lasting(self, reason: str, level: bytes) -> None:
-        """Remember what stays wrong until somebody acts, for every report from now on."""
-        with self._lock:
-            self.last_error = reason
-            self._lasting_level = max(self._lasting_level, level)
-
-    def report(self, now: float) -> tuple[bytes, dict[str, str]]:
-        """Return level and values, and begin the next period.
-
-        Rate and latency are those of the time since the last report, the age is that of the last
-        result, times of stages are means since activation.
-        """
-        with self._lock:
-            if self._recent_out:
-                self._latency = self._recent_latency / self._recent_out
-            rate = self._recent_out / max(now - self._reported, 1e-6)
-            values = {name: str(getattr(self, name)) for name in (
-                'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded',
-                'instances_cut', 'last_error')}
-            values['fps'] = f'{rate:.2f}'
-            values['latency_ms'] = milliseconds(self._latency)
-            values['age_ms'] = '' if self._age is None else milliseconds(self._age)
-            for stage, seconds in self._stage_seconds.items():
-                values[f'stage_ms.{stage}'] = milliseconds(seconds / self.frames_out)
-            level = max(self._recent_level, self._lasting_level)
-            self._reported, self._recent_out, self._recent_latency = now, 0, 0.0
-            self._recent_level = DiagnosticStatus.OK
-            return level, values
+            found = {**self._lasting, **self._events}
+            self._events.clear()
+        return dict(sorted(found.items(), key=lambda item: item[1].level, reverse=True))
 
 
-def milliseconds(seconds: float) -> str:
-    """Return a time as diagnostics show it."""
-    return f'{seconds * MILLISECONDS:.3f}'
+def message(header: Header, name: str, state: str, conditions: Mapping[str, Condition],
+            values: Mapping[str, str]) -> DiagnosticArray:
+    """Return a message with one status, whose level and text are those of the worst condition.
 
-
-def diagnostic_message(header: Header, name: str, level: bytes, text: str,
-                       values: Mapping[str, str]) -> DiagnosticArray:
-    """Return a message with one status."""
+    Parameters
+    ----------
+    header : Header
+    name : str
+        Of the status.
+    state : str
+        Of the node; the text begins with it.
+    conditions : dict of str to Condition
+        The worst first; each is among the values as well, as `condition.NAME`.
+    values : dict of str to str
+        Holds `fps`.
+    """
+    worst = next(iter(conditions.values()),
+                 Condition(OK, f'{values["fps"]} images/s'))
+    values = {**values, **{f'condition.{key}': item.text for key, item in conditions.items()}}
     return DiagnosticArray(header=header, status=[DiagnosticStatus(
-        name=name, hardware_id='', level=level, message=text,
+        name=name, hardware_id='', level=worst.level, message=f'{state}: {worst.text}',
         values=[KeyValue(key=key, value=value) for key, value in values.items()])])

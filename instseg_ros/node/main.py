@@ -9,9 +9,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Be the executable: end with code 0 and without noise whenever SIGINT or SIGTERM comes."""
+    """Run the node; end with code 0 and without a traceback on SIGINT or SIGTERM."""
     for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler)  # rclpy hands them on to these
+        signal.signal(number, signal.default_int_handler)  # rclpy passes signals on to these
     try:
         return run(args)
     except KeyboardInterrupt:
@@ -21,10 +21,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def ignore_signals() -> None:
-    """Let nothing disturb the end.
+    """Ignore further signals while the node ends.
 
-    It takes a while: images are under way, and the computer may be busy. Who sends a second signal
-    meanwhile, as "ros2 launch" does, wants nothing else than what is going on already.
+    Ending takes a while: images are being processed, and the computer may be busy. A second
+    signal, as "ros2 launch" sends it, asks for what is happening already.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -36,29 +36,36 @@ def run(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; or 1 if the node could not be made, with the reason on stderr.
+        0; or 1 if the node could not be made, with the reason on stderr. Other exceptions are
+        raised.
     """
     # Not at the top: it takes seconds, and a signal may come meanwhile.
     import rclpy
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
+    from instseg_ros.node.parameter_files import check_arguments
     from instseg_ros.node.segmenter_node import SegmenterNode
 
     node = None
+    is_initialized = is_started = False
     try:
         rclpy.init(args=args)
+        is_initialized = True
         node = SegmenterNode()
+        check_arguments(sys.argv if args is None else args, node.get_fully_qualified_name(),
+                        node.get_parameters_by_prefix(''))
+        is_started = True
         if node.autostart:
             node.start()
         rclpy.spin(node)
     except KeyboardInterrupt:
         return 0
     except Exception as error:
-        if node is not None and not rclpy.ok():
-            return 0  # whatever went on when the signal came could not go on without the context
-        # RuntimeError: what rclpy says of arguments, remappings and parameter files.
-        if node is not None or not isinstance(error, (
-                RuntimeError, ValueError, InvalidParameterTypeException,
+        if is_initialized and not rclpy.ok() and isinstance(error, context_errors()):
+            return 0  # a signal shut the context down while the node was using it
+        # RuntimeError: rclpy's errors about arguments, remappings and parameter files.
+        if is_started or not isinstance(error, (
+                RuntimeError, ValueError, OSError, InvalidParameterTypeException,
                 InvalidParameterValueException)):
             raise
         print(f'segmenter: error: {error}', file=sys.stderr)
@@ -69,6 +76,16 @@ def run(args: Sequence[str] | None = None) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def context_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions with which rclpy reports that the context is shut down."""
+    from rclpy.exceptions import NotInitializedException
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.impl.implementation_singleton import rclpy_implementation
+
+    return (ExternalShutdownException, NotInitializedException, rclpy_implementation.RCLError,
+            rclpy_implementation.InvalidHandle)
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -24,7 +24,7 @@ RELIABILITIES = ('best_effort', 'reliable', 'system_default')
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """What only the node wants to know; the parameters without a prefix."""
+    """Options of the node itself; the parameters without a prefix."""
 
     model: str = option('', 'Path of the ONNX model; empty takes the installed street.onnx')
     image_reliability: str = option(
@@ -34,7 +34,7 @@ class NodeConfig:
     image_depth: int = option(1, 'Images kept while one is processed, the newest; 1 gives the '
                               'lowest latency', unit='images', minimum=1, maximum=100)
     autostart: bool = option(False, 'Configure and activate when the node starts, without a '
-                             'life cycle manager')
+                             'lifecycle manager')
 
     def __post_init__(self) -> None:
         check_options(self, '')
@@ -45,13 +45,13 @@ SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
 """Config class by the prefix of its parameters."""
 
 LIVE_SECTIONS = ('grouping', 'refinement')
-"""Their parameters count from the next image on."""
+"""Their parameters take effect from the next image."""
 
 SUBSCRIPTION_PARAMETERS = ('image_reliability', 'image_depth')
-"""These count at the next activation."""
+"""These take effect when the node is activated."""
 
 START_PARAMETERS = ('autostart',)
-"""These only count when the node starts."""
+"""These take effect only when the node starts."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,14 @@ def declare_parameters(node: Node) -> None:
 
 
 def make_descriptor(name: str, item: Option) -> ParameterDescriptor:
-    """Return what `ros2 param describe` shows of an option."""
+    """Return the description of an option as `ros2 param describe` shows it.
+
+    None is declared as read-only: rclpy would refuse even an unchanged value of such a parameter,
+    and `ros2 param load` would fail on a complete parameter file.
+    """
     descriptor = ParameterDescriptor(
         name=name, description=item.help + (f' [{item.unit}]' if item.unit else ''),
-        read_only=name in START_PARAMETERS, additional_constraints=when_it_counts(name))
+        additional_constraints=when_it_takes_effect(name))
     if item.choices is not None:
         descriptor.additional_constraints = (
             f'One of: {", ".join(item.choices)}. {descriptor.additional_constraints}')
@@ -94,15 +98,15 @@ def make_descriptor(name: str, item: Option) -> ParameterDescriptor:
     return descriptor
 
 
-def when_it_counts(name: str) -> str:
-    """Say when a change of this parameter takes effect."""
+def when_it_takes_effect(name: str) -> str:
+    """Return a sentence on when a change of this parameter takes effect."""
     if name in START_PARAMETERS:
-        return 'Counts when the node starts.'
+        return 'Takes effect only when the node starts.'
     if name in SUBSCRIPTION_PARAMETERS:
-        return 'Counts when the node is activated.'
+        return 'Takes effect when the node is activated.'
     if name.partition('.')[0] in LIVE_SECTIONS:
-        return 'Counts from the next image on.'
-    return 'Counts when the node is configured.'
+        return 'Takes effect from the next image.'
+    return 'Takes effect when the node is configured.'
 
 
 def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
@@ -113,12 +117,12 @@ def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
     node : Node
         On which they are declared.
     changes : iterable of Parameter
-        Take the place of the node's own values.
+        Replace the node's values.
 
     Raises
     ------
     ValueError
-        A value is not allowed; says which, what was expected and what came.
+        A value is not allowed; names the parameter, the allowed values and the given one.
     """
     values: dict[str, Any] = {name: node.get_parameter(name).value
                               for name, _ in parameter_options()}
@@ -133,13 +137,43 @@ def make_config(section: str, values: Mapping[str, Any]) -> Any:
     return config(**{item.name: values[prefix + item.name] for item in options_of(config)})
 
 
-def reason_to_refuse(name: str, *, configured: bool, active: bool) -> str:
-    """Return why a parameter can't be changed in this state; empty if it can."""
-    if name not in dict(parameter_options()) or name.partition('.')[0] in LIVE_SECTIONS:
+def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, configured: bool,
+                     active: bool) -> str:
+    """Return why the node can't take these changes of parameters; empty if it can.
+
+    A change is refused if its value is not allowed, or if it would have no effect in the node's
+    present state. A parameter that keeps its value is never refused.
+
+    Parameters
+    ----------
+    node : Node
+    changes : sequence of Parameter
+    configured : bool
+        Whether the node is inactive or active.
+    active : bool
+    """
+    ours = dict(parameter_options())
+    for change in changes:
+        if change.name not in ours or change.value == node.get_parameter(change.name).value:
+            continue
+        reason = _reason_in_state(change.name, configured=configured, active=active)
+        if reason:
+            return reason
+    try:
+        read_configs(node, changes)
+    except ValueError as error:
+        return str(error)
+    return ''
+
+
+def _reason_in_state(name: str, *, configured: bool, active: bool) -> str:
+    if name.partition('.')[0] in LIVE_SECTIONS:
         return ''
+    if name in START_PARAMETERS:
+        return f'{name} takes effect only when the node starts: set it in a parameter file'
     if name in SUBSCRIPTION_PARAMETERS:
-        return f'{name} counts at activation: deactivate the node first' if active else ''
+        return f'{name} takes effect at activation: deactivate the node first' if active else ''
     if configured:
-        return f'{name} counts at configuration: {"deactivate and " if active else ""}' \
+        return f'{name} takes effect at configuration: {"deactivate and " if active else ""}' \
                'clean up the node first'
     return ''

@@ -1,4 +1,4 @@
-"""Two stages at work at the same time, each in a thread of its own; no word of ROS or images."""
+"""Two stages that work at the same time, each in a thread of its own; knows no ROS or images."""
 from __future__ import annotations
 
 import threading
@@ -7,37 +7,38 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Generic, TypeVar
 
 Frame = TypeVar('Frame')
-Half = TypeVar('Half')
 
 
-class Pipeline(Generic[Frame, Half]):
-    """Takes frames through two stages in order: the next is in the first, one is in the second.
+class Pipeline(Generic[Frame]):
+    """Takes frames through two stages in order: while one is in the second, the next is in the first.
 
     The rate is nearly that of the slower stage alone. The first stage begins a frame only when
-    the second has taken the one before, so nothing waits between the stages but what the first
-    has just finished. A queue there would even out stages whose times vary, for some percent
-    more rate, but everything in it would grow older.
+    the second has taken the one before, so at most one frame waits between the stages. A queue
+    there would even out stages whose times vary, for some percent more rate, but every frame in
+    it would grow older.
 
     Parameters
     ----------
-    first : callable
-        Makes of a frame what the second stage takes.
-    second : callable
-        Ends the work on a frame. Always called in the same thread.
-    on_loss : callable
-        Told the exception that a stage raised, in the thread of that stage. An exception costs
-        one frame; the next has its chance.
+    first, second : callable
+        The stages; each takes a frame. A stage is always called in the same thread.
+    on_result : callable
+        Called with a frame after its second stage, in the thread of that stage.
+    on_error : callable
+        Called with the exception that a stage or `on_result` raised, in the thread of that
+        stage. An exception costs one frame; the next one is processed as usual.
     depth : int
         Frames that may wait at the entrance, the newest.
     """
 
-    def __init__(self, first: Callable[[Frame], Half], second: Callable[[Half], object],
-                 on_loss: Callable[[Exception], object], *, depth: int) -> None:
-        self._first, self._second, self._on_loss = first, second, on_loss
+    def __init__(self, first: Callable[[Frame], object], second: Callable[[Frame], object], *,
+                 on_result: Callable[[Frame], object], on_error: Callable[[Exception], object],
+                 depth: int) -> None:
+        self._first, self._second = first, second
+        self._on_result, self._on_error = on_result, on_error
         self._depth = depth
         self._lock = threading.Lock()
         self._waiting: deque[Frame] = deque()
-        self._hand_over = threading.Semaphore()  # free while the second has taken all there was
+        self._hand_over = threading.Semaphore()  # free while no frame waits between the stages
         self._first_thread = ThreadPoolExecutor(1, 'first_stage')
         self._second_thread = ThreadPoolExecutor(1, 'second_stage')
 
@@ -54,8 +55,8 @@ class Pipeline(Generic[Frame, Half]):
             if len(self._waiting) > self._depth:
                 self._waiting.popleft()
                 return 1
-            # A turn for each frame that waits, whichever that is when the turn comes.
-            self._first_thread.submit(self._begin)
+            # A turn for each frame that waits; it is taken by the oldest one at that time.
+            self._first_thread.submit(self._run_first)
             return 0
 
     def close(self) -> int:
@@ -64,33 +65,34 @@ class Pipeline(Generic[Frame, Half]):
         Returns
         -------
         int
-            How many frames are given up. Each one submitted later is, too.
+            How many frames are given up. Frames submitted later are given up, too.
         """
         with self._lock:
             self._depth = 0
             self._first_thread.shutdown(wait=False, cancel_futures=True)
-        # One after the other: the second stage has to take what the first still hands over.
+        # In this order: the second stage has to take the frame that the first one hands over.
         self._first_thread.shutdown()
         self._second_thread.shutdown()
         given_up = len(self._waiting)
         self._waiting.clear()
         return given_up
 
-    def _begin(self) -> None:
+    def _run_first(self) -> None:
         self._hand_over.acquire()
         with self._lock:
             frame = self._waiting.popleft()
         try:
-            half_done = self._first(frame)
+            self._first(frame)
         except Exception as error:
             self._hand_over.release()
-            self._on_loss(error)
+            self._on_error(error)
         else:
-            self._second_thread.submit(self._end, half_done)
+            self._second_thread.submit(self._run_second, frame)
 
-    def _end(self, half_done: Half) -> None:
+    def _run_second(self, frame: Frame) -> None:
         self._hand_over.release()
         try:
-            self._second(half_done)
+            self._second(frame)
+            self._on_result(frame)
         except Exception as error:
-            self._on_loss(error)
+            self._on_error(error)

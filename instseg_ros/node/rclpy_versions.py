@@ -1,24 +1,37 @@
-"""What rclpy of ROS 2 Humble has under another name, or not at all."""
+"""What rclpy of ROS 2 Humble lacks, and what the node does there instead."""
 from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.node import Node
 from rclpy.subscription import Subscription
 
-try:
-    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-except ModuleNotFoundError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
-
-__all__ = ['PublisherEventCallbacks', 'SubscriptionEventCallbacks', 'image_callback']
-
 GIVES_INFO = hasattr(Subscription, 'CallbackType')
-"""Whether callbacks of subscriptions may have what the middleware says about a message."""
+"""Whether a subscription's callback may also take the middleware's info about a message."""
 
 
 def image_callback(callback: Callable[[Any, Mapping[str, Any]], None]) -> Callable[..., None]:
     """Return `callback`, which takes a message and its info, as a subscription can call it.
 
-    Where rclpy gives no info, that is empty.
+    On Humble the info is empty.
     """
     return callback if GIVES_INFO else lambda message: callback(message, {})
+
+
+def call_after_set_parameters(node: Node, callback: Callable[[], None]) -> None:
+    """Call `callback` in the executor's thread after parameters of the node have been set.
+
+    At that time every on-set callback has agreed and the node has the new values. Humble has no
+    post-set callbacks: there, an on-set callback triggers a guard condition, and the executor
+    makes the call in its next cycle. The call may then also follow a change that was refused.
+    """
+    if hasattr(node, 'add_post_set_parameters_callback'):
+        node.add_post_set_parameters_callback(lambda changes: callback())
+        return
+    guard = node.create_guard_condition(callback)
+
+    def trigger(changes: Any) -> SetParametersResult:
+        guard.trigger()
+        return SetParametersResult(successful=True)
+    node.add_on_set_parameters_callback(trigger)

@@ -1,55 +1,58 @@
-"""What is done to one image, in the two stages of the pipeline."""
+"""The two stages that an image goes through in the node."""
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import Mapping
+from dataclasses import dataclass, field
 
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
 from instseg_ros.core.segmenter import Segmenter
-from instseg_ros.core.types import Inference
+from instseg_ros.core.types import Inference, Segmentation
 from instseg_ros.node.conversions import Converter, to_rgb
 from instseg_ros.node.outputs import Outputs
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """An image as it came; the time is of `time.monotonic`, like every other one here."""
-
-    message: Image
-    time: float
-
-
-@dataclass(frozen=True)
-class HalfDone:
-    """An image that the network has seen, and when it had."""
-
-    arrival: Arrival
-    inference: Inference
-    time: float
-
-
-@dataclass(frozen=True)
-class Published:
-    """What there is to tell of an image whose results were published.
+@dataclass
+class Frame:
+    """One image on its way through the node, with the results of the stages behind it.
 
     Attributes
     ----------
-    header : Header
-        Of the image.
-    latency : float
-        Seconds from arrival until everything was published.
+    message : Image
+    arrived : float
+        Seconds, of `time.monotonic`.
+    inference : Inference or None
+        Set by the first stage.
+    segmentation : Segmentation or None
+        Set by the second stage.
     timings : dict of str to float
-        The parts of the latency, in order.
-    instances_cut : int
+        Seconds spent in each step so far, in order, from the arrival on.
     """
 
-    header: Header
-    latency: float
-    timings: Mapping[str, float]
-    instances_cut: int
+    message: Image
+    arrived: float
+    inference: Inference | None = None
+    segmentation: Segmentation | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._step_ended = self.arrived
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the arrival of the image to the end of its last step."""
+        return self._step_ended - self.arrived
+
+    def lap(self, step: str) -> None:
+        """End a step, which began when the one before it ended."""
+        now = time.monotonic()
+        self.timings[step] = now - self._step_ended
+        self._step_ended = now
+
+    def take(self, timings: dict[str, float]) -> None:
+        """Add the timings of steps that were measured elsewhere and have just ended."""
+        self.timings.update(timings)
+        self._step_ended = time.monotonic()
 
 
 class Stages:
@@ -59,39 +62,32 @@ class Stages:
     ----------
     converter : Converter
     segmenter : Segmenter
-        May be replaced at any time by one with the same network.
+        May be replaced at any time by one with the same network and other options; each image is
+        processed with the options of one of them.
     outputs : Outputs
     """
 
     def __init__(self, converter: Converter, segmenter: Segmenter, outputs: Outputs) -> None:
         self.converter, self.segmenter, self.outputs = converter, segmenter, outputs
 
-    def infer(self, arrival: Arrival) -> HalfDone:
-        """Convert an image and run the network: the first stage.
+    def infer(self, frame: Frame) -> None:
+        """Convert the image and run the network: the first stage.
 
         Raises
         ------
         ImageError
-            The message is no image that can be segmented.
+            The message is not an image that can be segmented.
         """
-        began = time.monotonic()
-        image = to_rgb(arrival.message, self.converter)
-        converted = time.monotonic()
-        inference = self.segmenter.infer(image)
-        timings = {'wait': began - arrival.time, 'convert': converted - began,
-                   **inference.timings}
-        return HalfDone(arrival, replace(inference, timings=timings), time.monotonic())
+        frame.lap('wait')
+        image = to_rgb(frame.message, self.converter)
+        frame.lap('convert')
+        frame.inference = self.segmenter.infer(image)
+        frame.take(frame.inference.timings)
 
-    def publish(self, half_done: HalfDone) -> Published:
-        """Make objects of what the network said and publish them: the second stage."""
-        began = time.monotonic()
-        inference = half_done.inference
-        timings = {**inference.timings, 'hand_over': began - half_done.time}
-        segmentation = self.segmenter.postprocess(replace(inference, timings=timings))
-        segmented = time.monotonic()
-        header = half_done.arrival.message.header
-        self.outputs.publish(header, inference.image, segmentation)
-        published = time.monotonic()
-        return Published(header, published - half_done.arrival.time,
-                         {**segmentation.timings, 'publish': published - segmented},
-                         segmentation.instances_dropped)
+    def publish(self, frame: Frame) -> None:
+        """Group the network's output into objects and publish the result: the second stage."""
+        frame.lap('hand_over')
+        frame.segmentation = self.segmenter.postprocess(frame.inference)
+        frame.take(frame.segmentation.timings)
+        self.outputs.publish(frame.message.header, frame.inference.image, frame.segmentation)
+        frame.lap('publish')

@@ -213,7 +213,7 @@ def scene():
 def make_image(rclpy, scene):
     """Return a function that makes a message of the scene with a stamp of its own."""
     from builtin_interfaces.msg import Time
-    from instseg_ros.node.messages import image_message
+    from instseg_ros.node.outputs import image_message
     from std_msgs.msg import Header
 
     def make(number=1, *, frame_id='front_camera', pixels=scene[0], encoding='rgb8'):

@@ -1,98 +1,98 @@
-"""Counting and timing, without a graph."""
+"""Conditions: each with its own level and text, reported while it lasts and no longer."""
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip('diagnostic_msgs.msg', reason='needs the ROS 2 messages')
 diagnostics = pytest.importorskip('instseg_ros.node.diagnostics')
+node_tools = pytest.importorskip('node_tools')
+status_of, values_of, wait_for = node_tools.status_of, node_tools.values_of, node_tools.wait_for
 OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
 
 
-def info(number, publisher=b'a'):
-    return {'publication_sequence_number': number, 'publisher_gid': {'data': publisher}}
+@pytest.fixture
+def logged():
+    return []
 
 
-def test_gaps_in_the_numbers_of_a_publisher_are_superseded_images():
-    statistics = diagnostics.Statistics(0.0)
-    for number, publisher in [(5, b'a'), (6, b'a'), (100, b'b'), (10, b'a'), (101, b'b')]:
-        statistics.frame_arrived(info(number, publisher), 1.0)
-    assert (statistics.frames_in, statistics.frames_superseded) == (5, 3)
+@pytest.fixture
+def conditions(logged):
+    return diagnostics.Conditions(lambda level, text: logged.append((level, text)))
 
 
-def test_a_middleware_that_numbers_nothing_supersedes_nothing():
-    statistics = diagnostics.Statistics(0.0)
-    for _ in range(2):
-        statistics.frame_arrived({'publication_sequence_number': None, 'publisher_gid': None}, 1.0)
-        statistics.frame_arrived({}, 1.0)
-    assert (statistics.frames_in, statistics.frames_superseded) == (4, 0)
-
-
-def test_an_image_that_is_given_up_is_superseded_like_one_that_never_arrived():
-    statistics = diagnostics.Statistics(0.0)
-    for number in (1, 2, 5):
-        statistics.frame_arrived(info(number), 1.0)
-    statistics.frames_given_up(1)
-    assert (statistics.frames_in, statistics.frames_superseded) == (2, 3)
-
-
-@pytest.mark.parametrize('age, shown', [(None, ''), (0.25, '250.000'), (-0.01, '-10.000'),
-                                        (1e9, ''), (-1e9, '')])
-def test_an_age_by_another_clock_is_not_shown(age, shown):
-    statistics = diagnostics.Statistics(0.0)
-    statistics.frame_done({}, 0.1, age=age)
-    assert statistics.report(1.0)[1]['age_ms'] == shown
-
-
-def test_instances_that_were_cut_add_up():
-    statistics = diagnostics.Statistics(0.0)
-    for count in (0, 3, 4):
-        statistics.frame_done({}, 0.1, instances_cut=count)
-    assert statistics.report(1.0)[1]['instances_cut'] == '7'
-
-
-def test_rates_are_recent_and_stages_are_means_since_activation():
-    statistics = diagnostics.Statistics(10.0)
-    statistics.frame_done({'network': 0.1, 'grouping': 0.01}, 0.2)
-    level, values = statistics.report(12.0)
-    assert (level, values['fps'], values['latency_ms']) == (OK, '0.50', '200.000')
-    statistics.frame_done({'network': 0.3, 'grouping': 0.02}, 0.4)
-    statistics.frame_done({'network': 0.2, 'grouping': 0.03}, 0.6)
-    _, values = statistics.report(13.0)
-    assert (values['fps'], values['latency_ms'], values['frames_out']) == ('2.00', '500.000', '3')
-    assert (values['stage_ms.network'], values['stage_ms.grouping']) == ('200.000', '20.000')
-
-
-def test_the_level_is_the_worst_of_the_period_and_the_error_stays():
-    statistics = diagnostics.Statistics(0.0)
-    statistics.frame_dropped('too small')
-    assert statistics.report(1.0)[0] == WARN
-    statistics.frame_failed('out of memory')
-    statistics.frame_dropped('too large')
-    level, values = statistics.report(2.0)
-    assert (level, values['last_error'], values['frames_dropped']) == (ERROR, 'too large', '3')
-    level, values = statistics.report(3.0)
-    assert (level, values['last_error'], values['fps']) == (OK, 'too large', '0.00')
-
-
-def test_what_lasts_is_in_every_report():
-    statistics = diagnostics.Statistics(0.0)
-    statistics.note_lasting('no model', WARN)
-    assert [statistics.report(time)[0] for time in (1.0, 2.0)] == [WARN, WARN]
-    statistics.frame_failed('out of memory')
-    assert [statistics.report(time)[0] for time in (3.0, 4.0)] == [ERROR, WARN]
-
-
-def test_the_message_holds_one_status():
+def status(conditions, **values):
     header = pytest.importorskip('std_msgs.msg').Header(frame_id='x')
-    message = diagnostics.diagnostic_message(header, '/segmenter', WARN, 'text', {'a': '1'})
+    message = diagnostics.message(header, '/segmenter', 'active', conditions.report(),
+                                  {'fps': '9.50', **values})
     assert message.header.frame_id == 'x'
-    (status,) = message.status
-    assert (status.name, status.level, status.message) == ('/segmenter', WARN, 'text')
-    assert [(entry.key, entry.value) for entry in status.values] == [('a', '1')]
+    (only,) = message.status
+    assert only.name == '/segmenter'
+    return only.level, only.message
+
+
+def test_without_conditions_the_rate_is_reported(conditions, logged):
+    assert status(conditions) == (OK, 'active: 9.50 images/s')
+    assert (logged, conditions.last_error) == ([], '')
+
+
+def test_a_lasting_condition_keeps_its_text_whatever_happens_meanwhile(conditions):
+    conditions.begin('qos', WARN, 'does not fit')
+    conditions.note('image', WARN, 'bad image')
+    assert status(conditions) == (WARN, 'active: does not fit')
+    conditions.note('image', ERROR, 'out of memory')
+    assert status(conditions) == (ERROR, 'active: out of memory')
+    assert status(conditions) == (WARN, 'active: does not fit')
+    conditions.end('qos')
+    assert status(conditions) == (OK, 'active: 9.50 images/s')
+    assert conditions.last_error == 'out of memory'
+
+
+def test_every_condition_is_among_the_values(conditions):
+    conditions.begin('qos', WARN, 'does not fit')
+    conditions.begin('transition', ERROR, 'cannot activate')
+    header = pytest.importorskip('std_msgs.msg').Header()
+    message = diagnostics.message(header, 'n', 'inactive', conditions.report(), {'fps': '0'})
+    assert values_of(message) == {'fps': '0', 'condition.transition': 'cannot activate',
+                                  'condition.qos': 'does not fit'}
+
+
+def test_a_condition_is_logged_when_it_begins_or_changes(conditions, logged):
+    for text in ('one', 'one', 'two', 'two'):
+        conditions.begin('qos', WARN, text)
+    for text in ('bad', 'worse'):
+        conditions.note('image', ERROR, text)
+    conditions.report()
+    conditions.note('image', ERROR, 'worst')
+    conditions.warn_while('silence', '')
+    assert logged == [(WARN, 'one'), (WARN, 'two'), (ERROR, 'bad'), (ERROR, 'worst')]
+
+
+@given(st.lists(st.tuples(st.sampled_from(['begin', 'note', 'end', 'report']),
+                          st.sampled_from('abc'), st.sampled_from([WARN, ERROR]))))
+def test_the_report_has_the_worst_condition_that_there_is_and_its_own_text(steps):
+    conditions = diagnostics.Conditions(lambda level, text: None)
+    lasting, events = {}, {}
+    for step, name, level in [*steps, ('report', '', OK)]:
+        if step == 'begin':
+            conditions.begin(name, level, f'{name} lasts at {level}')
+            lasting[name] = (level, f'{name} lasts at {level}')
+        elif step == 'note':
+            conditions.note(f'event {name}', level, f'{name} happened at {level}')
+            events[name] = (level, f'{name} happened at {level}')
+        elif step == 'end':
+            conditions.end(name)
+            lasting.pop(name, None)
+        else:
+            found = [(item.level, item.text) for item in conditions.report().values()]
+            assert sorted(found) == sorted([*lasting.values(), *events.values()])
+            assert [level for level, _ in found] == sorted(
+                (level for level, _ in found), reverse=True)
+            events.clear()
 
 
 def test_they_are_published_in_every_state(graph, tiny_model, make_image):
     graph.start(model=str(tiny_model), image_reliability='reliable')
     messages = graph.diagnostics()
-    values_of = pytest.importorskip('node_tools').values_of
     graph.spin_until(lambda: messages and 'unconfigured' in messages[-1].status[0].message)
     assert graph.change_state('configure') and graph.change_state('activate')
     results, camera = graph.listen_to_results()['instances'], graph.camera()
@@ -110,3 +110,32 @@ def test_they_are_published_in_every_state(graph, tiny_model, make_image):
     assert all(float(values[stage]) >= 0 for stage in stages)
     rounding = 0.001 * len(stages)
     assert sum(float(values[stage]) for stage in stages) <= float(values['latency_ms']) + rounding
+
+
+def test_they_tell_the_worst_and_clear_when_it_is_over(graph, tiny_model, make_image):
+    """A camera that does not fit, bad images beside it, and then only a good camera."""
+    from rclpy.qos import qos_profile_sensor_data
+    from sensor_msgs.msg import Image
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
+    messages = graph.diagnostics()
+    results, camera = graph.listen_to_results()['instances'], graph.camera()
+    other = graph.observer.create_publisher(Image, '/image', qos_profile_sensor_data)
+    graph.spin_until(lambda: messages and 'condition.qos.image' in values_of(messages[-1]))
+    bad = make_image()
+    bad.data = bad.data[:9]
+    seen = len(messages)
+    camera.publish(bad)
+    graph.spin_until(lambda: any('condition.image_dropped' in values_of(message)
+                                 for message in messages[seen:]))
+    # The bad image is gone from the report after it; the camera that does not fit is still there.
+    graph.spin_until(lambda: 'condition.image_dropped' not in values_of(messages[-1]))
+    for message in messages[seen:]:
+        level, text = status_of(message)
+        assert level == WARN and 'image_reliability to best_effort' in text
+    assert values_of(messages[-1])['last_error'].startswith('image dropped: data: expected')
+    graph.observer.destroy_publisher(other)
+    camera.publish(make_image())
+    graph.spin_until(lambda: results, 'a result')
+    graph.spin_until(lambda: status_of(messages[-1])[0] == OK, 'the all-clear')
+    assert status_of(messages[-1])[1].startswith('active: ')
+    assert values_of(messages[-1])['last_error']

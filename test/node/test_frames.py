@@ -97,7 +97,7 @@ def test_bad_images_between_good_ones_are_counted_and_survived(active, make_imag
     active.spin_until(lambda: diagnostics and values_of(diagnostics[-1])['frames_out'] == '7')
     values = values_of(diagnostics[-1])
     assert (values['frames_in'], values['frames_dropped']) == ('14', '7')
-    assert values['last_error'].startswith('step: expected at least')
+    assert values['last_error'].startswith('image dropped: step: expected at least')
 
 
 @pytest.mark.parametrize('stage', ['infer', 'postprocess'])
@@ -105,7 +105,7 @@ def test_an_error_while_processing_costs_one_image(active, make_image, monkeypat
     results, camera, diagnostics = (active.listen_to_results(), active.camera(),
                                     active.diagnostics())
 
-    def fail(frame):
+    def fail(image_or_inference):
         raise RuntimeError('out of luck')
     with monkeypatch.context() as patch:
         patch.setattr(active.node._stages.segmenter, stage, fail)

@@ -193,10 +193,10 @@ def test_instances_beyond_the_limit_are_counted_and_warned_about(active, make_im
     active.spin_until(lambda: len(results) == 2, 'results')
     assert [len(message.detections) for message in results] == [1, 1]
     active.spin_until(
-        lambda: diagnostics and values_of(diagnostics[-1])['instances_cut'] == '2')
+        lambda: diagnostics and values_of(diagnostics[-1])['instances_dropped'] == '2')
     assert max(message.status[0].level for message in diagnostics) == b'\x01'
     assert 'grouping.max_instances' in values_of(diagnostics[-1])['last_error']
-    assert '1 instances of an image were cut' in ''.join(capfd.readouterr())
+    assert '1 instances of an image dropped' in ''.join(capfd.readouterr())
 
 
 def test_the_age_is_told_where_stamps_are_of_the_same_clock(active, make_image):

@@ -46,7 +46,7 @@ def test_every_parameter_is_described_with_its_range(graph):
     ('image_reliability', 'sometimes', 'image_reliability: expected one of best_effort'),
     ('network.input_size', -1, '-1'),
     ('no.such.parameter', 1, 'undeclared'),
-    ('autostart', True, 'read-only'),
+    ('autostart', True, 'only when the node starts'),
 ])
 def test_a_value_that_is_not_allowed_is_refused_with_a_reason(graph, name, value, reason):
     graph.start()

@@ -28,7 +28,6 @@ class Stage:
             assert self._may_end.acquire(timeout=TIMEOUT), 'the test forgot this stage'
         if frame in self.fails:
             raise RuntimeError(f'no luck with {frame}')
-        return frame
 
     def wait_until_begun(self):
         assert self._begun.acquire(timeout=TIMEOUT), 'the stage did not begin'
@@ -41,8 +40,10 @@ class Held:
     """A pipeline of two such stages."""
 
     def __init__(self, depth):
-        self.first, self.second, self.losses = Stage(), Stage(), []
-        self.pipeline = Pipeline(self.first, self.second, self.losses.append, depth=depth)
+        self.first, self.second = Stage(), Stage()
+        self.results, self.losses = [], []
+        self.pipeline = Pipeline(self.first, self.second, on_result=self.results.append,
+                                 on_error=self.losses.append, depth=depth)
 
     def let_go(self):
         for stage in (self.first, self.second):
@@ -120,6 +121,7 @@ def test_an_exception_costs_one_frame_and_is_told(make, stage):
     held.pipeline.close()
     assert [str(loss) for loss in held.losses] == ['no luck with b', 'no luck with c']
     assert held.second.seen == (['a', 'd'] if stage == 'first' else ['a', 'b', 'c', 'd'])
+    assert held.results == ['a', 'd']
 
 
 def test_closing_finishes_what_was_begun_and_gives_up_what_waits(make):
@@ -166,10 +168,10 @@ def test_every_frame_is_accounted_for_and_order_is_kept(count, depth, data):
             if number in failing:
                 raise ValueError(number)
             result.append(number)
-            return number
         return work
 
-    pipeline = Pipeline(stage(fails[0], []), stage(fails[1], done), losses.append, depth=depth)
+    pipeline = Pipeline(stage(fails[0], []), stage(fails[1], []), on_result=done.append,
+                        on_error=losses.append, depth=depth)
     given_up = sum(pipeline.submit(number) for number in range(count))
     given_up += pipeline.close()
     assert done == sorted(set(done))

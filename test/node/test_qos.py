@@ -40,11 +40,10 @@ def test_a_camera_that_does_not_fit_is_reported_with_a_hint(graph, tiny_model, c
     graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
     diagnostics = graph.diagnostics()
     graph.observer.create_publisher(Image, '/image', qos_profile_sensor_data)
-    graph.spin_until(lambda: any('RELIABILITY' in message.status[0].message
-                                 for message in diagnostics))
-    assert 'set the parameter image_reliability to best_effort' in values_of(
-        diagnostics[-1])['last_error']
-    assert 'nothing is received from it' in ''.join(capfd.readouterr())
+    graph.spin_until(lambda: any('set the parameter image_reliability to best_effort'
+                                 in message.status[0].message for message in diagnostics))
+    assert 'no image is received from the publisher /observer of /image' in ''.join(
+        capfd.readouterr())
 
 
 def test_a_subscriber_that_asks_for_too_much_is_reported(graph, tiny_model):
@@ -56,7 +55,28 @@ def test_a_subscriber_that_asks_for_too_much_is_reported(graph, tiny_model):
         Detection2DArray, '/segmenter/instances', lambda message: None, LATCHED_QOS)
     graph.spin_until(lambda: any('/segmenter/instances' in message.status[0].message
                                  for message in diagnostics))
-    assert 'DURABILITY' in values_of(diagnostics[-1])['last_error']
+    assert 'durability volatile' in values_of(diagnostics[-1])['last_error']
+
+
+def test_a_mismatch_noticed_while_inactive_is_still_reported_when_active(graph, tiny_model):
+    from instseg_ros.node.qos import LATCHED_QOS
+    from vision_msgs.msg import Detection2DArray
+    graph.start('configure', model=str(tiny_model))
+    messages = graph.diagnostics()
+    subscription = graph.observer.create_subscription(
+        Detection2DArray, '/segmenter/instances', lambda message: None, LATCHED_QOS)
+
+    def reported(state):
+        return (messages and messages[-1].status[0].message.startswith(f'{state}: ')
+                and 'condition.qos.instances' in values_of(messages[-1]))
+    graph.spin_until(lambda: reported('inactive'))
+    assert graph.change_state('activate')
+    graph.spin_until(lambda: reported('active'))
+    assert graph.change_state('deactivate')
+    graph.spin_until(lambda: reported('inactive'))
+    graph.observer.destroy_subscription(subscription)
+    graph.spin_until(lambda: not reported('inactive'))
+    assert messages[-1].status[0].level == b'\x00'
 
 
 @pytest.mark.parametrize('has_publisher', [False, True])

@@ -1,0 +1,132 @@
+"""Counts and times of the images that the node took."""
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import Any, Mapping
+
+MILLISECONDS = 1000.0
+
+COMPARABLE_AGE = 60.0
+"""Seconds. A stamp further from now, in either direction, is of another clock: of a recording
+played without simulated time, or of a camera that counts from its own start."""
+
+
+class Statistics:
+    """Counts since activation, and rates of the time since the last report; for any thread.
+
+    In the end, every image that a camera published is in one of the counts `frames_out`,
+    `frames_dropped` and `frames_superseded`.
+
+    Parameters
+    ----------
+    now : float
+        Seconds, of `time.monotonic`, like every other time here.
+
+    Attributes
+    ----------
+    frames_in, frames_out : int
+        Images that were processed or wait for it; results published.
+    frames_dropped : int
+        Images without a result: bad input, or an error while it was processed.
+    frames_superseded : int
+        Images that were never processed: a newer one or the end of being active came before their
+        turn, or the transport lost them.
+    instances_dropped : int
+        Instances left out of results since there were more than `grouping.max_instances`.
+    last_image : float
+        When the last image was taken; at first, when this was made.
+    """
+
+    def __init__(self, now: float | None = None) -> None:
+        self.frames_in = self.frames_out = self.frames_dropped = self.frames_superseded = 0
+        self.instances_dropped = 0
+        self.last_image = self._reported = time.monotonic() if now is None else now
+        self._lock = threading.Lock()
+        self._sequence_numbers: dict[bytes, int] = {}
+        self._stage_seconds: Counter[str] = Counter()
+        self._latency = 0.0
+        self._age: float | None = None
+        self._recent_out = 0
+        self._recent_latency = 0.0
+
+    def frame_arrived(self, info: Mapping[str, Any], now: float) -> None:
+        """Count an image, and those before it of the same publisher that never arrived.
+
+        Parameters
+        ----------
+        info : dict
+            The middleware's info about the message. Not every middleware numbers messages.
+        now : float
+        """
+        with self._lock:
+            self.frames_in += 1
+            self.last_image = now
+            number = info.get('publication_sequence_number')
+            publisher = info.get('publisher_gid')
+            if number is None or publisher is None:
+                return
+            key = bytes(publisher['data'])
+            before = self._sequence_numbers.get(key, number - 1)
+            self.frames_superseded += max(0, number - before - 1)
+            self._sequence_numbers[key] = number
+
+    def frames_given_up(self, count: int) -> None:
+        """Count images that arrived and will not be processed after all."""
+        with self._lock:
+            self.frames_in -= count
+            self.frames_superseded += count
+
+    def frame_done(self, stages: Mapping[str, float], latency: float, *,
+                   age: float | None = None, instances_dropped: int = 0) -> None:
+        """Count a result.
+
+        Parameters
+        ----------
+        stages : dict of str to float
+            Seconds.
+        latency : float
+            Seconds from the arrival of the image until its result was published.
+        age : float, optional
+            Seconds from the stamp of the image until then.
+        instances_dropped : int
+        """
+        with self._lock:
+            self.frames_out += 1
+            self.instances_dropped += instances_dropped
+            self._stage_seconds.update(stages)
+            self._recent_out += 1
+            self._recent_latency += latency
+            self._age = age if age is not None and abs(age) <= COMPARABLE_AGE else None
+
+    def frame_dropped(self) -> None:
+        """Count an image without a result."""
+        with self._lock:
+            self.frames_dropped += 1
+
+    def report(self, now: float) -> dict[str, str]:
+        """Return the values, and begin the next period.
+
+        Rate and latency are those of the time since the last report, the age is that of the last
+        result, times of stages are means since activation.
+        """
+        with self._lock:
+            if self._recent_out:
+                self._latency = self._recent_latency / self._recent_out
+            rate = self._recent_out / max(now - self._reported, 1e-6)
+            values = {name: str(getattr(self, name)) for name in (
+                'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded',
+                'instances_dropped')}
+            values['fps'] = f'{rate:.2f}'
+            values['latency_ms'] = milliseconds(self._latency)
+            values['age_ms'] = '' if self._age is None else milliseconds(self._age)
+            for stage, seconds in self._stage_seconds.items():
+                values[f'stage_ms.{stage}'] = milliseconds(seconds / self.frames_out)
+            self._reported, self._recent_out, self._recent_latency = now, 0, 0.0
+            return values
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time as diagnostics show it."""
+    return f'{seconds * MILLISECONDS:.3f}'
