@@ -7,13 +7,14 @@ from pathlib import Path
 import yaml
 
 from instseg_ros.core.config import options_of
-from instseg_ros.node.parameters import SECTIONS
+from instseg_ros.node.parameters import SECTIONS, START_PARAMETERS
 
 PATH = Path(__file__).resolve().parents[1] / 'config' / 'segmenter.yaml'
 HEAD = """\
-# Every parameter of the node with its default: "ros2 launch instseg_ros segmenter.launch.py
-# params_file:=..." takes a copy of this file. Left out ones keep their defaults. The launch file
-# decides about autostart itself.
+# Every parameter of the node with its default. "ros2 launch instseg_ros segmenter.launch.py
+# params_file:=..." takes a copy of this file; parameters that are left out keep their defaults.
+# Only autostart is left out here: the launch file starts the node at once, unless its argument or
+# the parameter file says false.
 /**:
   ros__parameters:
 """
@@ -33,7 +34,8 @@ def main() -> None:
             lines += textwrap.wrap(text, WIDTH, initial_indent=f'{indent}# ',
                                    subsequent_indent=f'{indent}# ')
             value = yaml.safe_dump({item.name: item.default}).strip()
-            lines.append(indent + value)
+            lines.append(f'{indent}# {value}' if item.name in START_PARAMETERS
+                         else indent + value)
     PATH.write_text(HEAD + '\n'.join(lines) + '\n')
 
 

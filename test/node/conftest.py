@@ -179,8 +179,10 @@ class Graph:
 
 def service_types():
     from lifecycle_msgs.srv import ChangeState, GetState
-    from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+    from rcl_interfaces.srv import (
+        DescribeParameters, GetParameters, SetParameters, SetParametersAtomically)
     return {'change_state': ChangeState, 'get_state': GetState, 'set_parameters': SetParameters,
+            'set_parameters_atomically': SetParametersAtomically,
             'get_parameters': GetParameters, 'describe_parameters': DescribeParameters}
 
 

@@ -104,3 +104,90 @@ def test_autostart_with_a_missing_model_leaves_it_unconfigured(graph, tmp_path):
     node = graph.start(model=str(tmp_path / 'missing.onnx'), autostart=True)
     assert not node.start()
     assert graph.state() == 'unconfigured'
+
+
+class Broken(Exception):
+    """An error of a kind that nothing in the node expects."""
+
+
+def fail(*args, **kwargs):
+    raise Broken('the lamp is off')
+
+
+def told(graph, capfd, reason):
+    """Wait until diagnostics show a reason, and return whether the log has it, too."""
+    messages = graph.diagnostics()
+    graph.spin_until(lambda: any(reason in message.status[0].message
+                                 and message.status[0].level == b'\x02' for message in messages))
+    return reason in ''.join(capfd.readouterr())
+
+
+def works(graph, make_image):
+    results, camera = graph.listen_to_results(), graph.camera()
+    camera.publish(make_image())
+    graph.spin_until(lambda: all(results.values()), 'results')
+    return True
+
+
+@pytest.mark.parametrize('target', [
+    'instseg_ros.node.outputs.TOPICS', 'instseg_ros.node.segmenter_node.find_converter',
+    'instseg_ros.core.segmenter.Segmenter.warm_up'])
+def test_an_exception_while_configuring_is_told_and_leaves_nothing(graph, tiny_model, monkeypatch,
+                                                                   capfd, make_image, target):
+    from instseg_ros.node import outputs
+    graph.start(model=str(tiny_model), image_reliability='reliable')
+    with monkeypatch.context() as patch:
+        # Of the topics, the third one can't be made.
+        patch.setattr(target, fail if not target.endswith('TOPICS') else {
+            name: (kind if number != 2 else 'no type', qos)
+            for number, (name, (kind, qos)) in enumerate(outputs.TOPICS.items())})
+        assert not graph.change_state('configure')
+    assert graph.state() == 'unconfigured'
+    assert told(graph, capfd, 'cannot configure: ')
+    graph.spin_until(lambda: graph.observer.count_publishers('/segmenter/semantic_image') == 0)
+    assert graph.change_state('configure') and graph.change_state('activate')
+    assert works(graph, make_image)
+
+
+@pytest.mark.parametrize('target', [
+    'instseg_ros.node.outputs.Outputs.publish_labels', 'instseg_ros.node.segmenter_node.Pipeline',
+    'instseg_ros.node.segmenter_node.image_qos'])
+def test_an_exception_while_activating_is_told_and_can_be_tried_again(
+        graph, tiny_model, monkeypatch, capfd, make_image, target):
+    graph.start('configure', model=str(tiny_model), image_reliability='reliable')
+    with monkeypatch.context() as patch:
+        patch.setattr(target, fail)
+        assert not graph.change_state('activate')
+    assert graph.state() == 'inactive' and subscriptions(graph) == 0
+    assert not any(publisher.is_activated for publisher in graph.node.publishers
+                   if hasattr(publisher, 'is_activated'))
+    assert told(graph, capfd, 'cannot activate: the lamp is off')
+    assert graph.change_state('activate')
+    assert works(graph, make_image)
+
+
+@pytest.mark.parametrize('transition, target', [
+    ('deactivate', 'instseg_ros.node.pipeline.Pipeline.close'),
+    ('deactivate', 'instseg_ros.node.segmenter_node.SegmenterNode.destroy_subscription'),
+    ('cleanup', 'instseg_ros.node.outputs.Outputs.destroy')])
+def test_an_exception_on_the_way_down_is_told_and_the_node_can_be_configured_anew(
+        graph, tiny_model, monkeypatch, capfd, make_image, transition, target):
+    before = ('configure', 'activate') if transition == 'deactivate' else ('configure',)
+    graph.start(*before, model=str(tiny_model), image_reliability='reliable')
+    with monkeypatch.context() as patch:
+        patch.setattr(target, fail)
+        assert not graph.change_state(transition)
+    assert graph.state() == 'unconfigured'
+    assert told(graph, capfd, 'the lamp is off')
+    assert graph.change_state('configure') and graph.change_state('activate')
+    messages = graph.diagnostics()
+    graph.spin_until(lambda: messages and messages[-1].status[0].level == b'\x00')
+
+
+def test_an_exception_while_shutting_down_is_told(graph, tiny_model, monkeypatch, capfd):
+    graph.start('configure', model=str(tiny_model))
+    with monkeypatch.context() as patch:
+        patch.setattr('instseg_ros.node.outputs.Outputs.destroy', fail)
+        assert graph.change_state('inactive_shutdown')
+    assert graph.state() == 'finalized'
+    assert told(graph, capfd, 'cannot shut down: the lamp is off')

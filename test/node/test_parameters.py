@@ -18,7 +18,10 @@ def flatten(tree, prefix=''):
 def test_the_parameter_file_holds_every_parameter_with_its_default(rclpy):
     from instseg_ros.node.parameters import parameter_options
     written = flatten(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters'])
-    assert written == {name: item.default for name, item in parameter_options()}
+    # The launch file and the start decide about autostart; the file only mentions it.
+    assert '# autostart: false' in CONFIG.read_text()
+    assert {**written, 'autostart': False} == {
+        name: item.default for name, item in parameter_options()}
 
 
 def test_every_parameter_is_described_with_its_range(graph):
@@ -100,6 +103,44 @@ def test_refused_changes_change_nothing(graph, tiny_model):
     assert graph.set_parameter('refinement.method', 'magic')
     assert node._configs == before
     assert node.get_parameter('refinement.method').value == 'slic'
+
+
+@pytest.mark.parametrize('is_first', [True, False])
+def test_a_change_that_another_callback_refuses_is_not_applied(graph, tiny_model, make_image,
+                                                               is_first):
+    from rcl_interfaces.msg import SetParametersResult
+
+    def refuse(changes):
+        return SetParametersResult(successful=False, reason='not today')
+    node = graph.start('configure', 'activate', model=str(tiny_model),
+                       image_reliability='reliable')
+    node.add_on_set_parameters_callback(refuse)
+    if not is_first:  # whichever order rclpy calls them in, one of both cases has ours first
+        node._on_set_parameters_callbacks.reverse()
+    results, camera = graph.listen_to_results()['instances'], graph.camera()
+    assert graph.set_parameter('grouping.center_threshold', 0.9) == 'not today'
+    camera.publish(make_image())
+    graph.spin_until(lambda: results, 'a result')
+    assert len(results[0].detections) == 2  # one of them only has a confidence of 0.8
+
+
+@pytest.mark.parametrize('transitions', [(), ('configure',), ('configure', 'activate')])
+def test_unchanged_values_are_accepted_in_every_state(graph, transitions):
+    """As `ros2 param load` sets them: the shipped file, on a node that was started with it."""
+    graph.start(*transitions)
+    written = flatten(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters'])
+    assert {name: reason for name, value in written.items()
+            if (reason := graph.set_parameter(name, value))} == {}
+    assert graph.set_parameter('autostart', False) == ''
+
+
+def test_a_change_beside_unchanged_values_is_still_refused(graph, tiny_model):
+    graph.start('configure', model=str(tiny_model))
+    from rclpy.parameter import Parameter
+    result = graph.call('set_parameters_atomically', parameters=[
+        Parameter(name, value=value).to_parameter_msg() for name, value in [
+            ('model', str(tiny_model)), ('network.input_size', 320)]]).result
+    assert 'network.input_size takes effect at configuration' in result.reason
 
 
 def test_a_wrong_value_at_the_start_is_told_by_name(graph):

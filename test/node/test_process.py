@@ -63,6 +63,44 @@ def test_a_signal_while_images_come_ends_it_with_code_0(graph, start, tiny_model
     assert 'Traceback' not in output
 
 
+def run_main(code, *arguments):
+    """Run a script and then the executable in one process."""
+    return subprocess.run(
+        [sys.executable, '-c', f'import sys\n{code}\nfrom instseg_ros.node.main import main\n'
+         'sys.exit(main())', *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize('error, is_ours', [
+    ('ValueError("the lamp is off")', True), ('RuntimeError("the lamp is off")', True),
+    ('rclpy.executors.ExternalShutdownException()', False),
+    ('rclpy.impl.implementation_singleton.rclpy_implementation.RCLError("gone")', False)])
+def test_only_the_end_of_the_context_excuses_an_exception(rclpy, error, is_ours):
+    result = run_main(f'''
+import rclpy, rclpy.executors, rclpy.impl.implementation_singleton
+
+def spin(node):
+    rclpy.shutdown()
+    raise {error}
+
+rclpy.spin = spin
+''')
+    assert (result.returncode != 0) == is_ours, result.stderr
+    assert ('the lamp is off' in result.stderr) == is_ours
+
+
+def test_a_mistake_that_no_user_can_fix_is_not_dressed_up(rclpy):
+    result = run_main('''
+from instseg_ros.node.segmenter_node import SegmenterNode
+
+def break_down(node):
+    raise KeyError('lamp')
+
+SegmenterNode.start = break_down
+''', '--ros-args', '-p', 'autostart:=true')
+    assert result.returncode == 1
+    assert 'Traceback' in result.stderr and 'KeyError' in result.stderr
+
+
 def test_a_signal_before_it_is_configured_ends_it_as_well(graph, start):
     process = start()
     diagnostics = graph.diagnostics()
@@ -140,3 +178,27 @@ def test_arguments_that_ros_cannot_read_are_one_sentence_too(rclpy, arguments, c
     error = capsys.readouterr().err
     assert error.startswith('segmenter: error: ')
     assert ' '.join(arguments) in error
+
+
+@pytest.mark.parametrize('content, words', [
+    ('camera: {ros__parameters: {model: x}}', 'expected parameters of /segmenter, found only those '
+                                              'of /camera'),
+    ('segmenter: {ros__parameters: {grouping: {centre_threshold: 0.5}}}',
+     'has no parameter grouping.centre_threshold; did you mean grouping.center_threshold?'),
+    ('segmenter: {ros__parameters: {lamp: on}}', 'has no parameter lamp; it has autostart, '),
+])
+def test_a_parameter_file_that_has_no_effect_is_one_sentence_too(rclpy, tmp_path, capsys, content,
+                                                                 words):
+    from instseg_ros.node.main import run
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(content)
+    assert run(['segmenter', '--ros-args', '--params-file', str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f'segmenter: error: {path}: ')
+    assert words in error
+
+
+def test_a_misspelt_parameter_of_the_command_line_is_one_sentence_too(rclpy, capsys):
+    from instseg_ros.node.main import run
+    assert run(['segmenter', '--ros-args', '-p', 'image_dept:=3']) == 1
+    assert 'did you mean image_depth?' in capsys.readouterr().err

@@ -1,26 +1,21 @@
 """The node where rclpy is like that of Humble."""
 import importlib
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip('rclpy.event_handler', reason='needs rclpy newer than that of Humble')
+pytest.importorskip('rclpy', reason='needs ROS 2')
 
 
 @pytest.fixture
 def humble(monkeypatch):
-    """Hide what rclpy of Humble lacks and show what it has instead."""
+    """Hide what rclpy of Humble lacks."""
     from instseg_ros.node import rclpy_versions
-    from rclpy import event_handler
+    from rclpy.node import Node
     from rclpy.subscription import Subscription
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, 'rclpy.event_handler', None)
-        patch.setitem(sys.modules, 'rclpy.qos_event', SimpleNamespace(
-            PublisherEventCallbacks=event_handler.PublisherEventCallbacks,
-            SubscriptionEventCallbacks=event_handler.SubscriptionEventCallbacks))
-        patch.delattr(Subscription, 'CallbackType')
+        patch.delattr(Subscription, 'CallbackType', raising=False)
         importlib.reload(rclpy_versions)
+    monkeypatch.delattr(Node, 'add_post_set_parameters_callback', raising=False)
     yield rclpy_versions
     importlib.reload(rclpy_versions)
 
@@ -36,3 +31,24 @@ def test_images_are_taken_without_info_about_the_message(graph, humble, tiny_mod
     graph.spin_until(lambda: results, 'a result')
     assert not humble.GIVES_INFO
     assert (node._statistics.frames_in, node._statistics.frames_superseded) == (1, 0)
+
+
+def test_a_change_of_parameters_is_applied_all_the_same(graph, humble, tiny_model):
+    node = graph.start('configure', model=str(tiny_model))
+    assert not hasattr(node, 'add_post_set_parameters_callback')
+    assert graph.set_parameter('refinement.method', 'nearest') == ''
+    graph.spin_until(
+        lambda: node._stages.segmenter.postprocessor.refinement.method == 'nearest')
+
+
+def test_a_change_that_another_callback_refuses_is_not_applied(graph, humble, tiny_model):
+    from rcl_interfaces.msg import SetParametersResult
+    node = graph.start('configure', model=str(tiny_model))
+    node.add_on_set_parameters_callback(lambda changes: SetParametersResult(
+        successful=changes[0].name != 'refinement.method', reason='not today'))
+    assert graph.set_parameter('refinement.method', 'nearest') == 'not today'
+    # The call that follows a later change finds what the node has then.
+    assert graph.set_parameter('grouping.center_threshold', 0.9) == ''
+    graph.spin_until(
+        lambda: node._stages.segmenter.postprocessor.grouping.center_threshold == 0.9)
+    assert node._stages.segmenter.postprocessor.refinement.method == 'slic'
