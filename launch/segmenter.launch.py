@@ -8,47 +8,63 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from instseg_ros.installed import fast_dds_variable
+from instseg_ros.node.parameter_files import read_sections
 
+NAME = 'segmenter'
 SHARE = FindPackageShare('instseg_ros')
 PROFILE_VARIABLE = fast_dds_variable()
 
 ARGUMENTS = [
     DeclareLaunchArgument('image', default_value='image', description='Topic of the images'),
-    DeclareLaunchArgument('model', default_value='',
-                          description='Path of the ONNX model; empty: as the parameter file says'),
-    DeclareLaunchArgument('provider', default_value='',
-                          description='auto, cpu, cuda or tensorrt; empty: as the parameter file '
-                                      'says'),
     DeclareLaunchArgument('params_file',
                           default_value=PathJoinSubstitution([SHARE, 'config', 'segmenter.yaml']),
                           description='Parameter file of the node'),
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of the node'),
-    DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
-                          description='Configure and activate the node; otherwise that is left '
-                                      'to "ros2 lifecycle" or a life cycle manager'),
-    DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
-                          description='Take the time from /clock, for bags'),
     DeclareLaunchArgument('fastdds_profile', default_value='true', choices=['true', 'false'],
                           description='Give Fast DDS room for large images, unless '
                                       f'{PROFILE_VARIABLE} is set'),
+    # The arguments below replace a value of the parameter file if they are given.
+    DeclareLaunchArgument('model', default_value='',
+                          description='Path of the ONNX model; empty: as in the parameter file'),
+    DeclareLaunchArgument('provider', default_value='',
+                          description='auto, cpu, cuda or tensorrt; empty: as in the parameter '
+                                      'file'),
+    DeclareLaunchArgument('autostart', default_value='', choices=['', 'true', 'false'],
+                          description='Configure and activate the node; empty: as in the parameter '
+                                      'file, or true if it does not say; false leaves that to '
+                                      '"ros2 lifecycle" or a lifecycle manager'),
+    DeclareLaunchArgument('use_sim_time', default_value='', choices=['', 'true', 'false'],
+                          description='Take the time from /clock, for bags; empty: as in the '
+                                      'parameter file'),
 ]
 
 
 def make_node(context):
-    """Return the node; arguments that were given win over the parameter file."""
+    """Return the node with its parameter file and the parameters that were given."""
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
     given = {'model': value('model'), 'network.provider': value('provider')}
     parameters = {name: ParameterValue(text, value_type=str)
                   for name, text in given.items() if text}
-    parameters.update(autostart=value('autostart') == 'true',
-                      use_sim_time=value('use_sim_time') == 'true')
+    parameters.update({name: value(name) == 'true' for name in ('autostart', 'use_sim_time')
+                       if value(name)})
+    # launch_ros would only warn about a file that does not exist, and start the node without it.
+    name = full_name(context, value('namespace'))
+    if not any('autostart' in section.parameters for section in read_sections(value('params_file'))
+               if section.matches(name)):
+        parameters.setdefault('autostart', True)
     return [Node(
-        package='instseg_ros', executable='segmenter', name='segmenter',
-        namespace=value('namespace'), output='screen', emulate_tty=True,
-        parameters=[value('params_file'), parameters],
+        package='instseg_ros', executable='segmenter', name=NAME, namespace=value('namespace'),
+        output='screen', emulate_tty=True, parameters=[value('params_file'), parameters],
         remappings=[('image', value('image'))])]
+
+
+def full_name(context, namespace):
+    """Return the full name of the node, as sections of the parameter file name it."""
+    outer = context.launch_configurations.get('ros_namespace', '')
+    parts = [] if namespace.startswith('/') else outer.split('/')
+    return '/'.join(['', *filter(None, [*parts, *namespace.split('/')]), NAME])
 
 
 def generate_launch_description():

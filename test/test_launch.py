@@ -1,13 +1,16 @@
 """The launch file with the real launch and launch_ros, where they are."""
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 launch = pytest.importorskip('launch', reason='needs launch')
 pytest.importorskip('launch_ros', reason='needs launch_ros')
-PATH = Path(__file__).resolve().parents[1] / 'launch' / 'segmenter.launch.py'
+yaml = pytest.importorskip('yaml')
+ROOT = Path(__file__).resolve().parents[1]
+PATH = ROOT / 'launch' / 'segmenter.launch.py'
 ARGUMENTS = {'image', 'model', 'provider', 'params_file', 'namespace', 'autostart',
              'use_sim_time', 'fastdds_profile'}
 
@@ -38,39 +41,151 @@ def test_the_profile_is_set_where_fast_dds_of_the_distribution_reads_it(monkeypa
 
 
 @pytest.fixture
-def installed():
-    packages = pytest.importorskip('ament_index_python.packages')
-    try:
-        prefix = Path(packages.get_package_prefix('instseg_ros'))
-    except packages.PackageNotFoundError:
-        prefix = Path()
-    if not (prefix / 'lib' / 'instseg_ros' / 'segmenter').is_file():
-        pytest.skip('needs instseg_ros installed by colcon')
+def prefix(tmp_path, monkeypatch):
+    """Return a folder in which the package is installed as ROS 2 tools look for it."""
+    (tmp_path / 'share/ament_index/resource_index/packages').mkdir(parents=True)
+    (tmp_path / 'share/ament_index/resource_index/packages/instseg_ros').touch()
+    (tmp_path / 'share/instseg_ros').mkdir()
+    (tmp_path / 'share/instseg_ros/config').symlink_to(ROOT / 'config')
+    executable = tmp_path / 'lib/instseg_ros/segmenter'
+    executable.parent.mkdir(parents=True)
+    executable.write_text(f'#!/bin/sh\nexec {sys.executable} -m instseg_ros.node.main "$@"\n')
+    executable.chmod(0o755)
+    paths = [str(tmp_path), *filter(None, [os.environ.get('AMENT_PREFIX_PATH')])]
+    monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(paths))
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])))
+    return tmp_path
 
 
-def test_it_starts_the_node_and_arguments_win_over_the_file(installed, tiny_model, monkeypatch):
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+def run_launch(words, *entities, **arguments):
+    """Launch, interrupt once all processes together have printed `words`, and return the output.
+
+    The output ends with the exit code of the node.
+    """
     printed = []
 
     def watch(event):
         printed.append(event.text.decode())
-        if 'waiting for images' in ''.join(printed):
+        if words in ''.join(printed):
             return launch.actions.EmitEvent(event=launch.events.Shutdown())
         return None
 
     service = launch.LaunchService()
     service.include_launch_description(launch.LaunchDescription([
-        launch.actions.SetLaunchConfiguration('model', str(tiny_model)),
-        launch.actions.SetLaunchConfiguration('image', '/camera/image_raw'),
-        launch.actions.SetLaunchConfiguration('namespace', 'front'),
+        *entities,
         launch.actions.RegisterEventHandler(launch.event_handlers.OnProcessIO(
             on_stdout=watch, on_stderr=watch)),
         launch.actions.RegisterEventHandler(launch.event_handlers.OnProcessExit(
             on_exit=lambda event, context: printed.append(f'exit code {event.returncode}'))),
         launch.actions.IncludeLaunchDescription(
-            launch.launch_description_sources.PythonLaunchDescriptionSource(str(PATH)))]))
-    service.run()
-    text = ''.join(printed)
+            launch.launch_description_sources.PythonLaunchDescriptionSource(str(PATH)),
+            launch_arguments=arguments.items())]))
+    code = service.run()
+    return code, ''.join(printed)
+
+
+@pytest.fixture
+def on_this_machine(rclpy_domain, monkeypatch):
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(rclpy_domain))
+
+
+@pytest.fixture
+def rclpy_domain():
+    pytest.importorskip('rclpy', reason='needs ROS 2')
+    return 1 + os.getpid() % 100
+
+
+@pytest.mark.usefixtures('prefix', 'on_this_machine')
+def test_it_starts_the_node_and_arguments_win_over_the_file(tiny_model):
+    _, text = run_launch('waiting for images', model=str(tiny_model), image='/camera/image_raw',
+                         namespace='front')
     assert str(tiny_model) in text
     assert 'front.segmenter' in text and 'waiting for images on /camera/image_raw' in text
     assert text.endswith('exit code 0')
+
+
+@pytest.fixture
+def start(prefix, tmp_path):
+    """Return a function that launches with a parameter file, and returns what the node gets.
+
+    The executable is replaced by one that leaves its arguments, which rclpy then reads.
+    """
+    rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+    arguments = tmp_path / 'arguments'
+    executable = prefix / 'lib/instseg_ros/segmenter'
+    executable.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {arguments}\n')
+
+    def run(content, *names, **given):
+        path = tmp_path / 'given.yaml'
+        path.write_text(yaml.safe_dump(content))
+        run_launch('', params_file=str(path), **given)
+        context = rclpy.context.Context()
+        rclpy.init(context=context, args=arguments.read_text().splitlines())
+        try:
+            node = rclpy.create_node('any', context=context)
+            assert node.get_name() == 'segmenter'
+            for name in names:
+                if not node.has_parameter(name):
+                    node.declare_parameter(name, 'default', dynamic_typing())
+            values = {name: node.get_parameter(name).value for name in names}
+            node.destroy_node()
+            return values
+        finally:
+            context.try_shutdown()
+    return run
+
+
+def dynamic_typing():
+    from rcl_interfaces.msg import ParameterDescriptor
+    return ParameterDescriptor(dynamic_typing=True)
+
+
+SECTIONS = ('/**', 'segmenter', '/segmenter', '/**/segmenter')
+
+
+@pytest.mark.usefixtures('on_this_machine')
+@pytest.mark.parametrize('section', SECTIONS)
+@pytest.mark.parametrize('written, given, expected', [
+    ({'autostart': False, 'use_sim_time': True}, {}, {'autostart': False, 'use_sim_time': True}),
+    ({'autostart': True}, {}, {'autostart': True, 'use_sim_time': False}),
+    ({'model': 'a.onnx'}, {}, {'autostart': True, 'use_sim_time': False, 'model': 'a.onnx'}),
+    ({'autostart': False, 'use_sim_time': True, 'model': 'a.onnx'},
+     {'autostart': 'true', 'use_sim_time': 'false', 'model': 'b.onnx', 'provider': 'cpu'},
+     {'autostart': True, 'use_sim_time': False, 'model': 'b.onnx', 'network.provider': 'cpu'}),
+])
+def test_the_file_keeps_what_no_argument_replaces(start, section, written, given, expected):
+    assert start({section: {'ros__parameters': written}}, *expected, **given) == expected
+
+
+@pytest.mark.usefixtures('on_this_machine')
+def test_autostart_of_another_node_is_not_taken_for_ours(start):
+    content = {'lifecycle_manager': {'ros__parameters': {'autostart': False}},
+               '/**': {'ros__parameters': {'model': 'a.onnx'}}}
+    assert start(content, 'autostart', 'model') == {'autostart': True, 'model': 'a.onnx'}
+
+
+@pytest.mark.parametrize('outer, namespace, name', [
+    ('', '', '/segmenter'), ('', 'front', '/front/segmenter'), ('/robot', '', '/robot/segmenter'),
+    ('/robot', 'front', '/robot/front/segmenter'), ('/robot', '/front', '/front/segmenter')])
+def test_the_full_name_of_the_node_is_that_of_launch_ros(outer, namespace, name):
+    context = launch.LaunchContext()
+    context.launch_configurations['ros_namespace'] = outer
+    assert load().full_name(context, namespace) == name
+
+
+@pytest.mark.usefixtures('prefix', 'on_this_machine')
+def test_a_parameter_file_that_is_not_there_ends_the_launch(tmp_path, caplog):
+    code, text = run_launch('configured', params_file=str(tmp_path / 'gone.yaml'))
+    assert code != 0 and text == ''
+    assert 'gone.yaml: expected a parameter file, but there is no such file' in caplog.text
+
+
+@pytest.mark.usefixtures('prefix', 'on_this_machine')
+def test_a_parameter_file_for_another_node_ends_the_node(tmp_path):
+    path = tmp_path / 'given.yaml'
+    path.write_text('camera: {ros__parameters: {model: x}}')
+    _, text = run_launch('configured', params_file=str(path))
+    assert 'expected parameters of /segmenter, found only those of /camera' in text
+    assert text.endswith('exit code 1')
