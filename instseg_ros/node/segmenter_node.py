@@ -195,7 +195,7 @@ class SegmenterNode(LifecycleNode):
         """Count a published result, in the thread of the second stage."""
         stamp = frame.message.header.stamp  # may be anything, even negative
         age = self.get_clock().now().nanoseconds - (stamp.sec * S_TO_NS + stamp.nanosec)
-        dropped = frame.segmentation.instances_cut
+        dropped = frame.segmentation.instances_dropped
         self._statistics.frame_done(frame.timings, frame.latency, age=age / S_TO_NS,
                                     instances_dropped=dropped)
         if dropped:
