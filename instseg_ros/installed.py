@@ -1,4 +1,4 @@
-"""Where the files are that come with the package: in its sources, or where they were installed."""
+"""The files that come with the package: in its sources, or where they were installed."""
 from __future__ import annotations
 
 import os
@@ -39,12 +39,12 @@ def default_model() -> Path:
     Raises
     ------
     FileNotFoundError
-        It is not there.
+        It is not installed.
     """
     try:
         return installed_file(DEFAULT_MODEL)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'no model was named (--model, or the parameter model), and '
+        raise FileNotFoundError(f'no model was given (--model, or the parameter model), and '
                                 f'{error}') from error
 
 

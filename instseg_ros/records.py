@@ -1,4 +1,4 @@
-"""One line of `instances.jsonl`: what was found in one frame."""
+"""One line of `instances.jsonl`: the instances found in one frame."""
 from __future__ import annotations
 
 import json

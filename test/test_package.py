@@ -109,7 +109,8 @@ def test_every_ros_package_that_the_node_imports_is_a_dependency():
     manifest = ElementTree.parse(ROOT / 'package.xml')
     declared = {element.text for element in manifest.findall('exec_depend')}
     ours_or_python = set(sys.stdlib_module_names) | {'instseg_ros'}
-    keys = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'rosbags': 'python3-rosbags-pip'}
+    keys = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'rosbags': 'python3-rosbags-pip',
+            'yaml': 'python3-yaml'}
     for path in [*(ROOT / 'instseg_ros' / 'node').glob('*.py'), *(ROOT / 'launch').glob('*.py')]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = ([alias.name for alias in node.names] if isinstance(node, ast.Import)

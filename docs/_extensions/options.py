@@ -44,8 +44,8 @@ def node_options() -> dict[str, Option]:
 def takes_effect(name: str) -> str:
     """Return when a change of a parameter takes effect."""
     with mock(NOT_NEEDED):
-        from instseg_ros.node.parameters import when_it_counts
-        return when_it_counts(name)
+        from instseg_ros.node.parameters import when_it_takes_effect
+        return when_it_takes_effect(name)
 
 
 def training_sections() -> dict[str, type]:

@@ -1,7 +1,7 @@
 """One rosbag2 file (MCAP): write it, read it.
 
-A bag is written as a single `.mcap` file, which holds all that `ros2 bag play`, `ros2 bag info`
-and Foxglove need; bags of the form folder with `metadata.yaml` are read as well.
+A bag is written as a single `.mcap` file, which is enough for `ros2 bag play`, `ros2 bag info` and
+Foxglove. Folders with a `metadata.yaml` are read as well.
 """
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ LATCHED = Qos(history=QosHistory.KEEP_LAST, depth=1, reliability=QosReliability.
               durability=QosDurability.TRANSIENT_LOCAL, deadline=FOREVER, lifespan=FOREVER,
               liveliness=QosLiveliness.AUTOMATIC, liveliness_lease_duration=FOREVER,
               avoid_ros_namespace_conventions=False)
-"""A profile for playback with which the last message waits for later listeners."""
+"""A profile for playback in which later subscribers still receive the last message."""
 
 
 class BagError(ValueError):
-    """A file that is no bag, a damaged one, or one without what was asked for."""
+    """A file is not a bag, is damaged, or lacks the requested topic."""
 
 
 class BagWriter:
     """A new bag; use it as a context manager.
 
-    The file has its name only when it is whole; after an exception there is none. Its chunks are
+    The file appears under its name only when it is complete; after an exception there is none. Its
+    chunks are
     compressed with Zstandard, which shrinks label images by far more than a hundred times.
 
     Parameters
     ----------
     path : path
-        Ends in .mcap. A file that stands there is replaced; parent folders are made.
+        Ends in .mcap. An existing file is replaced; missing parent folders are made.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -63,9 +64,9 @@ class BagWriter:
         return self
 
     def add_topic(self, topic: str, message_type: str, *, latched: bool = False) -> None:
-        """Declare a topic before its first message.
+        """Declare a topic, before its first message.
 
-        `latched`: in a playback its last message waits for later listeners.
+        `latched`: in a playback, later subscribers still receive its last message.
         """
         self._connections[topic] = self._writer.add_connection(
             topic, message_type, typestore=typestore(),
@@ -108,7 +109,7 @@ class BagReader:
     OSError
         There is no such file, or it may not be read.
     BagError
-        It is no bag, or a damaged one.
+        It is not a bag, or it is damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -120,7 +121,7 @@ class BagReader:
             self._reader.open()
         except PermissionError:
             raise PermissionError(f'{path}: no permission to read this bag') from None
-        except Exception as error:  # of many types: the parser believes what damaged files say
+        except Exception as error:  # of many types: the parser trusts the sizes and offsets in a damaged file
             raise self._damaged(error) from error
         self.topics = {connection.topic: connection.msgtype
                        for connection in self._reader.connections}

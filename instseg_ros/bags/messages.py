@@ -1,6 +1,6 @@
-"""The message types of the bags, and what can be said of a serialized message without parsing it.
+"""The message types of the bags, and the stamp of a serialized message without parsing it.
 
-`vision_msgs` isn't among the types that the `rosbags` library knows. The definitions here give the
+The `rosbags` library doesn't include `vision_msgs`. The definitions here give the
 same type hashes as version 4.2.0 of that package, so that recorded messages play in any ROS 2.
 """
 from __future__ import annotations

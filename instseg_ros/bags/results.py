@@ -1,4 +1,4 @@
-"""The node's messages in a bag as `Segmentation`, and the other way round."""
+"""The node's messages in a bag as `Segmentation`."""
 from __future__ import annotations
 
 from typing import Any, Iterator, Mapping

@@ -29,7 +29,7 @@ results in the folder given by --out:
   camera.mcap      the video as it was replayed (not with --bag)
   instances.jsonl  one line a frame: class, score, box, center, area of each object
   report.json      frames in, out and dropped; rate; latency; time in each stage
-  node.log         what the node printed
+  node.log         the node's output
 
 examples:
   instseg demo --video street.mp4
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     # Like Ctrl-C, so that the node is stopped and nothing half-written is left.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        report, damage = run_demo(
+        report, problems = run_demo(
             args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
             replay={'parameters': node_parameters(args), 'domain': 1 + os.getpid() % DOMAINS,
                     'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
@@ -91,9 +91,9 @@ def run(args: argparse.Namespace) -> int:
           f'{report["instances_total"]} instances; provider {report["provider"]}')
     print(f'Look at {args.out / "overlay.mp4"}, {args.out / "overlay.png"} and '
           f'{args.out / "report.json"}')
-    if damage:
-        print(f'instseg demo: error: {damage}', file=sys.stderr)
-    return 1 if damage else 0
+    for problem in problems:
+        print(f'instseg demo: error: {problem}', file=sys.stderr)
+    return 1 if problems else 0
 
 
 def node_parameters(args: argparse.Namespace) -> dict[str, Any]:

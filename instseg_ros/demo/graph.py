@@ -1,7 +1,6 @@
-"""The demo's side of the ROS graph: publishes images, hears results, drives the life cycle.
+"""The demo's side of the ROS graph: publishes images, receives results, drives the lifecycle.
 
-Messages stay serialized: what the bag holds is what goes out, and what comes in is what the next
-bag gets.
+Messages stay serialized, from the bag of images to the node and from the node to the bag of results.
 """
 from __future__ import annotations
 
@@ -25,18 +24,18 @@ from instseg_ros.demo.node_process import NodeProcess
 
 NODE = '/segmenter'
 QUEUE = 50
-"""Depth of the demo's own queues, far above what is ever in flight."""
+"""Depth of the demo's own queues, far above the number of frames in flight."""
 
 POLL = 0.05
-"""Seconds between looks at whether the node still lives while nothing happens."""
+"""Seconds between checks that the node still runs."""
 
 ACTIVATION_TIMEOUT = 120.0
 """Seconds to start the node or to change its state; loading and compiling take a while."""
 
 CLIENT_PATIENCE = 15.0
-"""Seconds after which a client that found no service is made anew, since now and then the
-middleware never matches it with a service that came later; and after which a call counts as lost,
-since a service gives up on an answer that it cannot send at once."""
+"""Seconds after which a client that has found no service is made again, since the middleware may
+never match it with a service that came later; and after which a call counts as lost, since a
+service drops an answer that it cannot send at once."""
 
 SERVICES = {'change_state': ChangeState, 'get_state': GetState}
 
@@ -48,7 +47,7 @@ RESULTS = {'semantic_image': Image, 'instance_image': Image, 'instances': Detect
 
 
 class Graph:
-    """A ROS node with all that the demo needs; use it as a context manager.
+    """A ROS node with the publisher, subscriptions and clients of the demo; a context manager.
 
     Parameters
     ----------
@@ -76,8 +75,8 @@ class Graph:
             self._node.create_subscription(
                 message_type, topic, lambda data: on_message(topic, data), qos, raw=True)
 
-        # All readers exist before the node starts, so that it knows them before it answers the
-        # first service call and its first messages cannot miss them.
+        # All subscriptions exist before the node starts. It then knows them before it answers the
+        # first service call, and they receive its first messages.
         for name, message_type in RESULTS.items():
             subscribe(name, message_type, reliable)
         subscribe(LABEL_INFO_NAME, LabelInfo, latched)
@@ -102,7 +101,7 @@ class Graph:
         Raises
         ------
         UserError
-            The node ended, or the time is over: "`what` ...".
+            The node ended, or the time is over; the text begins with `what`.
         """
         end = time.monotonic() + timeout
         while not condition():
@@ -138,7 +137,7 @@ class Graph:
         Raises
         ------
         UserError
-            The node refuses; its log says why.
+            The node refuses; the text ends with its log.
         """
         request = ChangeState.Request(transition=Transition(
             id=getattr(Transition, f'TRANSITION_{transition.upper()}')))
@@ -147,7 +146,7 @@ class Graph:
             answer = self._call('change_state', request, process)
             if answer is not None and answer.success:
                 return
-            # The answer to this call, or to an earlier one that went well, may be lost.
+            # The answer to this call, or to an earlier successful one, may be lost.
             found = self._call('get_state', GetState.Request(), process)
             if found is not None and found.current_state.label == GOALS[transition]:
                 return

@@ -6,15 +6,24 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from instseg_ros.errors import UserError
+from instseg_ros.installed import FAST_DDS_PROFILE, fast_dds_variable, installed_file
 
 MODULE = 'instseg_ros.node.main'
 LOG_LINES_SHOWN = 15
-SECONDS_TO_END = 5.0
+
+SECONDS_TO_END = 60.0
+"""For a node that works; a busy computer takes a while to end its threads."""
+
+SECONDS_TO_LIVE = 5.0
+"""For a node after an error or Ctrl-C; it may not answer at all."""
+
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
 
 class NodeProcess:
@@ -58,24 +67,67 @@ class NodeProcess:
             raise self.failure(f'the node ended by itself with code {code}')
 
     def failure(self, what: str) -> UserError:
-        """Return an error that says what happened and shows the end of the node's log."""
+        """Return an error with what happened and the end of the node's log."""
+        return UserError(self._with_log(what))
+
+    def _with_log(self, what: str) -> str:
         lines = self.log.read_text('utf-8', 'replace').splitlines()[-LOG_LINES_SHOWN:]
         text = '\n'.join(f'  {line}' for line in lines) or '  (nothing)'
-        return UserError(f'{what}; the last lines of its log:\n{text}')
+        return f'{what}; the last lines of its log:\n{text}'
 
-    def stop(self) -> int:
-        """End the node as Ctrl-C would, by force if it takes too long; return its exit code.
+    def stop(self) -> str:
+        """End the node as Ctrl-C would; return what went wrong, or an empty string.
 
-        A node that ends by itself takes its shared memory with it.
+        A node that ends by itself removes its shared memory.
         """
+        code = self._end(SECONDS_TO_END)
+        if not code:
+            return ''
+        return self._with_log(f'the node did not end within {SECONDS_TO_END:g} s'
+                              if code == -signal.SIGKILL else f'the node ended with code {code}')
+
+    def _end(self, seconds: float) -> int:
+        """End the node, by force if it takes longer than this; return its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
-            return self._process.wait(SECONDS_TO_END)
+            return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self.stop()
+        self._end(SECONDS_TO_LIVE)
+
+
+@contextmanager
+def isolated(domain: int, folder: Path) -> Iterator[None]:
+    """Set this process's environment, which a child inherits, for a ROS graph of its own.
+
+    The graph stays on this machine, and Fast DDS has room for large images; a Fast DDS profile
+    that the user has set is kept.
+
+    Parameters
+    ----------
+    domain : int
+        ROS_DOMAIN_ID.
+    folder : Path
+        For the log files of ROS.
+    """
+    values = {'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+              'ROS_LOG_DIR': str(folder)}
+    if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
+        # By default Fast DDS has 512 KB of shared memory. Two images in a row overwrite each other
+        # there; best effort loses them, and reliable delivery repeats them only every 3 s.
+        values[fast_dds_variable()] = str(installed_file(FAST_DDS_PROFILE))
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

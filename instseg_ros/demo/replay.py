@@ -1,4 +1,4 @@
-"""Replays a bag of images through the live node and records what the node says."""
+"""Replays a bag of images through the live node and records its results."""
 from __future__ import annotations
 
 import time
@@ -12,9 +12,8 @@ from instseg_ros.bags.bag import BagError, BagReader, BagWriter
 from instseg_ros.bags.messages import LABEL_INFO, NANOSECONDS, stamp_of
 from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
 from instseg_ros.demo.graph import NODE, POLL, Graph
-from instseg_ros.demo.ledger import Ledger
-from instseg_ros.demo.node_process import NodeProcess
-from instseg_ros.demo.transport import isolated
+from instseg_ros.demo.frame_tracker import FrameTracker
+from instseg_ros.demo.node_process import NodeProcess, isolated
 
 PREFIX = f'{NODE}/'
 DIAGNOSTICS_TIMEOUT = 10.0
@@ -38,8 +37,8 @@ class Replay:
     domain : int
         ROS_DOMAIN_ID of both sides.
     rate : float
-        Speed as a multiple of the recorded one, whatever the node manages; 0: a frame goes out
-        whenever fewer than `in_flight` are under way.
+        Speed as a multiple of the recorded one, at which the node may drop frames; 0: a frame is
+        sent whenever fewer than `in_flight` are under way.
     in_flight : int
         Frames that are sent before the first of them has come back.
     timeout : float
@@ -56,7 +55,7 @@ class Replay:
     timeout: float = 30.0
 
     def run(self, folder: Path, *, on_start: Callable[[], object], on_frame: Callable[[], object]
-            ) -> tuple[Ledger, dict[str, str]]:
+            ) -> tuple[FrameTracker, dict[str, str], str]:
         """Start the node, send every frame, wait for the results and stop the node.
 
         Parameters
@@ -70,9 +69,11 @@ class Replay:
 
         Returns
         -------
-        ledger : Ledger
+        tracker : FrameTracker
         diagnostics : dict of str to str
             The last ones of the node.
+        problem : str
+            What went wrong when the node ended, after all results; else empty.
 
         Raises
         ------
@@ -81,7 +82,7 @@ class Replay:
         BagError
             The bag of the images is damaged, or empty.
         """
-        ledger = Ledger([PREFIX + name for name in RESULT_TYPES])
+        tracker = FrameTracker([PREFIX + name for name in RESULT_TYPES])
         times: dict[int, int] = {}  # in the bag, by stamp
         with ExitStack() as stack:
             images = stack.enter_context(BagReader(self.images))
@@ -98,7 +99,7 @@ class Replay:
                 # Times of the image bag, so that both bags can be played side by side.
                 if topic == PREFIX + LABEL_INFO_NAME:
                     recorder.write(topic, first[1], data)
-                elif ledger.receive(topic, stamp_of(data), time.monotonic()):
+                elif tracker.receive(topic, stamp_of(data), time.monotonic()):
                     recorder.write(topic, times[stamp_of(data)], data)
 
             stack.enter_context(isolated(self.domain, folder))
@@ -115,53 +116,52 @@ class Replay:
             for _, bag_time, data in chain([first], frames):
                 if self.rate:
                     due = start + (bag_time - first[1]) / NANOSECONDS / self.rate
-                    self._spin_until(due, graph, process, ledger)
+                    self._spin_until(due, graph, process, tracker)
                 else:
-                    self._drain(self.in_flight - 1, graph, process, ledger)
+                    self._drain(self.in_flight - 1, graph, process, tracker)
                 times[stamp_of(data)] = bag_time
-                ledger.send(stamp_of(data), time.monotonic())
+                tracker.send(stamp_of(data), time.monotonic())
                 graph.publish(data)
-                settled = report_progress(ledger, settled, on_frame)
-            self._drain(0, graph, process, ledger)
-            report_progress(ledger, settled, on_frame)
-            if not ledger.frames_out:
-                raise process.failure(f'the node dropped all {ledger.frames_in} frames')
+                settled = report_progress(tracker, settled, on_frame)
+            self._drain(0, graph, process, tracker)
+            report_progress(tracker, settled, on_frame)
+            if not tracker.frames_out:
+                raise process.failure(f'the node dropped all {tracker.frames_in} frames')
             graph.change_state('deactivate', process)
-            graph.wait(lambda: int(graph.diagnostics.get('frames_out', -1)) >= ledger.frames_out,
+            graph.wait(lambda: int(graph.diagnostics.get('frames_out', -1)) >= tracker.frames_out,
                        process, "the node's last diagnostics", DIAGNOSTICS_TIMEOUT)
             graph.change_state('cleanup', process)
-            process.stop()
-            return ledger, graph.diagnostics
+            return tracker, graph.diagnostics, process.stop()
 
-    def _spin_until(self, due: float, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
+    def _spin_until(self, due: float, graph: Graph, process: NodeProcess, tracker: FrameTracker) -> None:
         while time.monotonic() < due:
             graph.spin(min(POLL, due - time.monotonic()))
-            self._check(graph, process, ledger)
+            self._check(graph, process, tracker)
 
-    def _drain(self, most: int, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
+    def _drain(self, most: int, graph: Graph, process: NodeProcess, tracker: FrameTracker) -> None:
         """Wait until at most `most` frames are in flight."""
-        while ledger.in_flight > most:
+        while tracker.in_flight > most:
             graph.spin(POLL)
-            self._check(graph, process, ledger)
+            self._check(graph, process, tracker)
 
-    def _check(self, graph: Graph, process: NodeProcess, ledger: Ledger) -> None:
-        """Take note of what the node says it dropped; raise `UserError` if it ended or stalled."""
+    def _check(self, graph: Graph, process: NodeProcess, tracker: FrameTracker) -> None:
+        """Take the node's count of dropped frames; raise `UserError` if it ended or stalled."""
         process.check()
-        ledger.settle(dropped_frames(graph.diagnostics), time.monotonic())
-        if ledger.in_flight and time.monotonic() - ledger.last_event > self.timeout:
+        tracker.settle(dropped_frames(graph.diagnostics), time.monotonic())
+        if tracker.in_flight and time.monotonic() - tracker.last_event > self.timeout:
             raise process.failure(
-                f'the node stalled: no result for {self.timeout:g} s after {ledger.frames_out} of '
-                f'{ledger.frames_in} frames')
+                f'the node stalled: no result for {self.timeout:g} s after {tracker.frames_out} of '
+                f'{tracker.frames_in} frames')
 
 
 def dropped_frames(diagnostics: Mapping[str, str]) -> int:
-    """Return how many frames the node says it left out, bad ones and outdated ones."""
+    """Return how many frames the node has left out, bad ones and outdated ones."""
     return sum(int(diagnostics.get(key, 0)) for key in ('frames_dropped', 'frames_superseded'))
 
 
-def report_progress(ledger: Ledger, before: int, on_frame: Callable[[], object]) -> int:
+def report_progress(tracker: FrameTracker, before: int, on_frame: Callable[[], object]) -> int:
     """Call `on_frame` for each frame settled since `before`; return how many are settled."""
-    settled = ledger.frames_out + ledger.frames_dropped
+    settled = tracker.frames_out + tracker.frames_dropped
     for _ in range(settled - before):
         on_frame()
     return settled

@@ -14,7 +14,7 @@ from instseg_ros.bags.images import video_to_bag
 from instseg_ros.bags.messages import IMAGE, NANOSECONDS
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network import Network
-from instseg_ros.demo.ledger import Ledger
+from instseg_ros.demo.frame_tracker import FrameTracker
 from instseg_ros.demo.pictures import make_pictures
 from instseg_ros.demo.replay import PREFIX, Replay
 from instseg_ros.files import unfinished_folder
@@ -70,9 +70,10 @@ def inspect_bag(path: Path, topic: str) -> ImageBag:
     return ImageBag(path, topic, len(times), (len(times) - 1) / seconds if seconds else 1.0)
 
 
-def make_report(ledger: Ledger, diagnostics: Mapping[str, str], instances: int) -> dict[str, Any]:
-    """Return what `report.json` says."""
-    return {**ledger.report(),
+def make_report(tracker: FrameTracker, diagnostics: Mapping[str, str],
+                instances: int) -> dict[str, Any]:
+    """Return the content of `report.json`."""
+    return {**tracker.report(),
             'stage_ms': {key[len(STAGE_PREFIX):]: float(value)
                          for key, value in diagnostics.items() if key.startswith(STAGE_PREFIX)},
             'instances_total': instances, 'provider': diagnostics['provider'],
@@ -80,7 +81,7 @@ def make_report(ledger: Ledger, diagnostics: Mapping[str, str], instances: int) 
 
 
 def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mapping[str, Any]
-             ) -> tuple[dict[str, Any], str]:
+             ) -> tuple[dict[str, Any], list[str]]:
     """Run the demo and leave its results in `out`.
 
     Parameters
@@ -99,8 +100,8 @@ def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mappi
     Returns
     -------
     report : dict
-    damage : str
-        What is wrong with the video although frames could be read; else empty.
+    problems : list of str
+        What went wrong although there are results: with the video, with the end of the node.
     """
     damage = ''
     with unfinished_folder(out) as folder:
@@ -112,21 +113,21 @@ def run_demo(source: Path, out: Path, *, is_bag: bool, topic: str, replay: Mappi
         with make_progress('starting the node', images.count) as progress:
 
             def start() -> None:
-                progress.reset()  # loading the model says nothing about the frame rate
+                progress.reset()  # loading the model is no part of the frame rate
                 progress.set_description('live over DDS')
 
-            ledger, diagnostics = Replay(
+            tracker, diagnostics, problem = Replay(
                 images=images.path, topic=images.topic, results=results,
                 **replay).run(folder, on_start=start, on_frame=progress.update)
         info = Network(diagnostics['model'], NetworkConfig(provider='cpu')).info
-        with make_progress('pictures', ledger.frames_out) as progress:
+        with make_progress('pictures', tracker.frames_out) as progress:
             instances = make_pictures(
                 images.path, images.topic, results, PREFIX, info, folder=folder,
-                rate=images.rate, source=str(source), count=ledger.frames_out,
+                rate=images.rate, source=str(source), count=tracker.frames_out,
                 on_frame=progress.update)
-        report = make_report(ledger, diagnostics, instances)
+        report = make_report(tracker, diagnostics, instances)
         (folder / 'report.json').write_text(json.dumps(report, indent=2) + '\n', 'utf-8')
         for name in RESULTS:
             if (folder / name).exists():
                 os.replace(folder / name, out / name)
-    return report, damage
+    return report, [text for text in (damage, problem) if text]

@@ -1,1 +1,1 @@
-"""The ROS 2 node; the only room, with the demo, in which rclpy is known."""
+"""The ROS 2 node. Besides the demo, the only part of the package that uses rclpy."""

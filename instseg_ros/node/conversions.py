@@ -1,7 +1,7 @@
-"""From sensor_msgs/Image to an RGB image: every check first, then a converter made by others.
+"""From sensor_msgs/Image to an RGB image: checks first, then cv_bridge or rosbags-image.
 
-Converters believe what a message says about itself. A message that contradicts itself would give
-wrong pixels or worse, so nothing reaches one that was not checked and packed here.
+These converters trust the size, step and encoding of a message. If they contradict its data, the
+result is wrong pixels or worse, so every message is checked and packed before it is converted.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IS_BIGENDIAN = sys.byteorder == 'big'
 
 
 class ImageError(ValueError):
-    """A message is no image that can be segmented; the text says what is wrong with it."""
+    """A message is not an image that can be segmented; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Encoding:
     Attributes
     ----------
     known_as : str
-        Name under which all converters know it.
+        Name of the encoding in all converters.
     dtype : str
         Of a channel.
     channels : int
@@ -44,7 +44,7 @@ class Encoding:
 
 
 def _encodings() -> dict[str, Encoding]:
-    # As OpenCV has it, three unnamed channels are blue, green, red.
+    # As in OpenCV, three unnamed channels are blue, green, red.
     table = {'8UC1': Encoding('mono8'), '8UC3': Encoding('bgr8', channels=3),
              '8UC4': Encoding('bgra8', channels=4), '16UC1': Encoding('mono16', 'uint16')}
     for bits, dtype in ((8, 'uint8'), (16, 'uint16')):
@@ -59,12 +59,12 @@ def _encodings() -> dict[str, Encoding]:
 
 
 ENCODINGS = _encodings()
-"""Every encoding that is understood."""
+"""Every supported encoding."""
 
 
 @dataclass(frozen=True)
 class PackedImage:
-    """What converters read of a message: rows without padding, the machine's byte order."""
+    """The fields of a message that converters read: rows unpadded, in the machine's byte order."""
 
     encoding: str
     height: int
@@ -93,13 +93,13 @@ class Converter:
 def find_converter() -> Converter:
     """Return cv_bridge where it works, else rosbags-image.
 
-    cv_bridge may be there without working: builds for another NumPy or OpenCV import and then fail
-    at the first image.
+    An installed cv_bridge may not work: one built for another NumPy or OpenCV imports and then
+    fails at the first image.
 
     Raises
     ------
     ImportError
-        There is neither.
+        Neither of them works.
     """
     problems = []
     for make in (_cv_bridge, _rosbags):
@@ -139,7 +139,7 @@ def to_rgb(message: Any, converter: Converter) -> np.ndarray:
     Raises
     ------
     ImageError
-        The message contradicts itself, or its encoding is not understood.
+        The fields of the message contradict each other, or its encoding is not supported.
     """
     packed = pack(message, check_image(message))
     try:
@@ -151,12 +151,12 @@ def to_rgb(message: Any, converter: Converter) -> np.ndarray:
 
 
 def check_image(message: Any) -> Encoding:
-    """Check all that a message says about itself and return the layout of its pixels.
+    """Check the fields of a message against each other and return the layout of its pixels.
 
     Raises
     ------
     ImageError
-        Naming what was expected and what came.
+        A field is wrong; the text has the expected value and the given one.
     """
     encoding = ENCODINGS.get(message.encoding)
     if encoding is None:

@@ -70,3 +70,29 @@ def test_a_folder_others_can_write_to_is_not_trusted(run_kernel):
     folder.chmod(0o777)
     assert run_kernel() == ['3', '0']
     assert not files(folder)
+
+
+def test_compilation_is_watched_with_the_number_of_kernels_that_are_ready():
+    import numba
+    from instseg_ros.core import compiled as module
+    seen, before = [], len(module.KERNELS)
+
+    def inner(x):
+        return x + 1
+
+    def outer(x):
+        return kernel(x) * 2
+
+    try:
+        kernel = module.compiled(inner)
+        outer_kernel = module.compiled(outer)
+        foreign = numba.njit(lambda x: x - 1)
+        ready = sum(bool(other.signatures) for other in module.KERNELS)
+        with module.watch_compilation(lambda *report: seen.append(report)):
+            assert outer_kernel(3) == 8
+            assert (outer_kernel(4), kernel(5), foreign(6)) == (10, 6, 5)
+        assert outer_kernel(2.5) == 7  # compiled for another type, but not watched
+        total = before + 2
+        assert seen == [('outer', ready, total), ('inner', ready, total)]
+    finally:
+        del module.KERNELS[before:]

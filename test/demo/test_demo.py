@@ -19,6 +19,7 @@ from instseg_ros.bags.images import make_image
 from instseg_ros.bags.messages import IMAGE, stamp_of
 from instseg_ros.bags.results import read_results
 from instseg_ros.cli import main
+from instseg_ros.demo import node_process
 from instseg_ros.media import VideoReader, VideoWriter, read_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -235,6 +236,19 @@ def test_the_node_never_outlives_the_demo(video, tiny_model, tmp_path, interrupt
     assert words in text
     assert not is_alive(node)
     assert list(out.iterdir()) == []
+
+
+def test_a_node_that_fails_at_its_end_is_an_error_but_the_results_stay(
+        video, tiny_model, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'failing_node.py').write_text(
+        'import sys\nfrom instseg_ros.node.main import main\nmain()\nsys.exit(7)\n')
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(ROOT), str(tmp_path)]))
+    monkeypatch.setattr(node_process, 'MODULE', 'failing_node')
+    out = tmp_path / 'out'
+    assert main(['demo', '--video', str(video), '--model', str(tiny_model),
+                 '--out', str(out)]) == 1
+    assert 'instseg demo: error: the node ended with code 7; ' in capsys.readouterr().err
+    assert {entry.name for entry in out.iterdir()} == FILES
 
 
 def test_a_model_the_node_refuses_is_an_error_with_the_reason(video, tmp_path):

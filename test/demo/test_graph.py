@@ -22,7 +22,7 @@ class Lost(Exception):
 
 
 class FakeNode:
-    """Services of a life cycle node, spun by a thread; use it as a context manager.
+    """Services of a lifecycle node, spun by a thread; use it as a context manager.
 
     `fate` of each call of change_state, in order: 'done' and answered, 'refused', 'lost' after it
     was done, or 'missed' altogether. The last one stays.

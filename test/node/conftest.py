@@ -1,4 +1,5 @@
 """A ROS graph of the tests' own, with the real node and an observer, spun by the test itself."""
+import gc
 import os
 import socket
 import time
@@ -196,6 +197,9 @@ def compiled_kernels(tiny_model):
 @pytest.fixture
 def graph(rclpy, compiled_kernels):
     """Return a graph that is taken down after the test."""
+    # The services of a lifecycle node live until its Python object is collected, and while those
+    # of an earlier test's node do, no client finds the ones of this test.
+    gc.collect()
     with ExitStack() as stack:
         yield Graph(rclpy, stack)
 

@@ -1,4 +1,4 @@
-"""The life cycle through the real services."""
+"""The lifecycle through the real services."""
 import pytest
 
 from instseg_ros import installed

@@ -1,4 +1,4 @@
-"""Which frames are under way, which came back, which never will."""
+"""Which frames of a replay are in flight, came back, or were dropped."""
 from __future__ import annotations
 
 from itertools import takewhile
@@ -7,8 +7,8 @@ from typing import Collection
 import numpy as np
 
 
-class Ledger:
-    """Book-keeping of a replay; frames are named by their stamps, times are in seconds.
+class FrameTracker:
+    """Tracks the frames of a replay by their stamps; times are in seconds.
 
     A frame is done when a message with its stamp came on every result topic. Since the node works
     in order, a frame that is still incomplete when a later one is done was dropped.
@@ -46,7 +46,7 @@ class Ledger:
         Raises
         ------
         ValueError
-            An earlier frame has the same stamp, so their results couldn't be told apart.
+            An earlier frame has the same stamp, so their results are not distinguishable.
         """
         if stamp in self._sent_at:
             raise ValueError(f'two frames have the stamp {stamp} ns')
@@ -59,7 +59,7 @@ class Ledger:
         self._missing[stamp] = set(self._topics)
 
     def receive(self, topic: str, stamp: int, now: float) -> bool:
-        """Note a result message; return whether it belongs to a frame under way."""
+        """Note a result message; return whether it belongs to a frame in flight."""
         if stamp not in self._missing or topic not in self._missing[stamp]:
             return False
         self.last_event = now
@@ -75,8 +75,8 @@ class Ledger:
     def settle(self, dropped_by_node: int, now: float) -> None:
         """Take the node's own count of dropped frames into account.
 
-        When the frames that came back and the frames the node dropped are all that were sent,
-        none is on its way any more.
+        When the frames that came back and the frames that the node dropped are as many as were
+        sent, none is in flight any more.
         """
         if self._missing and self.frames_out + dropped_by_node >= self.frames_in:
             self._drop(list(self._missing))
