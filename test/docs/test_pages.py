@@ -117,7 +117,8 @@ def test_advice_on_a_section_of_a_training_is_on_its_keys():
 def test_the_topics_are_those_of_the_node():
     page = TEXT['docs/reference/topics.md']
     outputs = (ROOT / 'instseg_ros' / 'node' / 'outputs.py').read_text(encoding='utf-8')
-    advertised = re.findall(r"advertise\(\w+, '(\w+)'", outputs)
+    table = outputs.partition('TOPICS = {')[2].partition('}')[0]
+    advertised = re.findall(r"'(\w+)': \(", table)
     assert advertised
     assert {f'~/{name}' for name in advertised} == set(re.findall(r'^\| `(~/\w+)`', page,
                                                                   re.MULTILINE))
