@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from instseg_ros.cli import COMMANDS, make_parser
 
@@ -133,6 +134,14 @@ def test_the_encodings_are_those_of_the_node():
     for name in conversions.ENCODINGS:
         family = re.sub(r'(8|16)$', '', name)
         assert family in families or family.startswith('bayer_') or name in listed
+
+
+@pytest.mark.parametrize('page', TEXT)
+def test_code_and_configurations_are_well_formed(page):
+    for code in blocks(TEXT[page], 'python'):
+        compile(code, page, 'exec')
+    for text in blocks(TEXT[page], 'yaml'):
+        assert isinstance(yaml.safe_load(text), dict)
 
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/quick-start/pip.md'])
