@@ -28,7 +28,8 @@ NOT_NEEDED = ('rclpy', 'rcl_interfaces', 'diagnostic_msgs', 'sensor_msgs', 'std_
 """Libraries that declarations stand beside but do not use: the site builds without them."""
 
 ROS_TYPES = {bool: 'bool', int: 'integer', float: 'double', str: 'string'}
-YAML_TYPES = {bool: 'true or false', int: 'integer', float: 'number', str: 'text', tuple: 'list'}
+YAML_TYPES = {bool: 'true or false', int: 'integer', float: 'number', str: 'text',
+              tuple[str, ...]: 'list', tuple[tuple[str, Any], ...]: 'mapping'}
 HELP_COLUMNS = '88'
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def training_sections() -> dict[str, type]:
 def default_of(option: Option) -> str:
     """Return a default as YAML writes it."""
     value = option.default
-    if value == '' or value == ():
+    if value is None or value in ('', ()):
         return 'empty'
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -77,6 +78,12 @@ def allowed(option: Option) -> str:
     else:
         text = f'{low:g} to {high:g}'
     return f'{text} {option.unit}'.strip()
+
+
+def yaml_type(hint: Any) -> str:
+    """Return what YAML calls the values of a field with this type."""
+    nested = 'list of sections' if typing.get_origin(hint) is tuple else 'section'
+    return YAML_TYPES.get(hint, nested)
 
 
 def sentence(text: str) -> str:
@@ -159,9 +166,11 @@ class TrainingKeys(SphinxDirective):
         if self.arguments[0] not in sections:
             raise self.error(f'expected a section of a training configuration '
                              f'({", ".join(sections)}), got {self.arguments[0]!r}')
+        config = sections[self.arguments[0]]
+        hints = typing.get_type_hints(config)
         rows = [[nodes.literal('', option.name), nodes.literal('', default_of(option)),
-                 allowed(option) or YAML_TYPES[option.type], sentence(option.help)]
-                for option in options_of(sections[self.arguments[0]])]
+                 allowed(option) or yaml_type(hints[option.name]), sentence(option.help)]
+                for option in options_of(config)]
         return [table(('Key', 'Default', 'Values', 'Meaning'), rows)]
 
 

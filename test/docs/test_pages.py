@@ -105,6 +105,15 @@ def test_training_keys_named_in_the_pages_exist():
     assert [(section, key) for section, key in named if key not in sections[section]] == []
 
 
+def test_configurations_of_the_guide_are_accepted():
+    training_keys()
+    from instseg_ros.learning.config import TrainingConfig
+    configurations = blocks(TEXT['docs/how-to/train-your-own.md'], 'yaml')
+    assert len(configurations) == 3
+    for text in configurations:
+        TrainingConfig.from_dict(yaml.safe_load(text))
+
+
 def test_advice_on_a_section_of_a_training_is_on_its_keys():
     sections = training_keys()
     parts = re.split(r'^## (\w+)$', TEXT['docs/reference/training-configuration.md'],
