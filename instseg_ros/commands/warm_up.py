@@ -17,7 +17,7 @@ builds the engine for the model as well, which takes minutes.
 examples:
   instseg warm-up
   instseg warm-up --model models/street_int8.onnx
-  instseg warm-up --provider tensorrt --precision float16
+  instseg warm-up --provider tensorrt --precision fp16
 """
 
 

@@ -134,6 +134,17 @@ def test_the_topics_are_those_of_the_node():
                                                                   re.MULTILINE))
 
 
+def test_the_diagnostics_are_explained():
+    pytest.importorskip('rclpy', reason='needs ROS 2')
+    from instseg_ros.node.statistics import Statistics
+    page = TEXT['docs/reference/topics.md']
+    assert [key for key in Statistics().report(1.0) if f'`{key}`' not in page] == []
+    named = set(re.findall(r'^\| `(\w+)` \| (?:error|warning) \|', page, re.MULTILINE))
+    node = (ROOT / 'instseg_ros' / 'node' / 'segmenter_node.py').read_text(encoding='utf-8')
+    conditions = re.findall(r"_conditions\.(?:begin|note|warn_while)\(\s*'(\w+)'", node)
+    assert named == set(conditions)
+
+
 def test_the_encodings_are_those_of_the_node():
     from instseg_ros.node import conversions
     listed = TEXT['docs/reference/topics.md'].split('Encodings: ')[1].split('\n\n')[0]
