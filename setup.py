@@ -1,21 +1,21 @@
-"""Installation of the package; its data files go where ROS 2 looks for them."""
+"""What colcon's ament_python needs to install the package; pyproject.toml has all the rest."""
 from glob import glob
 
-from setuptools import find_packages, setup
+from setuptools import __version__, find_packages, setup
 
 PACKAGE = 'instseg_ros'
 SHARE = f'share/{PACKAGE}'
+GRAPHS = f'{PACKAGE}.core.network.graphs'
+# The setuptools of Humble doesn't read pyproject.toml, and "colcon test" looks for pytest here.
+TEST = {} if int(__version__.split('.')[0]) >= 61 else {'test': ['pytest']}
 
 setup(
     name=PACKAGE,
     version='0.1.0',
-    description="Semantic and instance segmentation of camera images, on the robot's computer",
-    maintainer='The instseg_ros maintainers',
-    maintainer_email='maintainers@instseg-ros.example',
     license='Apache-2.0',
-    python_requires='>=3.10',
-    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={f'{PACKAGE}.core.network': ['graphs/*.onnx']},
+    python_requires='>=3.10',  # from pyproject.toml it would be an object, which colcon can't read
+    packages=[*find_packages(include=[PACKAGE, f'{PACKAGE}.*']), GRAPHS],
+    package_data={PACKAGE: ['py.typed'], GRAPHS: ['*.onnx']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),
@@ -24,8 +24,8 @@ setup(
         (f'{SHARE}/config/training', glob('config/training/*.yaml')),
         (f'{SHARE}/models', glob('models/*.*')),
     ],
-    install_requires=['setuptools'],
     zip_safe=False,
+    extras_require=TEST,
     entry_points={'console_scripts': [
         'instseg = instseg_ros.cli:main',
         'segmenter = instseg_ros.node.main:main',

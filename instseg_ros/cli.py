@@ -25,15 +25,21 @@ COMMANDS = {
 }
 """Name of each subcommand: its module and one line of help."""
 
+EXTRAS = {
+    'bags': ('rosbags',),
+    'evaluate': ('matplotlib', 'pycocotools', 'skimage'),
+    'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'scipy', 'tensorboard', 'torch'),
+}
+"""Extra of the package: the modules that it brings."""
+
 INSTALL_HINTS = {
     'rclpy': 'source a ROS 2 workspace, or run "make demo", which installs it',
     'vision_msgs': 'install ros-$ROS_DISTRO-vision-msgs, or run "make demo", which builds it',
     'cv2': 'pip install opencv-python-headless',
     'cityscapesscripts': 'pip install --no-deps -r requirements/cityscapes.txt',
-    'skimage': 'pip install scikit-image',
-    'rosbags': 'pip install rosbags rosbags-image',
-    'torch': 'pip install -r requirements/test.txt',
     'yaml': 'pip install PyYAML',
+    **{module: f'pip install ".[{extra}]" in the sources of instseg_ros'
+       for extra, modules in EXTRAS.items() for module in modules},
 }
 """How to get a module whose package is not simply called like it."""
 
@@ -43,8 +49,8 @@ EXIT_INTERRUPTED = 130
 
 EPILOG = """\
 examples:
-  instseg segment photo.jpg --model models/street.onnx --out out
-  instseg segment street.mp4 --model models/street.onnx --out out
+  instseg segment photo.jpg --out out
+  instseg segment street.mp4 --out out
   instseg evaluate --model models/street.onnx --images DIR --annotations instances.json
   instseg demo --video street.mp4 --out out/demo
   instseg benchmark

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 DEFAULT_MODEL = Path('models', 'street.onnx')
@@ -10,7 +9,11 @@ FAST_DDS_PROFILE = Path('config', 'fastdds.xml')
 
 
 def installed_file(relative: Path) -> Path:
-    """Return the path of a file: in the sources, or where ROS 2 or pip installed it.
+    """Return the path of a file: in the sources, or where colcon or pip installed it.
+
+    Both put it into `share/instseg_ros` of the prefix below which they put the package, whether
+    that is a virtual environment, a workspace, or the folder of `--user`, `--prefix` or
+    `--target`.
 
     Parameters
     ----------
@@ -22,15 +25,14 @@ def installed_file(relative: Path) -> Path:
     FileNotFoundError
         It is in none of these places.
     """
-    prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)),
-                sys.prefix]
-    folders = [Path(__file__).resolve().parents[1],
-               *(Path(prefix, 'share', 'instseg_ros') for prefix in prefixes)]
+    module = Path(__file__).absolute()
+    above = [*module.parents, *module.resolve().parents]  # the package may be linked to
+    folders = [module.resolve().parents[1], *(folder / 'share' / 'instseg_ros' for folder in above)]
     for folder in folders:
         if (folder / relative).is_file():
             return folder / relative
-    raise FileNotFoundError(f'{relative}: it is neither in the sources nor installed for ROS 2 or '
-                            'Python (is the workspace sourced?)')
+    raise FileNotFoundError(f'{relative}: neither in the sources nor in share/instseg_ros of the '
+                            f'prefix in which the package is installed ({module.parent})')
 
 
 def default_model() -> Path:

@@ -6,10 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from instseg_ros.cli import EXTRAS as EXTRAS_OF_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 VISION_MSGS_HASHES = {
@@ -99,24 +102,98 @@ def test_colcon_builds_and_installs_all_of_it(colcon, tmp_path):
     assert not [path for path in modules if not (library / path).is_file()]
 
 
+def test_colcon_runs_the_tests(colcon, tmp_path):
+    places = ('--build-base', str(tmp_path / 'build'), '--install-base', str(tmp_path / 'install'))
+    colcon('build', *places)
+    colcon('test', *places, '--pytest-args', 'test/test_installed.py')
+    (suite,) = ElementTree.parse(tmp_path / 'build/instseg_ros/pytest.xml').iter('testsuite')
+    assert int(suite.get('tests')) > 1
+    assert {suite.get(count) for count in ('errors', 'failures', 'skipped')} == {'0'}
+
+
 def test_there_is_one_version():
     manifest = ElementTree.parse(ROOT / 'package.xml').findtext('version')
     (setup,) = re.findall(r"version='([\d.]+)'", (ROOT / 'setup.py').read_text())
     assert manifest == setup
 
 
-def test_every_ros_package_that_the_node_imports_is_a_dependency():
+def third_party(path):
+    """Return the top-level modules of others that a file imports, at once or later."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return {name.partition('.')[0] for name in names} - {*sys.stdlib_module_names, 'instseg_ros'}
+
+
+EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
+          'demo': ['bags'], 'evaluation': ['evaluate'], 'learning': ['train'],
+          'node': ['bags']}
+"""With which extras the rooms of the package may be used; without any, if not listed."""
+APART = {'cityscapesscripts'} | {
+    'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',
+    'sensor_msgs', 'std_msgs', 'vision_msgs'}
+"""Modules that pip doesn't install with the package: see requirements/cityscapes.txt, and ROS 2."""
+
+ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numba': 'python3-numba', 'numpy': 'python3-numpy',
+               'onnxruntime': 'python3-onnxruntime-pip', 'yaml': 'python3-yaml'}
+
+
+def test_the_manifest_names_what_the_node_imports_and_no_more():
     manifest = ElementTree.parse(ROOT / 'package.xml')
     declared = {element.text for element in manifest.findall('exec_depend')}
-    ours_or_python = set(sys.stdlib_module_names) | {'instseg_ros'}
-    keys = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'rosbags': 'python3-rosbags-pip',
-            'yaml': 'python3-yaml'}
-    for path in [*(ROOT / 'instseg_ros' / 'node').glob('*.py'), *(ROOT / 'launch').glob('*.py')]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = ([alias.name for alias in node.names] if isinstance(node, ast.Import)
-                     else [node.module] if isinstance(node, ast.ImportFrom) else [])
-            imported = {name.partition('.')[0] for name in names} - ours_or_python
-            assert {keys.get(name, name) for name in imported} <= declared, path
+    imported = set()
+    for folder in ('instseg_ros/core', 'instseg_ros/node', 'launch'):
+        for path in (ROOT / folder).rglob('*.py'):
+            imported |= third_party(path)
+    imported -= {'rosbags'}  # only where there is no cv_bridge
+    for path in (ROOT / 'instseg_ros' / 'demo').glob('*.py'):
+        imported |= third_party(path) & APART
+    assert {ROSDEP_KEYS.get(name, name) for name in imported} == declared
+
+
+def distribution(name):
+    """Return the name of a distribution in its normal form."""
+    return re.sub(r'[-_.]+', '-', name).lower()
+
+
+def declared(*extras):
+    """Return the distributions that the package requires with some extras."""
+    names, todo = set(), {'', *extras}
+    requirements = [(requirement, re.findall(r'extra == [\'"](\w+)[\'"]', requirement))
+                    for requirement in metadata.requires('instseg_ros')]
+    while todo:
+        extra = todo.pop()
+        for requirement, of in requirements:
+            if of != [extra] * bool(extra):
+                continue
+            name, inner = re.match(r'([\w.-]+)(?:\[([\w,]+)\])?', requirement).groups()
+            if distribution(name) == 'instseg-ros':
+                todo |= set(inner.split(','))
+            else:
+                names.add(distribution(name))
+    return names
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'instseg_ros').rglob('*.py')),
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_import_is_a_declared_dependency(path):
+    room = path.relative_to(ROOT / 'instseg_ros').parts[0]
+    allowed = declared('all') if room == 'commands' else declared(*EXTRAS.get(room, []))
+    distributions = metadata.packages_distributions()
+    for name in third_party(path) - APART:
+        owners = {distribution(owner) for owner in distributions.get(name, [name])}
+        assert owners & allowed, f'{name} of {owners} is not among {sorted(allowed)}'
+
+
+def test_the_commands_name_the_extra_that_brings_a_library():
+    distributions = metadata.packages_distributions()
+    for extra, modules in EXTRAS_OF_COMMANDS.items():
+        for module in modules:
+            owners = {distribution(owner) for owner in distributions[module]}
+            assert owners & declared(extra), module
 
 
 def test_continuous_integration_runs_what_developers_run():

@@ -26,9 +26,9 @@ results in the folder given by --out:
 For a video, semantic/NAME/ and instance/NAME/ hold one PNG a frame, 000000.png first.
 
 examples:
-  instseg segment photo.jpg --model models/street.onnx --out out
-  instseg segment photos/ street.mp4 --model models/street.onnx --out out
-  instseg segment street.mp4 --model models/street.onnx --out out \\
+  instseg segment photo.jpg --out out
+  instseg segment photos/ street.mp4 --model my.onnx --out out
+  instseg segment street.mp4 --out out \\
       --center-threshold 0.5 --refinement nearest --provider cpu
 
 An input that cannot be read does not stop the others; the exit code is then 1.
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT',
                         help='image, video, or folder of images and videos')
-    parser.add_argument('--model', required=True, type=Path, metavar='FILE',
-                        help='the ONNX model, for example models/street.onnx')
+    parser.add_argument('--model', type=Path, metavar='FILE',
+                        help='the ONNX model (default: the street model that is installed)')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR',
                         help='folder for the results; made if missing')
     add_config_arguments(parser)
@@ -62,9 +62,10 @@ def run(args: argparse.Namespace) -> int:
 
     from instseg_ros import Segmenter
     from instseg_ros.files import replacing
+    from instseg_ros.installed import default_model
 
     sources, problems = find_sources(args.inputs)
-    segmenter = Segmenter.from_onnx(args.model, **configs_of(args))
+    segmenter = Segmenter.from_onnx(args.model or default_model(), **configs_of(args))
     done, count = 0, len(sources) + len(problems)
     total = sum(count_frames(source) for source in sources)
     with replacing(args.out / 'instances.jsonl') as temporary, \

@@ -81,12 +81,8 @@ def test_a_provider_that_is_not_there_is_an_error(graph, tiny_model, capfd):
 
 def test_without_a_model_the_installed_one_is_taken(graph, tmp_path, monkeypatch):
     share = tmp_path / 'share'
-    (share / 'ament_index' / 'resource_index' / 'packages').mkdir(parents=True)
-    (share / 'ament_index' / 'resource_index' / 'packages' / 'instseg_ros').touch()
     (share / 'instseg_ros' / 'models').mkdir(parents=True)
-    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     monkeypatch.setattr(installed, '__file__', str(tmp_path / 'no' / 'sources.py'))
-    monkeypatch.setattr(installed.sys, 'prefix', str(tmp_path / 'python'))
     node = graph.start()
     assert not graph.change_state('configure')
     tiny_models.write_tiny_model(share / 'instseg_ros' / 'models' / 'street.onnx')
