@@ -1,4 +1,4 @@
-"""A model end to end, and other networks in turns with it."""
+"""The time of a model end to end, and of other networks in turns with it."""
 from __future__ import annotations
 
 import dataclasses
@@ -8,9 +8,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from instseg_ros.benchmark.machine import peak_memory_of
+from instseg_ros.benchmark.measurement import Call, Progress, measure, peak_memory_of
 from instseg_ros.benchmark.scene import Scene, street_scene
-from instseg_ros.benchmark.timing import Call, Progress, measure
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network.providers import ModelError, open_session
 from instseg_ros.core.scaling import scale_image
@@ -22,7 +21,7 @@ ELEMENT_TYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16,
 
 
 class OtherNetwork:
-    """Somebody else's network with one image as input, to be timed only.
+    """A network of any kind with one image as input, to be timed only.
 
     Parameters
     ----------
@@ -87,8 +86,8 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
                   others: Sequence[OtherNetwork] = ()) -> dict[str, Any]:
     """Time a model end to end, from the image to the objects in it.
 
-    What a real network finds in a made-up image is next to nothing, which would flatter the
-    stages after it. So it does its work on the image, and they work on what the scene says.
+    A real network finds next to nothing in a made-up image, which would favour the stages after
+    it. So the network runs on the image, and they run on the scene's simulated output.
 
     Parameters
     ----------
@@ -110,10 +109,10 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
     Returns
     -------
     dict
-        Ready for JSON: `model`, `provider`, `size`, `network_size` (height and width that the
-        network sees), `instances`; `network` and `segment` (`wall_ms`, `cpu_ms`, `fps`);
+        Ready for JSON: `model`, `provider`, `size`, `network_size` (height and width of the
+        network's input), `instances`; `network` and `segment` (`wall_ms`, `cpu_ms`, `fps`);
         `stages_ms`, medians on the clock of each stage of `segment`; `peak_memory_mib` of a
-        process that does nothing else; `others`, a list of `network`, `shape`, `wall_ms`,
+        process of its own; `others`, a list of `network`, `shape`, `wall_ms`,
         `cpu_ms` and `ratio`, our `segment`'s time over theirs by both clocks.
     """
     segmenter = Segmenter.from_onnx(path, **configs)
@@ -152,10 +151,7 @@ def model_scene(segmenter: Segmenter, size: tuple[int, int], instances: int) -> 
 
 def segment_scene(segmenter: Segmenter, image: np.ndarray,
                   output: NetworkOutput) -> Segmentation:
-    """Segment an image, except that its network is taken to have said `output`.
-
-    `Network.to_device` puts an output where the network would have left it.
-    """
+    """Segment an image with `output`, from `Network.to_device`, in place of the network's own."""
     inference = segmenter.infer(image)
     return segmenter.postprocess(dataclasses.replace(inference, output=output))
 

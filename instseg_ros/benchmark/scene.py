@@ -1,8 +1,8 @@
-"""A made-up street: an image, its true labels, and what a network might say about it.
+"""A made-up street, and a network output that fits it.
 
-Regions of stuff with objects in front, ragged, blurred and noisy; the network's label maps are the
-true ones on the output grid, off by half an output pixel or so at the boundaries. The same numbers
-always give the same scene.
+The output is simulated from the true labels: label maps on the output grid whose boundaries are
+off by about half an output pixel, a strong center for each object among weak maxima, and noisy
+embeddings. The same arguments always give the same scene.
 """
 from __future__ import annotations
 
@@ -11,23 +11,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from instseg_ros.benchmark.config import BenchmarkConfig
+from instseg_ros.benchmark.measurement import BenchmarkConfig
 from instseg_ros.core.types import Inference, ModelInfo, NetworkOutput
+from instseg_ros.datasets.scenes import Scene as Street
+from instseg_ros.datasets.scenes import make_scene
 
 EMBEDDING_SIZE = 32
-REGIONS = 18
-REGION_RADIUS = (100, 450)
-"""In pixels of an image 1024 pixels high."""
-
-OBJECT_RADIUS = (15, 70)
-"""The same, where there are as many objects as by default."""
-
-_DEFAULTS = BenchmarkConfig()
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A made-up image and what is to be said about it.
+    """A made-up image, its true labels and a network output for it.
 
     Attributes
     ----------
@@ -38,9 +32,9 @@ class Scene:
     instance_ids : (H0, W0) uint16
         The true objects.
     instances : int
-        Number of objects that were drawn.
+        Number of objects that were drawn; nearer ones may hide others.
     info : ModelInfo
-        Of the network that would say this.
+        Of a network with this output.
     """
 
     inference: Inference
@@ -50,8 +44,8 @@ class Scene:
     info: ModelInfo
 
 
-def scene_info(classes: int = _DEFAULTS.classes, *,
-               stride: int = _DEFAULTS.output_stride) -> ModelInfo:
+def scene_info(classes: int = BenchmarkConfig.classes, *,
+               stride: int = BenchmarkConfig.output_stride) -> ModelInfo:
     """Describe a network of so many classes; about 8 of 19 are things, as in Cityscapes."""
     things = max(1, classes * 8 // 19)
     return ModelInfo(
@@ -60,20 +54,17 @@ def scene_info(classes: int = _DEFAULTS.classes, *,
         output_stride=stride, size_multiple=stride, embedding_size=EMBEDDING_SIZE, input_size=1)
 
 
-def street_scene(size: tuple[int, int], instances: int = _DEFAULTS.instances,
+def street_scene(size: tuple[int, int], instances: int = BenchmarkConfig.instances,
                  info: ModelInfo = scene_info(), grid: tuple[int, int] | None = None,
                  seed: int = 0) -> Scene:
     """Make a scene.
-
-    All objects together cover about the same share of the image, however many there are: what
-    grows with their number is nothing but their number, and the length of their outlines.
 
     Parameters
     ----------
     size : (int, int)
         Height and width of the image.
     instances : int
-        Objects that are drawn. One that others cover has no center.
+        Objects that are drawn; none if the network has no thing classes.
     info : ModelInfo
         Classes, output stride and length of the embeddings.
     grid : (int, int), optional
@@ -82,50 +73,25 @@ def street_scene(size: tuple[int, int], instances: int = _DEFAULTS.instances,
     """
     rng = np.random.default_rng(seed)
     grid = grid or tuple(-(-side // info.output_stride) for side in size)
-    image, *labels = _paint(size, instances, info, rng)
+    instances = instances if info.thing_ids else 0
+    street = make_scene(rng, *size, things=instances)
+    labels = _semantic_ids(street, info), street.instance_ids
     scale = tuple(output / side for output, side in zip(grid, size))
     rows, columns = _displaced(grid, scale, size, rng)
-    output = _say(*(np.ascontiguousarray(ids[rows, columns]) for ids in labels), instances, info,
-                  rng)
-    return Scene(Inference(image, output, scale), *labels, instances, info)
+    output = _simulated_output(*(np.ascontiguousarray(ids[rows, columns]) for ids in labels),
+                               instances, info, rng)
+    return Scene(Inference(street.image, output, scale), *labels, instances, info)
 
 
-def _paint(size: tuple[int, int], instances: int, info: ModelInfo, rng: np.random.Generator
-           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return an image and its semantic and instance ids; each region has a colour of its own."""
-    stuff = [index for index in range(len(info.class_names)) if index not in info.thing_ids]
-    semantic_ids, instance_ids = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
-    semantic_ids[:] = stuff[0] if stuff else info.thing_ids[0]
-    colors = np.full((*size, 3), rng.integers(20, 236, 3), np.float32)
-    shrink = (_DEFAULTS.instances / max(instances, 1))**.5
-    for number in range(1 - REGIONS, instances + 1):
-        if number <= 0:
-            place, mask = _blob(size, REGION_RADIUS, 0, rng)
-            class_id = rng.choice(stuff or info.thing_ids)
-        else:
-            place, mask = _blob(size, tuple(shrink * radius for radius in OBJECT_RADIUS), .3, rng)
-            class_id = info.thing_ids[number % len(info.thing_ids)]
-        semantic_ids[place][mask] = class_id
-        instance_ids[place][mask] = max(number, 0)
-        colors[place][mask] = rng.integers(20, 236, 3)
-    noise = rng.normal(0, 8, (*size, 3)).astype(np.float32)
-    image = np.clip(cv2.GaussianBlur(colors, (0, 0), 1.0) + noise, 0, 255).astype(np.uint8)
-    return image, semantic_ids, instance_ids
-
-
-def _blob(size: tuple[int, int], radii: tuple[float, float], top: float,
-          rng: np.random.Generator) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Return the box of a ragged ellipse below `top` of the height, and its mask in the box."""
-    middle = rng.uniform(top, 1) * size[0], rng.uniform(0, 1) * size[1]
-    radius = rng.uniform(*radii) * size[0] / 1024
-    waves = rng.integers(3, 9)
-    reach = 1.2 * 1.6 * radius, 1.2 * radius
-    place = tuple(slice(max(0, int(center - extent)), min(side, int(center + extent) + 2))
-                  for center, extent, side in zip(middle, reach, size))
-    y, x = np.ogrid[place]
-    down, right = (y - middle[0]) / radius, (x - middle[1]) / radius
-    ragged = .2 * np.sin(waves * np.arctan2(down, right))
-    return place, right**2 + (down / 1.6)**2 + ragged < 1
+def _semantic_ids(street: Street, info: ModelInfo) -> np.ndarray:
+    """Return the street's semantic ids in the network's classes, which objects take in turns."""
+    things = np.array(info.thing_ids, np.uint8)
+    stuff = np.setdiff1d(np.arange(len(info.class_names), dtype=np.uint8), things)
+    stuff = stuff if len(stuff) else things
+    semantic_ids = stuff[street.semantic_ids % len(stuff)]
+    is_thing = street.instance_ids > 0
+    semantic_ids[is_thing] = things[street.instance_ids[is_thing] % len(things)]
+    return semantic_ids
 
 
 def _displaced(grid: tuple[int, int], scale: tuple[float, float], size: tuple[int, int],
@@ -139,11 +105,11 @@ def _displaced(grid: tuple[int, int], scale: tuple[float, float], size: tuple[in
                  for axis, step, side in zip(place, scale, size))
 
 
-def _say(semantic_ids: np.ndarray, instance_ids: np.ndarray, instances: int, info: ModelInfo,
-         rng: np.random.Generator) -> NetworkOutput:
+def _simulated_output(semantic_ids: np.ndarray, instance_ids: np.ndarray, instances: int,
+                      info: ModelInfo, rng: np.random.Generator) -> NetworkOutput:
     """Return an output whose grouping is `instance_ids`.
 
-    Embeddings are the position, as those of our models, a direction of each object's own, and
+    An embedding is the position, as in our models, plus a direction of each object's own and
     noise. Each object has one strong center; a tenth of all pixels are weak local maxima.
     """
     shape = semantic_ids.shape

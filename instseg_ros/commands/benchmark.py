@@ -1,4 +1,4 @@
-"""`instseg benchmark`: how fast this machine is, stage by stage, and how the time grows."""
+"""`instseg benchmark`: the times of the stages on this machine, and how they grow."""
 from __future__ import annotations
 
 import argparse
@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instseg_ros.benchmark.config import BenchmarkConfig
+from instseg_ros.benchmark.measurement import BenchmarkConfig
 from instseg_ros.commands.options import add_option_argument
 from instseg_ros.core.config import NetworkConfig, options_of
 
@@ -27,13 +27,13 @@ PICTURES = ('.png', '.svg', '.pdf')
 EPILOG = """\
 parts:
   stages  grouping, refinement and instance table of a made-up street with known objects. Beside
-          milliseconds there is a ratio: how many times as long one call of
-          skimage.segmentation.slic takes (5 iterations, no connectivity, as many superpixels),
-          measured in turns with ours. Ratios carry over to other machines, milliseconds don't.
+          milliseconds there is a ratio: the time of one call of skimage.segmentation.slic
+          (5 iterations, no connectivity, as many superpixels), measured in turns with ours, over
+          our time. Ratios carry over to other machines, milliseconds don't. Needs scikit-image.
   growth  the same for images from a sixteenth of the largest size on, and for up to 1000 objects
   model   the network alone; end to end, from the image to the objects in it; peak memory.
-          What the network says is replaced by what the street holds, so that the stages after it
-          have objects to work on.
+          The network's output is replaced by a simulated one, so that the stages after it have
+          objects to work on.
 
 examples:
   instseg benchmark
@@ -41,8 +41,8 @@ examples:
   instseg benchmark --parts model --size 480x640 --size 720x1280 --provider cuda
   instseg benchmark --parts model --size 480x640 --input-size 640 --compare yolo.onnx
 
-All figures are medians. "cpu" is the time of the processor, all threads together: on a busy
-machine it is the one to trust. With the defaults it takes about a minute.
+All figures are medians. "cpu" is processor time, of all threads together: on a busy machine, rely
+on it alone. With the defaults it takes about a minute.
 """
 
 
@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if option.name != 'threads':
             add_option_argument(model, 'network', option)
     model.add_argument('--compare', type=Path, action='append', default=[], metavar='FILE',
-                       help="somebody else's ONNX network with one image as input, to be timed "
-                       'alone, in turns with ours; repeatable')
+                       help="another ONNX network with one image as input, to be timed alone, in "
+                       'turns with ours; repeatable')
     model.add_argument('--compare-shape', type=parse_shape, metavar='NxCxHxW',
                        help='shape of its input, where the file leaves it open')
 
@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the tables, write the files and return the exit code."""
     check_arguments(args)
     if args.plot:
-        from instseg_ros.benchmark.plot import draw_growth  # missing matplotlib is said at once
+        import matplotlib.figure  # noqa: F401  if it is missing, fail at once
+    from instseg_ros.benchmark.report import draw_growth
     from instseg_ros.files import replacing
 
     with ExitStack() as files:
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse at once what could only fail after a minute."""
+    """Refuse wrong arguments before anything is measured."""
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f'--plot: expected a file name that ends in one of '
                          f'{", ".join(PICTURES)}, got {args.plot}')
@@ -111,25 +112,24 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure the parts, print each when it is done, and return the report.
+    """Measure the parts, print the tables of each, and return the report.
 
     Returns
     -------
     dict
         Ready for JSON: `format_version`, `machine`, `settings`, `stages` and `model` (lists with
-        an item a size), `growth`; a part that was left out is empty or None.
+        an item for each size), `growth`; a part that was left out is empty or None.
     """
     from tqdm import tqdm
 
-    from instseg_ros.benchmark import table
-    from instseg_ros.benchmark.growth import measure_growth
-    from instseg_ros.benchmark.machine import describe_machine
+    from instseg_ros.benchmark import report as text
+    from instseg_ros.benchmark.measurement import describe_machine
     from instseg_ros.benchmark.model import measure_model
     from instseg_ros.benchmark.scene import scene_info, street_scene
-    from instseg_ros.benchmark.stages import measure_stages
+    from instseg_ros.benchmark.stages import measure_growth, measure_stages, stage_calls
 
-    def bar(text: str) -> Any:
-        return functools.partial(tqdm, desc=text, leave=False, dynamic_ncols=True)
+    def bar(description: str) -> Any:
+        return functools.partial(tqdm, desc=description, leave=False, dynamic_ncols=True)
 
     def show(lines: list[str]) -> None:
         print('\n' + '\n'.join(lines), flush=True)
@@ -139,30 +139,31 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {
         'format_version': FORMAT_VERSION, 'machine': describe_machine(),
         'settings': dataclasses.asdict(config), 'stages': [], 'growth': None, 'model': []}
-    print('\n'.join(table.machine_lines(report['machine'])), flush=True)
+    print('\n'.join(text.machine_lines(report['machine'])), flush=True)
     for _ in bar('starting')(range(1)):
         model, others = load(args) if 'model' in args.parts else (None, [])
-        measure_stages(street_scene((256, 256), 5, info), config.threads, 1)  # compiles
+        for call in stage_calls(street_scene((256, 256), 5, info), config.threads).values():
+            call()  # compiles or loads the kernels
     for size in sizes if 'stages' in args.parts else ():
         report['stages'].append(measure_stages(
             street_scene(size, config.instances, info), config.threads, config.rounds,
             bar(f'stages, {format_shape(size)}')))
-        show(table.stage_lines(report['stages'][-1]))
+        show(text.stage_lines(report['stages'][-1]))
     if 'growth' in args.parts:
         largest = max(sizes, key=lambda size: size[0] * size[1])
         report['growth'] = measure_growth(largest, config.instances, info, config.threads,
                                           3 * config.rounds, bar('growth'))
-        show(table.growth_lines(report['growth']))
+        show(text.growth_lines(report['growth']))
     for size in sizes if 'model' in args.parts else ():
         report['model'].append(measure_model(
             model, model_configs(args), size, config.instances, 3 * config.rounds,
             bar(f'model, {format_shape(size)}'), others=others))
-        show(table.model_lines(report['model'][-1]))
+        show(text.model_lines(report['model'][-1]))
     return report
 
 
 def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
-    """Return the model's path, once it is known to load, and the networks to compare."""
+    """Return the model's path and the networks to compare; all of them load and run."""
     from instseg_ros.benchmark.model import OtherNetwork
     from instseg_ros.installed import default_model
     from instseg_ros.core.network import Network

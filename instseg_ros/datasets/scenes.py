@@ -23,6 +23,8 @@ FOCAL_LENGTH = 0.9  # image widths
 NEAREST, FARTHEST = 5.0, 35.0  # meters
 STREET_HALF_WIDTH, SIDEWALK_WIDTH = 5.0, 4.0  # meters
 MOST_THINGS = 14
+TYPICAL_THINGS = 7
+"""Where a larger number of things is wanted, they are shrunk to cover about as much as these."""
 
 DARK, GLASS, SKIN = (35, 35, 38), (90, 110, 125), (205, 160, 130)
 
@@ -119,15 +121,28 @@ FREQUENCIES = (0.45, 0.15, 0.3, 0.1)
 """Share of each of `THINGS`."""
 
 
-def make_scene(rng: np.random.Generator, height: int = 360, width: int = 640) -> Scene:
-    """Return a random scene; the same for the same state of `rng` and the same size."""
+def make_scene(rng: np.random.Generator, height: int = 360, width: int = 640,
+               things: int | None = None) -> Scene:
+    """Return a random scene; the same for the same state of `rng` and the same arguments.
+
+    Parameters
+    ----------
+    rng : Generator
+    height, width : int
+        Of the image; at least 8 pixels each.
+    things : int, optional
+        How many to draw; nearer ones may hide others. Many are shrunk, so that all together cover
+        about the same share of the image whatever their number. By default the number is random.
+    """
     scene = Scene(np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8),
                   np.full((height, width), NO_INSTANCE, np.uint16))
     horizon = height * rng.uniform(0.35, 0.5)
     _paint_street(scene, horizon, rng)
-    depths = 1 / rng.uniform(1 / FARTHEST, 1 / NEAREST, rng.integers(1, MOST_THINGS + 1))
+    count = rng.integers(1, MOST_THINGS + 1) if things is None else things
+    zoom = 1.0 if things is None else min(1, TYPICAL_THINGS / max(things, 1))**0.5
+    depths = 1 / rng.uniform(1 / FARTHEST, 1 / NEAREST, count)
     for number, depth in enumerate(np.sort(depths)[::-1], start=1):
-        _paint_thing(scene, number, depth, horizon, rng)
+        _paint_thing(scene, number, depth, horizon, zoom, rng)
     return Scene(_light(scene.image, rng), scene.semantic_ids, scene.instance_ids)
 
 
@@ -163,27 +178,32 @@ def _paint_street(scene: Scene, horizon: float, rng: np.random.Generator) -> Non
                               (middle - 0.1 * per_meter * far, end)], np.full(3, 215))
 
 
-def _paint_thing(scene: Scene, number: int, depth: float, horizon: float,
+def _paint_thing(scene: Scene, number: int, depth: float, horizon: float, zoom: float,
                  rng: np.random.Generator) -> None:
-    height, width = scene.semantic_ids.shape
+    width = scene.semantic_ids.shape[1]
     name = rng.choice(THINGS, p=FREQUENCIES)
     meters_wide, meters_high, parts = SHAPES[name](rng)
     scale = FOCAL_LENGTH * width / depth  # pixels per meter
-    size = np.array([meters_wide, meters_high]) * scale
+    size = np.array([meters_wide, meters_high]) * scale * zoom
     bottom = horizon + CAMERA_HEIGHT * scale
     corner = np.array([rng.uniform(-0.1, 1.1) * width - size[0] / 2, bottom - size[1]])
     mirrored, own_color = rng.random() < 0.5, rng.integers(30, 240, 3)
     for part in parts:
-        mask = _draw(part, corner, size, mirrored, (height, width))
-        scene.image[mask] = own_color if part.color is None else part.color
-        scene.semantic_ids[mask] = SCENE_CLASSES.index(name)
-        scene.instance_ids[mask] = number
+        place, mask = _draw(part, corner, size, mirrored, scene.semantic_ids.shape)
+        scene.image[place][mask] = own_color if part.color is None else part.color
+        scene.semantic_ids[place][mask] = SCENE_CLASSES.index(name)
+        scene.instance_ids[place][mask] = number
 
 
 def _draw(part: Part, corner: np.ndarray, size: np.ndarray, mirrored: bool,
-          shape: tuple[int, int]) -> np.ndarray:
-    """Return the pixels of a part, (H, W) bool."""
-    mask = np.zeros(shape, np.uint8)
+          shape: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Return a window of the image that holds a part, and its pixels there as a bool mask."""
+    start, stop = np.floor(corner - size).astype(int), np.ceil(corner + 2 * size).astype(int) + 2
+    start, stop = (np.clip(edge, 0, shape[::-1]) for edge in (start, stop))
+    place = slice(start[1], stop[1]), slice(start[0], stop[0])
+    mask = np.zeros((stop - start)[::-1], np.uint8)
+    if not mask.size:
+        return place, mask.astype(bool)
     points = np.array(part.points)
     if mirrored:
         points[:1 if part.kind == 'ellipse' else None, 0] *= -1
@@ -191,15 +211,15 @@ def _draw(part: Part, corner: np.ndarray, size: np.ndarray, mirrored: bool,
     thickness = max(1, round(part.thickness * size[1])) if part.thickness else cv2.FILLED
     if part.kind == 'ellipse':
         center, radii = corner + points[0] * size, points[1] * size
-        cv2.ellipse(mask, np.rint(center).astype(int).tolist(),
+        cv2.ellipse(mask, (np.rint(center).astype(int) - start).tolist(),
                     np.maximum(np.rint(radii), 1).astype(int).tolist(), 0, 0, 360, 1, thickness)
-        return mask.astype(bool)
-    pixels = np.rint(corner + points * size).astype(np.int32)
+        return place, mask.astype(bool)
+    pixels = (np.rint(corner + points * size) - start).astype(np.int32)
     if part.kind == 'line':
         cv2.polylines(mask, [pixels], False, 1, thickness)
     else:
         cv2.fillPoly(mask, [pixels], 1)
-    return mask.astype(bool)
+    return place, mask.astype(bool)
 
 
 def _fill(scene: Scene, name: str, corners: list[tuple[float, float]], color: np.ndarray) -> None:

@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from instseg_ros import cli
-from instseg_ros.benchmark.machine import peak_memory_of
+from instseg_ros.benchmark.measurement import peak_memory_of
+from instseg_ros.benchmark.report import align, missed_targets
 from instseg_ros.benchmark.stages import TARGETS, YARDSTICK
-from instseg_ros.benchmark.table import align, missed_targets
 
 TINY = ('--size', '64x96', '--rounds', '1', '--instances', '5', '--threads', '1')
 TIMES = {'wall_ms', 'cpu_ms'}

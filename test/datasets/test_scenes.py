@@ -35,6 +35,13 @@ def test_a_scene_depends_on_its_seed_alone():
     assert not np.array_equal(scenes[0].image, scenes[2].image)
 
 
+@pytest.mark.parametrize('things', [0, 1, 50])
+def test_the_number_of_things_may_be_given(things):
+    scene = make_scene(np.random.default_rng(1), 180, 320, things)
+    assert 0.8 * things <= len(np.unique(scene.instance_ids)) - 1 <= things
+    assert scene.instance_ids.max() <= things
+
+
 def test_labels_fit_the_picture():
     # Without light and noise of their own, two objects differ more than an object within itself.
     scene = make_scene(np.random.default_rng(3))

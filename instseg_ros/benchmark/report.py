@@ -1,27 +1,30 @@
-"""The parts of a benchmark's report as tables to read on a screen."""
+"""A benchmark's report for people: tables on the screen, and a picture of the growth."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from instseg_ros.benchmark.stages import RECALL_MARGIN, YARDSTICK
 
 Report = Mapping[str, Any]
 
+DOTS_PER_INCH = 120
+
 
 def machine_lines(machine: Report) -> list[str]:
-    """Return what machine this is, and whether it was busy."""
+    """Return a description of the machine, and a warning if it was busy."""
     modules = ', '.join(f'{name} {version}' for name, version in machine['modules'].items())
     lines = [f'{machine["cpu"]}, {machine["cores"]} cores, {machine["system"]}',
              f'Python {machine["python"]}, {modules}',
              f'load average before the start: {machine["load_average"]}']
     if machine['busy']:
-        lines.append('THE MACHINE WAS BUSY: times on the clock say little; trust those of the '
-                     'processor (cpu) and their ratios.')
+        lines.append('THE MACHINE WAS BUSY: do not rely on times on the clock, only on processor '
+                     'times (cpu) and their ratios.')
     return lines
 
 
 def stage_lines(item: Report) -> list[str]:
-    """Return the table of one size, and what was missed of the targets."""
+    """Return the table of one size, and the targets that were missed."""
     rows: list[Sequence[str]] = [('', 'ms', 'cpu ms', 'ratio', 'cpu ratio', 'wanted')]
     for name, times in item['times'].items():
         target = times['target']
@@ -53,7 +56,7 @@ def missed_targets(item: Report) -> list[str]:
 
 
 def growth_lines(growth: Report) -> list[str]:
-    """Return processor times against pixels and objects, and how fast they grow."""
+    """Return processor times against pixels and objects, and the exponents of their growth."""
     lines = []
     for axis, column in (('pixels', lambda point: _size(point['size'])),
                          ('instances', lambda point: str(point['instances']))):
@@ -79,8 +82,8 @@ def model_lines(item: Report) -> list[str]:
                      f'{1e3 / other["wall_ms"]:.1f}'))
     stages = ', '.join(f'{stage} {_ms(value)}' for stage, value in item['stages_ms'].items())
     return [
-        f'{item["model"]} on {item["provider"]}, images of {_size(item["size"])}, which the '
-        f'network sees as {_size(item["network_size"])}, {item["instances"]} objects', '',
+        f'{item["model"]} on {item["provider"]}, images of {_size(item["size"])} with '
+        f'{item["instances"]} objects, network input {_size(item["network_size"])}', '',
         *align(rows), '', f'stages of end to end, ms: {stages}',
         f'peak memory of a process of its own: {item["peak_memory_mib"]:.0f} MiB',
         *(f'end to end takes {other["ratio"]["wall"]:.2f} of the time of {other["network"]} alone '
@@ -89,7 +92,7 @@ def model_lines(item: Report) -> list[str]:
 
 
 def title(name: str) -> str:
-    """Return the key of a stage as a person wants to read it."""
+    """Return the name of a stage for people."""
     stage, _, method = name.partition('_')
     known = {'instances': 'instance table', 'postprocessing': 'all of it'}
     return ', '.join(filter(None, [known.get(stage, stage), method]))
@@ -111,3 +114,55 @@ def _ms(value: float) -> str:
 
 def _size(size: Sequence[int]) -> str:
     return 'x'.join(map(str, size))
+
+
+def draw_growth(growth: Report, path: Path) -> None:
+    """Draw time against image size and against the number of objects, with matplotlib.
+
+    Parameters
+    ----------
+    growth : dict
+        As `measure_growth` returns it.
+    path : Path
+        A picture of a type that matplotlib writes.
+    """
+    from matplotlib.figure import Figure  # optional, and needs no display
+    from matplotlib.ticker import LogLocator
+
+    figure = Figure(figsize=(11, 4.6), layout='constrained')
+    left, right = figure.subplots(1, 2, sharey=True)
+    _draw(left, growth['pixels'], [_megapixels(point) for point in growth['pixels']])
+    points = growth['pixels']
+    top = max(points[-1]['times'].values(), key=lambda times: times['cpu_ms'])['cpu_ms']
+    ends = [_megapixels(point) for point in (points[0], points[-1])]
+    left.plot(ends, [top * end / ends[-1] for end in ends], '--', color='gray', label='linear')
+    left.set(xscale='log', yscale='log', xlabel='megapixels of the image',
+             ylabel='processor time [ms]', title=f'{points[0]["instances"]} objects')
+    left.set_xticks([_megapixels(point) for point in points],
+                    [f'{_megapixels(point):.2g}' for point in points])
+    left.minorticks_off()
+    points = growth['instances']
+    _draw(right, points, [point['instances'] for point in points])
+    right.set_xscale('symlog', linthresh=10)
+    right.set_xticks([point['instances'] for point in points],
+                     [str(point['instances']) for point in points])
+    right.minorticks_off()
+    right.set(xlabel='objects', title='{}x{} pixels'.format(*points[0]['size']))
+    for axes in (left, right):
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter('{x:g}')
+        axes.grid(alpha=.3)
+    right.legend(*left.get_legend_handles_labels(), loc='center left', bbox_to_anchor=(1, .5),
+                 frameon=False)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def _draw(axes, points, x) -> None:
+    for name in points[0]['times']:
+        whole = name.startswith('postprocessing')
+        axes.plot(x, [point['times'][name]['cpu_ms'] for point in points], marker='o',
+                  markersize=4, linewidth=2.5 if whole else 1.2, label=title(name))
+
+
+def _megapixels(point: Report) -> float:
+    return point['size'][0] * point['size'][1] / 1e6

@@ -1,8 +1,8 @@
 """Calls that take turns."""
 import pytest
 
-from instseg_ros.benchmark.growth import exponents
-from instseg_ros.benchmark.timing import Times, measure
+from instseg_ros.benchmark.measurement import Times, measure
+from instseg_ros.benchmark.stages import exponents
 
 
 def test_calls_take_turns_after_one_call_each():
