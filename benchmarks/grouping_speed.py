@@ -1,13 +1,13 @@
-"""Compare the time of the grouping with the least that its arithmetic and its memory allow.
+"""Compare the time of the grouping with a lower bound from its arithmetic and its memory.
 
 Assigning N pixels to K centers by embeddings of length E takes at least a product of matrices,
 (N, E) by (E, K), and has to read the embeddings of those pixels and all class ids, and to write
 all instance ids. Both are measured in the same run, with one thread, in turns with the grouping:
 the product with NumPy's BLAS, over the pixels and the centers of each class; the memory as a copy
-of so many bytes. The larger one is the bound. Embeddings are noise, so nothing can be guessed.
+of as many bytes. The larger one is the bound. Embeddings are noise, the hardest case.
 
-The worst cases of the choice of centers follow: as many candidates as there can be in a heat map
-that holds the maxima of 5x5 windows, and in one that is flat.
+The worst cases for finding centers follow: the maximum number of candidates in a heat map with the
+maxima of 5x5 windows, and in one that is flat.
 """
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import argparse
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Callable
 
 TARGETS = {'12 % things, 1 class': 3.0, 'all one class': 3.0}
-"""Times the bound that an assignment may take. With several classes the same pixels meet fewer
-centers: that is faster, but nearly all of it is collecting the pixels, which the bound leaves out.
+"""Largest ratio of an assignment's time to the bound. With several classes the pixels are compared
+with fewer centers: that is faster, but nearly all of its time goes into collecting the pixels,
+which the bound leaves out.
 """
 
 ONE_THREAD = {f'{name}_NUM_THREADS': '1' for name in ('OPENBLAS', 'OMP', 'MKL', 'VECLIB')}
@@ -41,6 +41,8 @@ def main() -> int:
         # BLAS reads its number of threads when it is loaded.
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})
     import numpy as np
+
+    from instseg_ros.benchmark.measurement import measure
     shape = tuple(int(side) for side in args.size.split('x'))
     rng = np.random.default_rng(0)
     embedding = rng.normal(size=(*shape, LENGTH)).astype(np.float32)
@@ -52,7 +54,7 @@ def main() -> int:
     report, missed = {}, []
     for name, semantic_ids in scenes.items():
         calls = assignment(semantic_ids, embedding, args.centers)
-        row = {what: 1e3 * seconds for what, seconds in measure(calls, args.rounds).items()}
+        row = {what: times.cpu_ms for what, times in measure(calls, args.rounds).items()}
         row['ratio'] = row['grouping'] / max(row['product'], row['memory'])
         report[name] = row
         print(f'| {name} | {row["grouping"]:.2f} | {row["product"]:.2f} | {row["memory"]:.2f} | '
@@ -61,7 +63,7 @@ def main() -> int:
             missed.append(f'{name}: {row["ratio"]:.1f} times the bound, wanted {TARGETS[name]:g}')
     for name, step in {'maxima of 5x5 windows': 5, 'flat heat map': 1}.items():
         call, count = choice(embedding, step)
-        report[name] = 1e3 * measure({'': call}, 3)['']
+        report[name] = measure({'': call}, 3)[''].cpu_ms
         print(f'\ncenters among {count} candidates ({name}): {report[name]:.1f} ms')
     print('\n'.join(missed) or '\nall targets met')
     if args.json:
@@ -97,7 +99,7 @@ def assignment(semantic_ids, embedding, count: int) -> dict[str, Callable[[], ob
                for c in present]
     size = sum(pixels.nbytes for pixels, _ in factors) + semantic_ids.size * 3
     source, target = np.ones((2, size // 2), np.uint8)  # a copy moves each byte twice
-    return {'grouping': lambda: assign_pixels(output, centers),
+    return {'grouping': lambda: assign_pixels(output, centers, threads=1),
             'product': lambda: [pixels @ others for pixels, others in factors],
             'memory': lambda: np.copyto(target, source)}
 
@@ -112,19 +114,6 @@ def choice(embedding, step: int) -> tuple[Callable[[], object], int]:
     output = NetworkOutput(np.ones(heatmap.shape, np.uint8), heatmap, embedding)
     info = ModelInfo(('stuff', 'thing'), (1,), ((0, 0, 0), (1, 1, 1)), 4, 32, LENGTH, 1024)
     return lambda: find_centers(output, info), int(np.count_nonzero(heatmap))
-
-
-def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median of the processor time of each call, taken in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()  # compiles, fills caches
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.thread_time()
-            call()
-            seconds[name].append(time.thread_time() - start)
-    return {name: sorted(values)[len(values) // 2] for name, values in seconds.items()}
 
 
 if __name__ == '__main__':

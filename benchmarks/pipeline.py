@@ -1,12 +1,12 @@
-"""Compare the node's rate with what the slower one of its two stages allows.
+"""Compare the node's rate with the bound that the slower of its two stages sets.
 
 Without arguments, the real node with its real threads, conversions and topics processes images
-that come over DDS, but the network and what follows it only sleep, each for the time given; so it
-can be measured on a busy machine. With --report, the figures are taken from the report.json that
-"instseg demo" left: the real model, on real images.
+that come over DDS, but network and post-processing only sleep, each for the time given; so it can
+be measured on a busy machine. With --report, the figures are those of a demo's report.json, with
+the real model on real images.
 
-The bound is one image in the mean time that the slower stage needs, as the node measured it while
-both were at work. On a CPU they share its cores: then the bound is below that of the stage alone.
+The bound is one image in the mean time of the slower stage, as the node measured it while both
+stages were running. On a CPU they share the cores, so the bound is lower than for one stage alone.
 """
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def watch_node(node: multiprocessing.process.BaseProcess, domain: int, size: tup
 
 
 class SleepingSegmenter:
-    """Looks like a segmenter to the node, and finds nothing in the given times in seconds."""
+    """Takes the place of the segmenter in the node; its stages sleep for the given seconds."""
 
     provider = 'none'
 

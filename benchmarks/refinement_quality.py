@@ -1,10 +1,10 @@
-"""Compare ways of refinement on labelled photographs.
+"""Compare refinement methods and their options on labelled photographs.
 
-The label maps that are refined come from the ground truth, reduced to an output stride, as it is
-or with a boundary that is off at random, or from a real model. The figures are means over all
-images: mIoU of the classes, IoU of a segment (an object, or the background) with the segment of
-the same id (ground truth only), panoptic quality of the things, and the F-measure of the boundary
-pixels of all segments at a tolerance of 2 pixels, with its precision and recall.
+The label maps to refine come from the ground truth, reduced to an output stride, with exact or
+randomly displaced boundaries, or from a real model. The figures are means over all images: mIoU of
+the classes, IoU of a segment (an object, or the background) with the segment of the same id
+(ground truth only), panoptic quality of the things, and the F-measure of the boundary pixels of
+all segments at a tolerance of 2 pixels, with its precision and recall.
 """
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def reduced_truth(dataset: CocoDataset, indices: Iterable[int], stride: int,
 
 def model_output(dataset: CocoDataset, indices: Iterable[int], segmenter: Segmenter,
                  input_size: int, threshold: float) -> Iterator[Scene]:
-    """Yield what a model and the grouping make of each image."""
+    """Yield the grouped output of a model for each image."""
     if segmenter.model_info.class_names != CLASSES:
         raise SystemExit(f'expected a model of the classes {", ".join(CLASSES)}')
     segmenter.input_size = input_size or segmenter.input_size

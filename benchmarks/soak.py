@@ -1,12 +1,12 @@
-"""Segment for long and watch the memory: the exit code is 1 if it grows.
+"""Segment thousands of frames and check the memory: the exit code is 1 if it grows.
 
 Each frame runs the network on one image and, meanwhile, post-processing on the output of the frame
 before, as a node under load does. The network's input is small, so that ten thousand frames take
-minutes, and shows noise, in which hardly anything is found. Hence label maps with objects are made
-up as well, of several sizes, and post-processed with all methods of refinement in turns.
+minutes, and noise, in which hardly anything is found. So made-up network outputs with objects, of
+several sizes, are post-processed as well, with all methods of refinement in turns.
 
-Memory is what the process has in RAM. It may grow until the first check; from then on, the most
-that was seen must not be more than --allowed above it.
+The measure is the resident memory of the process. It may grow until the first check; from then on,
+its maximum must not exceed the first value by more than --allowed.
 """
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def main() -> int:
                 seen.append(resident())
                 tqdm.write(f'{frame} frames, {instances} instances: {seen[-1]:.1f} MiB')
     growth = max(seen) - seen[0]
-    print(f'{growth:+.2f} MiB from frame {interval} to the most, {args.allowed:g} allowed')
+    print(f'{growth:+.2f} MiB from frame {interval} to the maximum, {args.allowed:g} allowed')
     return 1 if growth > args.allowed else 0
 
 

@@ -1,12 +1,12 @@
 """Compare the ways in which ONNX Runtime's threads can wait for work.
 
 sleeping     they never spin
-our setting  they spin while the network runs, and no longer
-spinning     ONNX Runtime's own default: they go on spinning for a while after a run
+our setting  they spin during a run of the network only
+spinning     ONNX Runtime's default: they go on spinning for a while after a run
 
-All sessions see the same image in turns, with the same pause after each. Latency is the time on
-the clock of the run alone; processor time is that of all threads including the pause, and so what
-spinning takes from others.
+All sessions run on the same image in turns, with the same pause after each run. Latency is the
+time of the run alone, on the clock; processor time is that of all threads, pause included, which
+shows what spinning takes from other processes.
 """
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ precision:
   int8  a quarter of the size; for CPUs with 8-bit dot products (x86 with VNNI, ARM with DOTPROD).
         The ranges of all activations are measured on the calibration images. It is an approximation:
         the command reports how far it agrees with the network; "instseg evaluate" measures its
-        quality, "benchmarks/network_speed.py" its speed.
+        quality, "instseg benchmark --compare" its speed.
 
 examples:
   instseg export runs/street/last.ckpt --out models/street.onnx
