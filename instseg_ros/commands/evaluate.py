@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 classes are matched with the data's categories by name; what else is labelled, and crowds, is
-ignored: finding it, or not, changes no figure. In COCO instances, pixels without a label are
-background; in COCO panoptic and Cityscapes they are ignored, and other stuff is background, if
-the model has one.
+ignored: finding it, or not, changes no figure. The same holds for classes of the model that the
+data has no category for, or that --labelled leaves out. In COCO instances, pixels without a label
+are background; in COCO panoptic and Cityscapes they are ignored, and other stuff is background,
+if the model has one.
 
 figures:
   IoU         intersection over union of the pixels of a class in all images

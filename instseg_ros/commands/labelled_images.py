@@ -21,6 +21,9 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
                        help='folder with leftImg8bit and gtFine, instead of the two above')
     group.add_argument('--split', default='val', metavar='NAME',
                        help='part of Cityscapes (default val)')
+    group.add_argument('--labelled', nargs='+', metavar='NAME', default=[],
+                       help='classes that are labelled in every COCO image (default: all that the '
+                       'annotations have a category for)')
 
 
 def names_data(args: argparse.Namespace) -> bool:
@@ -47,21 +50,31 @@ def check_data_arguments(args: argparse.Namespace) -> None:
 
 def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
                  thing_ids: Sequence[int] | None = None) -> LabelledImages:
-    """Return the labelled images with these classes, or with all that the data has."""
-    if args.cityscapes is not None:
-        from instseg_ros.datasets.cityscapes import CityscapesDataset
+    """Return the labelled images with these classes, or with all that the data has.
 
-        return CityscapesDataset(args.cityscapes, args.split, class_names)
-    from instseg_ros.datasets.coco import CocoDataset
+    Raises
+    ------
+    ValueError
+        The arguments don't fit the data, or the data can't be used.
+    """
+    from instseg_ros.datasets import opening
     from instseg_ros.datasets.coco_file import CocoFile
-    from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
-    from instseg_ros.datasets.types import BACKGROUND
+    from instseg_ros.datasets.config import DataSetConfig
 
+    labelled = tuple(args.labelled)
+    unknown = [name for name in labelled if class_names and name not in class_names]
+    if unknown:
+        raise ValueError(f'--labelled: {unknown[0]!r} is none of the classes: '
+                         f'{", ".join(class_names)}')
+    if args.cityscapes is not None:
+        config = DataSetConfig(format='cityscapes', root=str(args.cityscapes), split=args.split,
+                               labelled=labelled)
+        return opening.open_dataset(config, class_names)
     file = CocoFile(args.annotations)
-    if file.panoptic:
-        return CocoPanopticDataset(args.images, file, class_names, args.segments)
-    if args.segments is not None:
+    if args.segments is not None and not file.panoptic:
         raise ValueError(f'--segments is for a panoptic file, {args.annotations} is a COCO '
                          'instances file')
-    names = class_names or dict.fromkeys((BACKGROUND, *file.category_names))
-    return CocoDataset(args.images, file, tuple(names), thing_ids)
+    config = DataSetConfig(format='coco_panoptic' if file.panoptic else 'coco',
+                           images=str(args.images), annotations=str(args.annotations),
+                           segments=str(args.segments or ''), labelled=labelled)
+    return opening.open_dataset(config, class_names, thing_ids, file)

@@ -17,6 +17,13 @@ FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Layouts of data sets: the paths that each needs, and those that it may have."""
 
+ONLY_IN = {
+    'labelled': ('coco', 'coco_panoptic', 'label_images'),
+    'labelled_field': ('coco', 'coco_panoptic'),
+    'select': ('coco', 'coco_panoptic'),
+}
+"""Options that not all formats have."""
+
 PATHS = ('images', 'annotations', 'segments', 'root')
 
 Pairs = tuple[tuple[str, Any], ...]
@@ -66,6 +73,10 @@ class DataSetConfig:
                                  f'needs: {", ".join(needed)}')
         self._freeze_names(prefix, 'labelled')
         self._freeze_pairs(prefix, 'class_map')
+        for name, formats in ONLY_IN.items():
+            if getattr(self, name) and self.format not in formats:
+                raise ValueError(f'{prefix}.{name}: format {self.format} has no such option, only '
+                                 f'{", ".join(formats)}')
         if self.select and '=' not in self.select:
             raise ValueError(f'{prefix}.select: expected FIELD=PATTERN or FIELD!=PATTERN, got {self.select!r}')
 

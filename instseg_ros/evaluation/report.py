@@ -13,6 +13,7 @@ from instseg_ros.evaluation.confidence import operating_points, reliability
 from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
 from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids
 from instseg_ros.evaluation.predictions import Prediction
+from instseg_ros.evaluation.partial_labels import restrict_to_labels
 from instseg_ros.evaluation.semantic import SemanticScore, mean_of_known
 
 KINDS = ('found', 'missed', 'false')
@@ -62,15 +63,15 @@ class Evaluation:
         """
         segmentation = prediction.segmentation
         true_maps = truth.semantic_ids, truth.instance_ids
-        predicted_maps = segmentation.semantic_ids, segmentation.instance_ids
+        predicted_maps = restrict_to_labels(segmentation, truth)
         semantic, panoptic = self._empty_scores()
-        semantic.update(truth.semantic_ids, segmentation.semantic_ids)
+        semantic.update(truth.semantic_ids, predicted_maps[0])
         panoptic.update(true_maps, predicted_maps)
         self.semantic += semantic
         self.panoptic += panoptic
         self.instances.update(truth, prediction.detections)
         ignore = truth.semantic_ids == UNLABELLED
-        self.semantic_boundary += boundary_score(truth.semantic_ids, segmentation.semantic_ids,
+        self.semantic_boundary += boundary_score(truth.semantic_ids, predicted_maps[0],
                                                  ignore=ignore)
         self.panoptic_boundary += boundary_score(panoptic_ids(*true_maps),
                                                  panoptic_ids(*predicted_maps), ignore=ignore)

@@ -14,6 +14,7 @@ from instseg_ros.datasets.types import LabelledImages
 from instseg_ros.evaluation.confidence import operating_point
 from instseg_ros.evaluation.instances import InstanceScore, detections_of
 from instseg_ros.evaluation.panoptic import PanopticScore
+from instseg_ros.evaluation.partial_labels import restrict_to_labels
 from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.evaluation.report import without_nan
 from instseg_ros.evaluation.semantic import mean_of_known
@@ -60,7 +61,7 @@ class CenterThresholds:
             predictions[threshold] = Prediction(found, list(detections_of(found)))
             self.instances[threshold].update(truth, predictions[threshold].detections)
             self.panoptic[threshold].update((truth.semantic_ids, truth.instance_ids),
-                                            (found.semantic_ids, found.instance_ids))
+                                            restrict_to_labels(found, truth))
         self.images += 1
         return predictions[self.used]
 

@@ -9,6 +9,7 @@ learned by heart, and centers go on improving long after.
 """
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 from typing import Any
@@ -19,6 +20,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from instseg_ros.core.types import ModelInfo, NetworkOutput
+from instseg_ros.evaluation.partial_labels import restrict_classes
 from instseg_ros.evaluation.semantic import SemanticScore
 from instseg_ros.learning.calibration import CANDIDATE_THRESHOLDS, Calibration, ThingQuality
 from instseg_ros.learning.export.wrapper import ExportedNetwork
@@ -52,6 +54,9 @@ class HeldOutScore:
         target = targets_of(sample)
         self.images += 1
         self._add_losses({name: loss.item() for name, loss in losses.items()})
+        candidates = sample['candidates'].nonzero()[:, 0].tolist()
+        output = dataclasses.replace(output, semantic_ids=restrict_classes(
+            output.semantic_ids, target.semantic_ids, candidates))
         self.semantic.update(target.semantic_ids, output.semantic_ids)
         self.things.update(output, target)
 

@@ -35,7 +35,8 @@ def scene(confidence):
     targets = build_targets(semantic, instances, 1)
     sample = {'semantic_ids': torch.from_numpy(semantic.astype(np.int64)),
               'instance_ids': torch.from_numpy(instances.astype(np.int64)),
-              'center_mask': torch.from_numpy(targets.center_mask)}
+              'center_mask': torch.from_numpy(targets.center_mask),
+              'candidates': torch.tensor([True, False])}
     return output, sample
 
 
@@ -105,6 +106,7 @@ def test_the_figures_are_those_of_the_averaged_weights_that_the_checkpoint_holds
     for image, target in zip(*scaled_images(*images, info)):
         sample = {name: torch.from_numpy(getattr(target, name).astype(np.int64))
                   for name in ('semantic_ids', 'instance_ids', 'center_mask')}
+        sample['candidates'] = torch.tensor([True, False, False])
         output = exported.predict(image)
         embedding = torch.from_numpy(output.embedding).permute(2, 0, 1)
         loss = embedding_loss(embedding[None], sample['instance_ids'][None], config.loss)
