@@ -86,9 +86,9 @@ def test_there_is_a_map_of_the_stated_channels_at_every_stride(name):
     with torch.no_grad():
         features = encoder(torch.randn(1, 3, 64, 96))
     assert {stride: tuple(x.shape) for stride, x in features.items()} == {
-        stride: (1, channels, 64 // stride, 96 // stride)
+        stride: (1, channels, -(-64 // stride), -(-96 // stride))
         for stride, channels in encoder.channels.items()}
-    assert set(features) == {1, 2, 4, 8, 16}
+    assert set(features) >= {1, 2, 4, 8, 16}
 
 
 @pytest.mark.parametrize('name, parameters', [
