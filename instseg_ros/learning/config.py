@@ -15,7 +15,7 @@ from instseg_ros.core.config import check_options, option
 from instseg_ros.datasets.config import PATHS as DATA_PATHS
 from instseg_ros.datasets.config import DataConfig, refuse_unknown
 from instseg_ros.learning.augmentation import AugmentationConfig
-from instseg_ros.learning.encoders import ENCODERS
+from instseg_ros.learning.encoders import DETECTORS, ENCODERS
 from instseg_ros.learning.losses import LossConfig
 
 OUTPUT_STRIDES = (8, 4, 2, 1)
@@ -53,6 +53,14 @@ class ModelConfig:
     width_4: int = option(48, 'Channels of the decoders at stride 4', minimum=8, maximum=1024)
     width_2: int = option(32, 'Channels of the decoders at stride 2', minimum=8, maximum=1024)
     width_1: int = option(16, 'Channels of the decoders at stride 1', minimum=8, maximum=1024)
+    semantic_encoder: str = option('', 'Encoder of its own for the classes, beside the one of a '
+                                   'detector; empty: they share', choices=('', *ENCODERS))
+    residual_width: int = option(64, 'Channels of the decoders that add to the centers and boxes '
+                                 'of a detector; 0: none', minimum=0, maximum=1024)
+    evidence_gain: float = option(1.0, 'What a box of score 1 adds to the logit of its class, '
+                                  'before training', minimum=0.0, maximum=100.0)
+    evidence_loss: float = option(2.0, 'What no box takes away from the logit of a class, before '
+                                  'training', minimum=0.0, maximum=100.0)
     dropout: float = option(0.1, "Share of the decoders' channels that training switches off",
                             minimum=0.0, maximum=0.9)
     input_size: int = option(768, 'Long side of the images at inference', unit='px', minimum=64,
@@ -63,6 +71,9 @@ class ModelConfig:
         if self.blend_with and not self.weights.endswith('.ckpt'):
             raise ValueError('model.blend_with: expected a checkpoint (.ckpt) in model.weights to '
                              f'blend with, got {self.weights!r}')
+        if self.semantic_encoder and self.encoder not in DETECTORS:
+            raise ValueError('model.semantic_encoder: only for the encoders of a detector '
+                             f'({", ".join(DETECTORS)}), got {self.encoder}')
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError('model.output_stride: expected one of '
                              f'{", ".join(map(str, OUTPUT_STRIDES))}, got {self.output_stride}')

@@ -17,11 +17,14 @@ class Prediction(NamedTuple):
     semantic : (N, C, H, W) class logits
     center : (N, H, W) logits of being a center
     embedding : (N, E, H, W)
+    detections : dict of int to Detections, optional
+        Of a network that starts from a detector: its outputs, by stride.
     """
 
     semantic: Tensor
     center: Tensor
     embedding: Tensor
+    detections: Mapping[int, tuple[Tensor, Tensor]] | None = None
 
 
 class InstanceSegmentationNetwork(nn.Module):
@@ -55,11 +58,39 @@ class InstanceSegmentationNetwork(nn.Module):
         self.register_buffer('mean', torch.tensor(encoder.mean).view(1, 3, 1, 1))
         self.register_buffer('std', torch.tensor(encoder.std).view(1, 3, 1, 1))
 
+    @property
+    def embedding_size(self) -> int:
+        """Length of a pixel's embedding."""
+        return self.embedding.head[-1].out_channels
+
     def forward(self, image: Tensor) -> Prediction:
         """Predict from RGB images (N, 3, H, W) with values in [0, 255]."""
         features = self.encoder((image - self.mean) / self.std)
         return Prediction(self.semantic(features), self.center(features)[:, 0],
                           self.embedding(features))
+
+    def finish_embedding(self, prediction: Prediction, peaks: Tensor) -> Tensor:
+        """Return the embedding as it is exported, given where centers may be (N, H, W)."""
+        return prediction.embedding
+
+    def load_initial_weights(self, path: str | Path, class_names: Sequence[str]) -> list[str]:
+        """See `load_initial_weights`."""
+        rest = self.encoder.load_weights(path)
+        if 'logits.weight' not in rest or len(rest['logits.weight']) != len(VOC_CLASSES):
+            return []
+        known = [name for name in class_names if name in VOC_CLASSES]
+        coarse = self.semantic.coarse
+        inputs = rest['logits.weight'].shape[1]
+        with torch.no_grad():
+            # What no class of ours explains is left to the decoder's residual, which starts near
+            # 0.
+            coarse.weight.zero_()
+            coarse.bias.zero_()
+            for name in known:
+                mine, theirs = list(class_names).index(name), VOC_CLASSES.index(name)
+                coarse.weight[mine, -inputs:] = rest['logits.weight'][theirs]
+                coarse.bias[mine] = rest['logits.bias'][theirs]
+        return known
 
 
 VOC_CLASSES = ('background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
@@ -70,25 +101,11 @@ VOC_CLASSES = ('background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', '
 
 def load_initial_weights(network: InstanceSegmentationNetwork, path: str | Path,
                          class_names: Sequence[str]) -> list[str]:
-    """Start the encoder, and where it fits the coarse classifier, from a file of weights.
+    """Start the encoder, and where it fits the classifier or the detector, from a file of weights.
 
     Returns
     -------
     list of str
         Names of the classes whose classifier was taken over.
     """
-    rest = network.encoder.load_weights(path)
-    if 'logits.weight' not in rest or len(rest['logits.weight']) != len(VOC_CLASSES):
-        return []
-    known = [name for name in class_names if name in VOC_CLASSES]
-    coarse = network.semantic.coarse
-    inputs = rest['logits.weight'].shape[1]
-    with torch.no_grad():
-        # What no class of ours explains is left to the decoder's residual, which starts near 0.
-        coarse.weight.zero_()
-        coarse.bias.zero_()
-        for name in known:
-            mine, theirs = list(class_names).index(name), VOC_CLASSES.index(name)
-            coarse.weight[mine, -inputs:] = rest['logits.weight'][theirs]
-            coarse.bias[mine] = rest['logits.bias'][theirs]
-    return known
+    return network.load_initial_weights(path, class_names)

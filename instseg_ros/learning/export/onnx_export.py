@@ -123,7 +123,7 @@ def model_info(network: InstanceSegmentationNetwork, class_names: tuple[str, ...
         class_names=tuple(class_names), thing_ids=tuple(thing_ids),
         palette=class_colors(class_names), output_stride=network.output_stride,
         size_multiple=network.size_multiple,
-        embedding_size=network.embedding.head[-1].out_channels, input_size=input_size,
+        embedding_size=network.embedding_size, input_size=input_size,
         duplicate_distance=duplicate_distance, training=training)
 
 

@@ -45,7 +45,8 @@ class ExportedNetwork(nn.Module):
         peaks = logits >= around
         heatmap = self.center_confidence(logits)
         heatmap = torch.where(peaks, heatmap, torch.zeros_like(heatmap))[:, 0]
-        return semantic_ids, heatmap, prediction.embedding.permute(0, 2, 3, 1)
+        embedding = self.network.finish_embedding(prediction, peaks[:, 0])
+        return semantic_ids, heatmap, embedding.permute(0, 2, 3, 1)
 
     def center_confidence(self, logits: Tensor) -> Tensor:
         """Return calibrated confidences of center logits of any shape."""

@@ -1,0 +1,127 @@
+"""The network that starts from a detector: one encoder, its heads, three decoders."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from instseg_ros.learning.decoders import SemanticDecoder
+from instseg_ros.learning.detector.decoders import (
+    DetectorSemanticDecoder, ResidualDecoder, at_pixels)
+from instseg_ros.learning.detector.evidence import BoxEvidence, strongest_boxes
+from instseg_ros.learning.detector.heads import STRIDES, Detections, DetectorHeads
+from instseg_ros.learning.detector.modes import embed_boxes, seek_modes
+from instseg_ros.learning.encoders import Encoder
+from instseg_ros.learning.model import Prediction
+
+BOX = 4
+"""Length of the part of an embedding that is the predicted box."""
+
+
+class DetectorNetwork(nn.Module):
+    """Network whose center and embedding decoders start from a detector's class scores and boxes.
+
+    Before any training, a pixel's center logit is the detector's logit of the pixel's class, and
+    its embedding the box that the detector predicts there (`modes.embed_boxes`). Decoders add to
+    both what training finds, 0 at first.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        One with the strides of `heads.STRIDES`.
+    class_names : sequence of str
+    thing_ids : sequence of int
+        Classes with instances; the detector must know them by their names.
+    embedding_size : int
+        Length of a pixel's embedding, at least 4.
+    output_stride : int
+    residual_width : int
+        Channels of the decoders that add to the detector's centers and boxes; 0: there are none.
+    semantic_encoder : Encoder, optional
+        An encoder of its own for the classes; without it, they share the detector's.
+    widths : dict of int to int
+        Stride and channels of the semantic decoder's levels.
+    evidence : (float, float)
+        Gain and loss of `BoxEvidence`, to start with.
+    dropout : float
+    """
+
+    def __init__(self, *, encoder: Encoder, class_names: Sequence[str], thing_ids: Sequence[int],
+                 embedding_size: int, output_stride: int, residual_width: int,
+                 semantic_encoder: Encoder | None, widths: Mapping[int, int],
+                 evidence: tuple[float, float], dropout: float = 0.0) -> None:
+        super().__init__()
+        if embedding_size < BOX or (embedding_size > BOX and not residual_width):
+            raise ValueError(f'model.embedding_size: expected {BOX} for the predicted box, or '
+                             f'more with model.residual_width, got {embedding_size}')
+        self.encoder = encoder
+        self.output_stride = output_stride
+        self.size_multiple = 32
+        self.thing_ids, self.thing_names = tuple(thing_ids), [class_names[k] for k in thing_ids]
+        self.embedding_size = embedding_size
+        channels, classes = encoder.channels, len(class_names)
+        self.heads = DetectorHeads(channels[STRIDES[0]], len(self.thing_ids))
+        self.semantic_encoder = semantic_encoder
+        if semantic_encoder is None:
+            self.semantic = DetectorSemanticDecoder(
+                channels=channels, detector_classes=len(self.thing_ids), width=widths[16],
+                fine_width=widths[4], classes=classes, output_stride=output_stride,
+                dropout=dropout)
+        else:
+            self.semantic = SemanticDecoder(channels=semantic_encoder.channels, widths=widths,
+                                            classes=classes, dropout=dropout)
+            self.register_buffer('semantic_mean', _color(semantic_encoder.mean))
+            self.register_buffer('semantic_std', _color(semantic_encoder.std))
+        self.evidence = BoxEvidence(self.thing_ids, classes, output_stride, *evidence)
+        inputs = channels[STRIDES[0]] + len(self.thing_ids)
+        self.center = self.embedding = None
+        if residual_width:
+            self.center = ResidualDecoder(inputs, residual_width, 1, output_stride)
+            self.embedding = ResidualDecoder(inputs, residual_width, embedding_size, output_stride)
+        self.register_buffer('mean', _color(encoder.mean))
+        self.register_buffer('std', _color(encoder.std))
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Predict from RGB images (N, 3, H, W) with values in [0, 255]."""
+        features = self.encoder((image - self.mean) / self.std)
+        detections = self.heads(features)
+        semantic = self._semantic(image, features, detections)
+        class_ids = semantic.argmax(1)
+        logits, boxes = at_pixels(detections, class_ids, self.thing_ids, self.output_stride)
+        embedding = embed_boxes(boxes)
+        if self.center is not None:
+            size = tuple(class_ids.shape[1:])
+            finest = torch.cat([features[STRIDES[0]], detections[STRIDES[0]].classes.sigmoid()], 1)
+            logits = logits + self.center(finest, size)[:, 0]
+            free = embedding.new_zeros(len(embedding), self.embedding_size - BOX, *size)
+            embedding = torch.cat([embedding, free], 1) + self.embedding(finest, size)
+        return Prediction(semantic, logits, embedding, detections)
+
+    def finish_embedding(self, prediction: Prediction, peaks: Tensor) -> Tensor:
+        """Return the embedding as it is exported, given where centers may be (N, H, W)."""
+        class_ids = prediction.semantic.argmax(1)
+        is_thing = self.evidence.class_of.sum(0)[class_ids] > 0
+        return seek_modes(class_ids, prediction.center, peaks & is_thing, prediction.embedding,
+                          prediction.semantic.shape[1], self.output_stride)
+
+    def load_initial_weights(self, path: str | Path, class_names: Sequence[str]) -> list[str]:
+        """Load encoder and heads of the detector; return the names of the classes it knows."""
+        self.heads.load_weights(self.encoder.load_weights(path), self.thing_names)
+        return self.thing_names
+
+    def _semantic(self, image: Tensor, features: Mapping[int, Tensor],
+                  detections: Mapping[int, Detections]) -> Tensor:
+        if self.semantic_encoder is None:
+            logits = self.semantic(features, detections)
+        else:
+            logits = self.semantic(self.semantic_encoder(
+                (image - self.semantic_mean) / self.semantic_std))
+        with torch.no_grad():
+            boxes = strongest_boxes(detections)
+        return self.evidence(logits, boxes)
+
+
+def _color(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values).view(1, 3, 1, 1)
