@@ -21,7 +21,7 @@ def write_config(folder, images, epochs=2, **sections):
         'model': {'embedding_size': 8, 'width_16': 8, 'width_8': 8, 'width_4': 8,
                   'frozen_stages': 5, 'input_size': 128},
         'augmentation': {'crop_size': 64, 'long_side_min': 96, 'long_side_max': 160},
-        'optimization': {'epochs': epochs, 'batch_size': 2, 'precision': '32-true', 'workers': 0}}
+        'optimization': {'epochs': epochs, 'batch_size': 2, 'precision': 'fp32', 'workers': 0}}
     for name, section in sections.items():
         config[name] = {**config.get(name, {}), **section}
     path = folder / 'training.yaml'

@@ -1,4 +1,4 @@
-"""`instseg train`: from labelled images to a checkpoint."""
+"""`instseg train`: train a network on labelled images."""
 from __future__ import annotations
 
 import argparse
@@ -30,28 +30,28 @@ examples:
       --annotations my_data/instances.json --set optimization.epochs=10
   instseg export runs/street/best.ckpt --out models/street.onnx
 
-what appears in the output folder:
-  last.ckpt            after every epoch; what --resume goes on from
-  best.ckpt            the best so far on the held-out images, by optimization.monitor
-  pictures/epoch-*.png a few held-out images: image, result, confidence of centers, truth
+files in the output folder:
+  last.ckpt            after every epoch; --resume continues from it
+  best.ckpt            the best validation so far, by optimization.monitor
+  pictures/epoch-*.png a few validation images: image, result, confidence of centers, truth
   metrics.csv          curves; also with pictures: tensorboard --logdir runs
 
 how to read the curves:
   train/*              losses of the crops that are trained on
-  held_out/*           of whole images that are not: losses, miou (classes) and pq_things (objects,
-                       at the best raw threshold). If miou falls while train/semantic goes on
-                       falling, the images are being learned by heart: fewer epochs, more images,
-                       or optimization.patience, which stops by itself.
+  validation/*         whole images that are not trained on: losses, miou (classes) and pq_things
+                       (objects, at the best raw threshold). If miou falls while train/semantic
+                       goes on falling, the network overfits: train for fewer epochs, on more
+                       images, or with optimization.patience, which stops early.
 
 several processors: --devices 2 trains on two GPUs (--accelerator cpu: in two processes). Each
-takes batch_size crops in a step, so the learning rate may want to grow. On several machines start
+takes batch_size crops in a step, so a higher learning rate may be better. On several machines start
 the same command on each, with --num-nodes and with torchrun or SLURM, or with MASTER_ADDR,
 MASTER_PORT and NODE_RANK set:
 
   srun --nodes 2 --ntasks-per-node 4 instseg train ... --devices 4 --num-nodes 2
 
-A training resumes only as what it was: the same classes, network, losses, schedule, images and
-number of processes. Otherwise the command says what differs.
+A training resumes only with the same classes, network, losses, schedule, images and number of
+processes. Otherwise the command fails and names the differences.
 """
 
 
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, type=Path,
                         help='folder for checkpoints, pictures and curves')
     parser.add_argument('--resume', action='store_true',
-                        help='go on from the last checkpoint in the output folder')
+                        help='continue from the last checkpoint in the output folder')
     group = parser.add_argument_group('instead of what the configuration file says')
     for flag, key, help in (
             ('--images', 'data.images', 'folder of the training images'),
@@ -120,7 +120,7 @@ def _override(key: str, value: Any) -> tuple[str, Any]:
 
 
 def _quieten_lightning() -> None:
-    """Leave out its advice, and its concern for our own files in the output folder."""
+    """Leave out its advice, and its warnings of our own files in the output folder."""
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     warnings.filterwarnings('ignore', message='.*exists and is not empty')
     warnings.filterwarnings('ignore', message='.*smaller than the logging interval')

@@ -1,12 +1,12 @@
-"""Calibration, so that the method's threshold and the scores of instances mean something.
+"""Calibration of center confidences and of the scores of instances.
 
-A network trained on few images is far less sure of centers than 0.7, the threshold that the method
-prescribes. Held-out images tell which raw confidence makes a good operating point; a monotone map
-moves that one to the threshold, and gives the confidences above and below it the slope that fits
-how often such a center is right.
+The raw confidences of a network trained on few images are far below 0.7, the threshold that the
+method prescribes. On images that were not trained on, a raw confidence is chosen as the operating
+point. A monotone map moves it to the threshold; the map's slope fits how often centers of a
+confidence are right.
 
-A right center isn't yet a right mask. A second monotone map, of the confidences of the centers
-that are found at the operating point, says how often the whole instance is right: the score.
+A right center doesn't imply a right mask. A second monotone map turns the confidences of the
+centers found at the operating point into scores: how often the whole instance is right.
 """
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ CANDIDATE_THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.06, 
 """Raw confidences that are tried as the operating point."""
 
 FAINT = 0.05
-"""Peaks with a lower raw confidence are no candidates and don't take part in the fit."""
+"""Peaks with a lower raw confidence are left out of the fit."""
 
 LEAST_SLOPE = 0.05
-"""Keeps a map monotone where the data says that it is none."""
+"""Lower bound of a map's slope: keeps it monotone where the fitted slope isn't positive."""
 
 ACCEPTED_LOSS = 0.07
-"""Share of the best panoptic quality that the operating point may cost. The quality hardly depends
-on the threshold; the lower one finds more objects, and what is false among them has a low score: a
-robot can do without them, but can't find what was missed."""
+"""Share of the best panoptic quality that the operating point may lose. The quality hardly depends
+on the threshold, and a lower one finds more objects. False objects among them have low scores and
+can be filtered out later; missed objects can't be recovered."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """A calibration, and what it was made from.
+    """A calibration and the data it was fitted to.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ class CalibrationReport:
         Raw confidence that became `GroupingConfig.center_threshold`.
     quality : dict of float to float
         Panoptic quality of the things, all classes together, for each raw threshold. (A mean over
-        classes would hang on the few objects of the rare ones.)
+        classes would depend on the few objects of the rare ones.)
     images, candidates, centers : int
-        Held-out images, peaks on them, and how many of these are right.
+        Images, peaks on them, and the number of these that are right.
     instances, right : int
-        Instances found at the threshold, and how many of these are right.
+        Instances found at the threshold, and the number of these that are right.
     """
 
     calibration: Calibration
@@ -151,7 +151,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
 
     For scores, both are those of a logistic regression of "COCO's evaluator matches the instance
     with an object at IoU 0.50" on the logit of the calibrated confidence, over the instances found
-    at the operating point, on the output grid: what the refinement adds or spoils is not in it.
+    at the operating point, on the output grid; the effect of refinement is not included.
 
     Raises
     ------
@@ -161,8 +161,8 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     logits, right = _candidates(outputs, targets, info)
     if not right.any() or right.all():
         raise ValueError(f'calibration: expected right and wrong centers on the {len(outputs)} '
-                         f'held-out images, got {int(right.sum())} right of {len(right)}; hold '
-                         'more images out, train longer, or keep the raw confidences '
+                         f'images, got {int(right.sum())} right of {len(right)}; calibrate on '
+                         'more images, train longer, or keep the raw confidences '
                          '(--no-calibration)')
     things = ThingQuality(info, CANDIDATE_THRESHOLDS)
     for output, target in zip(outputs, targets):
@@ -237,12 +237,12 @@ def _logit(probability: np.ndarray | float) -> np.ndarray | float:
 
 def _logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of y on x, both (N,)."""
-    # Platt's targets: as if one more of each had been seen, so that few data make no certainty.
+    # Platt's targets, as if one more of each had been seen: few data don't give certainty.
     y = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         z = weights[0] * x + weights[1]
-        # A weak prior on a slope of 1 is for data that hardly tell it.
+        # A weak prior on a slope of 1, for data that hardly determine it.
         error, excess = expit(z) - y, weights[0] - 1
         return (np.sum(np.logaddexp(0, z) - y * z) + excess ** 2 / 2,
                 np.array([error @ x + excess, error.sum()]))

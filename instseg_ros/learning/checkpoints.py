@@ -7,7 +7,7 @@ from typing import Any, Iterator, Mapping
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_record import DataRecord
@@ -24,10 +24,10 @@ FREE_TO_CHANGE = frozenset({
     'data.images', 'data.annotations', 'data.segments', 'data.root', 'data.cache_gb',
     'model.weights', 'model.blend_with', 'optimization.workers',
     'optimization.validation_period', 'optimization.monitor', 'optimization.patience'})
-"""Options that a resumed training may have changed, because its curve stays the same.
+"""Options that may differ in a resumed training, because its curve stays the same.
 
-The images may have moved: what they show is compared. The schedule of the learning rate depends on
-the number of epochs, the batch size and the number of processes.
+The images may have moved: their labels are compared. The schedule of the learning rate depends on
+the number of epochs, the batch size and the number of processes, so these must not differ.
 """
 
 
@@ -86,20 +86,6 @@ class MetadataWriter(Callback):
                              'data': self.data.to_dict()}
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best checkpoint, also in a folder that has moved since."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({**state_dict, 'dirpath': self.dirpath})
-
-
-class Patience(EarlyStopping):
-    """Stops a training that has stopped improving; a resumed one may have another patience."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({**state_dict, 'patience': self.patience})
-
-
 def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, TrainingConfig,
                                                CheckpointMetadata]:
     """Return the trained network, ready for inference, its configuration and its metadata.
@@ -120,28 +106,6 @@ def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, Trai
         raise ValueError(f'{path}: holds another network than this version builds from its '
                          f'configuration ({error})') from error
     return network.eval(), config, metadata
-
-
-def start_from(network: InstanceSegmentationNetwork, path: str | Path,
-               config: TrainingConfig) -> None:
-    """Load the whole network of a checkpoint into that of a new training.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint is one of other classes or of another network; saying what differs.
-    """
-    source, theirs, _ = load_checkpoint(path)
-    if theirs.data.classes != config.data.classes:
-        raise ValueError(f'{path}: trained for the classes {", ".join(theirs.data.classes)}, the '
-                         f'configuration has {", ".join(config.data.classes)}')
-    try:
-        network.load_state_dict(source.state_dict())
-    except RuntimeError as error:
-        found = differences({'model': theirs.to_dict()['model']},
-                            {'model': config.to_dict()['model']})
-        raise ValueError(f'{path}: a checkpoint of another network: '
-                         + ('; '.join(found) or str(error))) from error
 
 
 def check_resumable(path: str | Path, config: TrainingConfig, data: DataRecord,

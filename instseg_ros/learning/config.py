@@ -86,9 +86,13 @@ class ModelConfig:
         return {stride: width for stride, width in widths.items() if stride >= self.output_stride}
 
 
+PRECISIONS = {'fp32': '32-true', 'bf16': 'bf16-mixed', 'fp16': '16-mixed'}
+"""Names of arithmetic, and what Lightning calls them."""
+
+
 @dataclass(frozen=True)
 class OptimizationConfig:
-    """How it is trained."""
+    """Optimizer, schedule and validation."""
 
     epochs: int = option(100, 'Passes over the training images', minimum=1)
     batch_size: int = option(8, 'Crops in a step, of each device', minimum=2, maximum=4096)
@@ -100,19 +104,22 @@ class OptimizationConfig:
     clip_norm: float = option(5.0, 'Gradients are clipped to this norm', minimum=0.0)
     ema_decay: float = option(0.998, 'Decay of the moving average of the weights, for a step',
                               minimum=0.0, maximum=1.0)
-    precision: str = option('bf16-mixed', 'Arithmetic', choices=('32-true', 'bf16-mixed',
-                                                                 '16-mixed'))
-    validation_period: int = option(5, 'The held-out images are looked at after so many epochs, '
-                                    'and after the last one', unit='epochs', minimum=1)
-    monitor: str = option('pq_things', 'Figure of the held-out images by which the best '
-                          'checkpoint is chosen: panoptic quality of things, mean IoU, or total '
-                          'loss', choices=('pq_things', 'miou', 'total'))
-    patience: int = option(0, 'Training stops early if that figure has not improved for so long; '
-                           '0: never', unit='epochs', minimum=0)
+    precision: str = option('bf16', 'Arithmetic; bf16 and fp16 keep weights in fp32',
+                            choices=tuple(PRECISIONS))
+    validation_period: int = option(5, 'Epochs between validations; the last epoch is always '
+                                    'validated', unit='epochs', minimum=1)
+    monitor: str = option('pq_things', 'Validation metric by which the best checkpoint is chosen: '
+                          'panoptic quality of things, mean IoU, or total loss',
+                          choices=('pq_things', 'miou', 'total'))
+    patience: int = option(0, 'Training stops early if that metric has not improved for so many '
+                           'epochs; 0: never', unit='epochs', minimum=0)
     seed: int = option(1, 'Seed of everything random', minimum=0)
     workers: int = option(1, 'Processes that prepare crops', minimum=0, maximum=256)
 
     def __post_init__(self) -> None:
+        # Older checkpoints have Lightning's names.
+        ours = {theirs: name for name, theirs in PRECISIONS.items()}
+        object.__setattr__(self, 'precision', ours.get(self.precision, self.precision))
         check_options(self, 'optimization')
 
 

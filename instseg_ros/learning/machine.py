@@ -1,4 +1,4 @@
-"""Where a training runs: on which processors, and on how many of them."""
+"""Processors of a training."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from instseg_ros.core.config import check_options, option
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """Which processors train. Not a part of `TrainingConfig`: one configuration runs anywhere.
+    """Processors of a training. Not a part of `TrainingConfig`: one configuration runs anywhere.
 
-    There is no choice of a strategy: several processes always train by data parallelism (DDP), as
-    the moving average of the weights needs all of them in each process.
+    The strategy is no option: several processes always train by data parallelism (DDP), since the
+    moving average of the weights needs all weights in each process.
     """
 
-    accelerator: str = option('auto', 'What computes; auto takes a GPU where there is one',
+    accelerator: str = option('auto', 'Kind of processor; auto takes a GPU if there is one',
                               choices=('auto', 'cpu', 'gpu'))
     devices: int = option(1, 'GPUs, or processes on the CPU, on each machine', minimum=1,
                           maximum=1024)

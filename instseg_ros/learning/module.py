@@ -1,4 +1,4 @@
-"""What Lightning has to know of a training: network, losses, optimizer and schedule."""
+"""The training as a Lightning module: network, losses, optimizer and schedule."""
 from __future__ import annotations
 
 from typing import Callable, NamedTuple
@@ -34,14 +34,14 @@ def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork | Detec
 
 
 class Validated(NamedTuple):
-    """What the network says about a batch of held-out images, and how wrong it is."""
+    """Prediction and losses of a batch of validation images."""
 
     prediction: Prediction
     losses: dict[str, Tensor]
 
 
 class TrainingModule(lightning.LightningModule):
-    """One step of the training, and what it is done with.
+    """Network, losses and optimizer of a training.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ class TrainingModule(lightning.LightningModule):
         weights = torch.ones(classes) if frequencies is None else class_weights(
             frequencies, config.loss.class_weight_power)
         self.register_buffer('class_weights', weights)
-        # A plain dictionary, so that a checkpoint opens without unpickling classes of ours.
+        # A plain dictionary, so that a checkpoint loads without unpickling our classes.
         self.save_hyperparameters({'config': config.to_dict()})
 
     def train(self, mode: bool = True) -> TrainingModule:
-        """Set the mode; what is not trained keeps the statistics of its normalisation, too."""
+        """Set the mode; parts that are not trained keep their normalisation statistics, too."""
         super().train(mode)
         if self.config.model.trained != 'all':
             self.network.eval()
@@ -80,7 +80,7 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         if self.current_epoch + 1 == self.trainer.max_epochs:
-            # The last epoch, where the learning rate has come down, is never left out.
+            # The last epoch is always validated: its learning rate is the lowest.
             self.trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
@@ -90,7 +90,7 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(step * self.trainer.world_size + self.global_rank)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], index: int) -> dict[str, Tensor]:
-        # On the device that trains; which colours change how, the crops say.
+        # On the training device; each crop comes with its own map of colours.
         if 'color_map' in batch:
             batch['image'] = change_colors(batch['image'], batch.pop('color_map'))
         return batch
@@ -104,8 +104,8 @@ class TrainingModule(lightning.LightningModule):
         return losses['total']
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Validated:
-        # In full precision, as the exported network computes: in bfloat16 neighbours are often
-        # equally strong, and each would be a center.
+        # In float32, as the exported network computes: in bfloat16 neighbours are often equally
+        # strong, and each would be a center.
         with torch.autocast(self.device.type, enabled=False):
             prediction = self._predict(batch)
             return Validated(prediction, self._losses(prediction, batch))
@@ -136,7 +136,7 @@ class TrainingModule(lightning.LightningModule):
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Return the rule by which the average of the weights takes in those of a step.
+    """Return the update rule of the moving average of the weights.
 
     average + (1 - d) (weights - average) with d = min(decay, (1 + n) / (10 + n)) after n steps: at
     first the average is short, so that the initial weights are forgotten also in a short training.

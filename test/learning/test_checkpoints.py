@@ -9,8 +9,8 @@ import torch
 from short_trainings import train, write_config
 
 from instseg_ros.cli import main
-from instseg_ros.learning.checkpoints import (
-    FREE_TO_CHANGE, BestCheckpoint, Patience, load_checkpoint)
+from instseg_ros.learning.callbacks import BestCheckpoint, Patience
+from instseg_ros.learning.checkpoints import FREE_TO_CHANGE, load_checkpoint
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 
 

@@ -58,6 +58,17 @@ def test_a_path_that_is_no_text_is_refused(write):
         TrainingConfig.from_yaml(write(segments=5), {'data.images': 'a', 'model.weights': ''})
 
 
+def test_precision_has_the_names_of_export_whatever_an_older_checkpoint_holds(write):
+    def precision(value):
+        return TrainingConfig.from_yaml(write(images='a'), {
+            'model.weights': '', 'optimization.precision': value}).optimization.precision
+
+    assert [precision(name) for name in ('fp32', 'bf16', '32-true', '16-mixed')] == [
+        'fp32', 'bf16', 'fp32', 'fp16']
+    with pytest.raises(ValueError, match='expected one of fp32, bf16, fp16, got .int8'):
+        precision('int8')
+
+
 def test_the_command_trains_on_the_data_that_its_arguments_name(tmp_path, capsys):
     config = write_config(tmp_path, 3, 1, data={'images': '${NOWHERE}/a', 'annotations': 'b'})
     data = ['--images', str(tmp_path / 'images'),

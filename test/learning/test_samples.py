@@ -270,7 +270,7 @@ def test_cityscapes_trains_with_the_configuration_that_comes_along(tmp_path, mon
     config['model'].update(width_16=8, width_8=8, width_4=8, frozen_stages=5)
     config['augmentation'].update(crop_size=128, crop_height=64, long_side_min=128,
                                   long_side_max=256)
-    config['optimization'].update(epochs=1, batch_size=2, workers=0, precision='32-true')
+    config['optimization'].update(epochs=1, batch_size=2, workers=0, precision='fp32')
     path = tmp_path / 'training.yaml'
     path.write_text(yaml.safe_dump(config))
     batches = []

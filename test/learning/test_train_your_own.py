@@ -24,7 +24,7 @@ COMMANDS = [shlex.split(line) for language, text in BLOCKS if language == 'sh'
 FEWER = {'60': '8', '20': '2'}
 TINY = {'model': {'width_16': 8, 'width_8': 8, 'width_4': 8, 'input_size': 128},
         'augmentation': {'crop_size': 64, 'long_side_min': 96, 'long_side_max': 160},
-        'optimization': {'epochs': 1, 'workers': 0, 'precision': '32-true'}}
+        'optimization': {'epochs': 1, 'workers': 0, 'precision': 'fp32'}}
 
 
 def write_config(text, path):

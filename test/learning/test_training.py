@@ -137,7 +137,7 @@ def test_training_stops_early_and_keeps_the_best(tmp_path, capsys):
                               'patience': 2, 'monitor': 'miou', 'validation_period': 1})
     assert train(config, tmp_path / 'run') == 0
     out = capsys.readouterr().out
-    assert 'stopped after 3 of 9 epochs: miou of the held-out images has not improved' in out
+    assert 'stopped after 3 of 9 epochs: validation/miou has not improved' in out
     assert f'next: instseg export {tmp_path / "run" / "best.ckpt"}' in out
     epochs = {name: load_checkpoint(tmp_path / 'run' / f'{name}.ckpt')[2].epochs
               for name in ('best', 'last')}
@@ -146,7 +146,7 @@ def test_training_stops_early_and_keeps_the_best(tmp_path, capsys):
 
 def test_stopping_early_without_anything_to_watch_is_an_error(tmp_path, capsys):
     assert train(write_config(tmp_path, 3, optimization={'patience': 5}), tmp_path / 'run') == 1
-    assert 'optimization.patience: no image is held out' in capsys.readouterr().err
+    assert 'optimization.patience: expected validation images' in capsys.readouterr().err
 
 
 TWO_PROCESSES = """\

@@ -1,4 +1,4 @@
-"""Figures and pictures of held-out images: what they say, and of which weights."""
+"""Metrics and pictures of the validation images, and of which weights they are."""
 from __future__ import annotations
 
 import cv2
@@ -13,9 +13,8 @@ from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.export.onnx_export import model_info
 from instseg_ros.learning.export.wrapper import ExportedNetwork
-from instseg_ros.learning.validation import THRESHOLDS, HeldOutScore
+from instseg_ros.learning.validation import THRESHOLDS, TILE, ValidationScore, picture_row
 from instseg_ros.learning.losses import embedding_loss
-from instseg_ros.learning.pictures import TILE, row
 from instseg_ros.learning.targets import build_targets
 from instseg_ros.learning.data_module import scaled_images, targets_of, validation_images
 
@@ -41,7 +40,7 @@ def scene(confidence):
 
 
 def test_unsure_centers_count_in_full_as_no_threshold_is_set_yet():
-    score = HeldOutScore(INFO)
+    score = ValidationScore(INFO)
     output, sample = scene(confidence=0.2)
     score.update(output, sample, {'total': torch.tensor(2.0)})
     assert score.values['miou'] == score.values['pq_things'] == 1.0
@@ -50,7 +49,7 @@ def test_unsure_centers_count_in_full_as_no_threshold_is_set_yet():
 
 def test_parts_add_up_to_the_whole():
     scenes = [(*scene(0.2), 1.0), (*scene(0.5), 0.0), (*scene(0.01), 5.0)]
-    whole, first, rest = (HeldOutScore(INFO) for _ in range(3))
+    whole, first, rest = (ValidationScore(INFO) for _ in range(3))
     for number, (output, sample, loss) in enumerate(scenes):
         for score in (whole, first if number == 0 else rest):
             score.update(output, sample, {'total': torch.tensor(loss)})
@@ -61,7 +60,7 @@ def test_parts_add_up_to_the_whole():
 def test_a_row_shows_image_result_confidence_and_truth():
     output, sample = scene(confidence=0.2)
     image = np.full((64, 64, 3), 100, np.uint8)
-    pictures = row(image, output, output.center_heatmap, targets_of(sample), INFO, threshold=0.2)
+    pictures = picture_row(image, output, output.center_heatmap, targets_of(sample), INFO, 0.2)
     assert all(picture.shape == (TILE, TILE, 3) for picture in pictures)
     plain, result, heat, truth = (cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA)
                                   for picture in pictures)
@@ -72,7 +71,7 @@ def test_a_row_shows_image_result_confidence_and_truth():
         tinted = (picture != 100).any(-1)
         assert tinted[inside].all() and not tinted[14:].any()
     assert set(zip(*np.nonzero(heat.sum(-1) > heat[0, 0].sum() + 50))) == {(7, 4), (7, 11)}
-    missed = row(image, output, output.center_heatmap, targets_of(sample), INFO, threshold=0.3)[1]
+    missed = picture_row(image, output, output.center_heatmap, targets_of(sample), INFO, 0.3)[1]
     assert (missed == 100).all()
 
 
@@ -82,14 +81,14 @@ def test_images_of_any_shape_get_pictures_of_one_size():
     output = NetworkOutput(output.semantic_ids[:8], output.center_heatmap[:8],
                            output.embedding[:8])
     sample = {name: tensor[:8] for name, tensor in sample.items()}
-    pictures = row(image, output, output.center_heatmap, targets_of(sample), INFO, threshold=0.2)
+    pictures = picture_row(image, output, output.center_heatmap, targets_of(sample), INFO, 0.2)
     assert all(picture.shape == (TILE, TILE, 3) for picture in pictures)
     assert (pictures[0][:TILE // 2] == 100).all() and not pictures[0][TILE // 2:].any()
 
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('held_out')
+    folder = tmp_path_factory.mktemp('validation')
     config = write_config(folder, 8, 3, data={'calibration_images': 2},
                           optimization={'validation_period': 2})
     assert train(config, folder / 'run') == 0
@@ -100,7 +99,7 @@ def test_the_figures_are_those_of_the_averaged_weights_that_the_checkpoint_holds
     network, config, metadata = load_checkpoint(run / 'last.ckpt')
     info = model_info(network, config.data.classes, config.data.thing_ids,
                       config.model.input_size, {}, duplicate_distance=2)
-    score = HeldOutScore(info)
+    score = ValidationScore(info)
     exported = ExportedNetwork(network, Calibration()).eval()
     images = validation_images(config, metadata.data)
     for image, target in zip(*scaled_images(*images, info)):
@@ -112,11 +111,11 @@ def test_the_figures_are_those_of_the_averaged_weights_that_the_checkpoint_holds
         loss = embedding_loss(embedding[None], sample['instance_ids'][None], config.loss)
         score.update(output, sample, {'embedding': loss})
     for name, value in score.values.items():
-        assert curve(run, f'held_out/{name}')[2] == pytest.approx(value, rel=1e-4), name
+        assert curve(run, f'validation/{name}')[2] == pytest.approx(value, rel=1e-4), name
 
 
 def test_the_last_epoch_is_looked_at_whatever_the_period(run):
-    assert sorted(curve(run, 'held_out/total')) == [1, 2]
+    assert sorted(curve(run, 'validation/total')) == [1, 2]
 
 
 def test_pictures_are_on_the_disk_and_in_tensorboard(run):
@@ -126,5 +125,5 @@ def test_pictures_are_on_the_disk_and_in_tensorboard(run):
     assert sheet.shape == (2 * TILE, 4 * TILE, 3)
     events = EventAccumulator(str(run))
     events.Reload()
-    assert len(events.Images('held_out')) == 2
-    assert 'held_out/miou' in events.Tags()['scalars']
+    assert len(events.Images('validation')) == 2
+    assert 'validation/miou' in events.Tags()['scalars']

@@ -1,10 +1,24 @@
-"""The progress bar of a training."""
+"""Lightning's checkpoints, early stopping and progress bar, as `instseg train` uses them."""
 from __future__ import annotations
 
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best checkpoint, also in a folder that has moved since."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, 'dirpath': self.dirpath})
+
+
+class Patience(EarlyStopping):
+    """Stops a training that has stopped improving; a resumed one may have another patience."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, 'patience': self.patience})
 
 
 class Progress(TQDMProgressBar):

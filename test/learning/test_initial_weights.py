@@ -3,7 +3,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from instseg_ros.learning.blending import blend_with_initial
+from instseg_ros.learning.initial_weights import blend_with_initial
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.model import (VOC_CLASSES, InstanceSegmentationNetwork,
                                         load_initial_weights)
