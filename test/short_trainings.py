@@ -17,7 +17,7 @@ def write_config(folder, images, epochs=2, **sections):
         write_dataset(folder, images)
     config = {
         'data': {'images': 'images', 'annotations': 'instances.json', 'classes': CLASSES,
-                 'calibration_images': 0},
+                 'validation_images': 0},
         'model': {'embedding_size': 8, 'width_16': 8, 'width_8': 8, 'width_4': 8,
                   'frozen_stages': 5, 'input_size': 128},
         'augmentation': {'crop_size': 64, 'long_side_min': 96, 'long_side_max': 160},

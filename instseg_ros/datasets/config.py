@@ -132,8 +132,9 @@ class DataConfig(DataSetConfig):
                                  'Empty, with one data set: every image once an epoch')
     crops: int = option(0, 'Crops in an epoch where they are drawn by class; 0: one for each '
                         'image', minimum=0)
-    calibration_images: int = option(32, 'Images with objects that are held out of training to '
-                                     'calibrate the confidences', minimum=0)
+    validation_images: int = option(32, 'Images with objects that are held out of training, for '
+                                    'validation and for the calibration of confidences; at most '
+                                    'a quarter of those with objects', minimum=0)
     empty_share: float = option(0.1, 'Share of training crops from images without any instance',
                                 minimum=0.0, maximum=0.9)
     cache_gb: float = option(4.0, 'Memory for decoded images; those that do not fit are read '

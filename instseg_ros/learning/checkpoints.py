@@ -1,6 +1,7 @@
 """Checkpoints: what they record, and whether a training can go on from one."""
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -9,6 +10,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from instseg_ros.datasets.config import PATHS
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_record import DataRecord
 from instseg_ros.learning.model import InstanceSegmentationNetwork
@@ -20,8 +22,12 @@ FORMAT = 3
 ENTRY = 'instseg_ros'
 """Key in the file of what `CheckpointMetadata` holds beyond Lightning's own entries."""
 
+RENAMED = {'data': {'calibration_images': 'validation_images'}}
+"""Keys of the configuration in older checkpoints, by section, and what they are called now."""
+
 FREE_TO_CHANGE = frozenset({
-    'data.images', 'data.annotations', 'data.segments', 'data.root', 'data.cache_gb',
+    *(f'{data}.{path}' for data in ('data', 'data.sets', 'data.validation') for path in PATHS),
+    'data.cache_gb',
     'model.weights', 'model.blend_with', 'optimization.workers',
     'optimization.validation_period', 'optimization.monitor', 'optimization.patience'})
 """Options that may differ in a resumed training, because its curve stays the same.
@@ -29,6 +35,9 @@ FREE_TO_CHANGE = frozenset({
 The images may have moved: their labels are compared. The schedule of the learning rate depends on
 the number of epochs, the batch size and the number of processes, so these must not differ.
 """
+
+NUMBER = re.compile(r'\[\d+\]')
+"""Place in a list, within the name of an option."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +159,16 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     then, now = dict(_flat(theirs)), dict(_flat(ours))
     return [f'{key}: {_words(then.get(key))} in the checkpoint, {_words(now.get(key))} now'
             for key in {**then, **now}
-            if key not in FREE_TO_CHANGE and then.get(key) != now.get(key)]
+            if NUMBER.sub('', key) not in FREE_TO_CHANGE and then.get(key) != now.get(key)]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f'{prefix}{key}.')
+        elif isinstance(value, (list, tuple)) and any(isinstance(v, Mapping) for v in value):
+            for number, item in enumerate(value):
+                yield from _flat(item, f'{prefix}{key}[{number}].')
         else:
             yield prefix + key, list(value) if isinstance(value, tuple) else value
 
@@ -180,7 +192,13 @@ def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointM
         raise ValueError(f'{path}: of format {metadata.format}, this version reads up to '
                          f'{FORMAT}')
     try:
-        return checkpoint, TrainingConfig.from_dict(values), metadata
+        return checkpoint, TrainingConfig.from_dict(_renamed(values)), metadata
     except ValueError as error:
         raise ValueError(f'{path}: made with a configuration that this version does not '
                          f'understand ({error})') from error
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of a configuration with today's names of their keys."""
+    return {name: {RENAMED.get(name, {}).get(key, key): value for key, value in section.items()}
+            for name, section in values.items()}

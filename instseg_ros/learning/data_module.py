@@ -1,4 +1,4 @@
-"""The images of a training: some to learn from, some held out to see how it goes."""
+"""The images of a training and of its validation, as Lightning loads them."""
 from __future__ import annotations
 
 import dataclasses
@@ -32,7 +32,7 @@ class TrainingData(lightning.LightningDataModule):
     ----------
     config : TrainingConfig
         With the classes that the data set says itself.
-    samples, held_out : CachedSamples
+    samples, validation : CachedSamples
     plan : Plan
         Which of the samples the crops are taken from.
     frequencies : (C,) float32 tensor
@@ -45,7 +45,7 @@ class TrainingData(lightning.LightningDataModule):
         super().__init__()
         dataset, data = open_training_data(config.data)
         config = self.config = dataclasses.replace(config, data=data)
-        validation, training, held_out = split(dataset, config)
+        validation_set, training, validation = split(dataset, config)
 
         def read(dataset: LabelledImages, indices: list[int], what: str) -> CachedSamples:
             return CachedSamples(dataset, tqdm(indices, desc=f'reading {what} images', unit='img',
@@ -53,11 +53,11 @@ class TrainingData(lightning.LightningDataModule):
                                  cache_gb=data.cache_gb)
 
         self.samples = read(dataset, training, 'training')
-        self.held_out = read(validation, held_out, 'held-out')
+        self.validation = read(validation_set, validation, 'validation')
         self.plan = plan_of(self.samples, data)
         self.frequencies = self.plan.class_frequencies()
         self.record = DataRecord(len(self.samples), tuple(self.frequencies.tolist()),
-                                 label_fingerprints(validation, held_out))
+                                 label_fingerprints(validation_set, validation))
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader of this process's crops.
@@ -79,8 +79,8 @@ class TrainingData(lightning.LightningDataModule):
                           persistent_workers=options.workers > 0)
 
     def val_dataloader(self) -> DataLoader:
-        """Return the loader of this process's held-out images."""
-        images = WholeImages(self.held_out, self.config.model.input_size,
+        """Return the loader of this process's validation images."""
+        images = WholeImages(self.validation, self.config.model.input_size,
                              self.trainer.lightning_module.network.size_multiple, self._stride)
         mine = range(self.trainer.global_rank, len(images), self.trainer.world_size)
         return DataLoader(Subset(images, mine), 1)
@@ -95,7 +95,7 @@ class Share(Sampler):
 
     The sampler has to give the same numbers in the same order in every process. No number is in
     two shares and all shares are equally long: up to `processes` - 1 of the last numbers are left
-    out, which are others in every epoch.
+    out, different ones in every epoch.
     """
 
     def __init__(self, sampler: EpochSampler, rank: int, processes: int) -> None:
@@ -117,9 +117,9 @@ class Share(Sampler):
 
 def split(dataset: LabelledImages, config: TrainingConfig
           ) -> tuple[LabelledImages, list[int], list[int]]:
-    """Return the data set of the held-out images, and indices of training and held-out images.
+    """Return the data set of the validation images, and indices of training and validation images.
 
-    The held-out ones are the data set `data.validation`, or a part of the training data.
+    The validation images are the data set `data.validation`, or a part of the training data.
     """
     everything = list(range(len(dataset)))
     if config.data.validation is not None:
@@ -127,28 +127,28 @@ def split(dataset: LabelledImages, config: TrainingConfig
         return validation, everything, list(range(len(validation)))
     shown = [dataset.shows_object(index)
              for index in tqdm(everything, desc='looking for objects', unit='img')]
-    return dataset, *split_images(shown, config.data.calibration_images,
+    return dataset, *split_images(shown, config.data.validation_images,
                                   config.optimization.seed)
 
 
-def split_images(shows_object: Sequence[bool], calibration_images: int,
+def split_images(shows_object: Sequence[bool], validation_images: int,
                  seed: int) -> tuple[list[int], list[int]]:
-    """Split image indices into those trained on and those held out for calibration.
+    """Split image indices into those trained on and those held out for validation.
 
     Parameters
     ----------
     shows_object : sequence of bool
         For each image of the data set, whether it shows an instance.
-    calibration_images : int
-        Wanted number of held-out images. All of them show an object: the others would tell
-        nothing of the centers that are right. At most a quarter of those that do are taken.
+    validation_images : int
+        Number of held-out images. All of them show an object, since calibration needs right
+        centers. At most a quarter of the images with objects are taken.
     seed : int
         Of the random choice.
     """
     candidates = np.flatnonzero(shows_object)
-    count = min(calibration_images, len(candidates) // 4)
-    held_out = sorted(np.random.default_rng(seed).permutation(candidates)[:count].tolist())
-    return sorted(set(range(len(shows_object))) - set(held_out)), held_out
+    count = min(validation_images, len(candidates) // 4)
+    validation = sorted(np.random.default_rng(seed).permutation(candidates)[:count].tolist())
+    return sorted(set(range(len(shows_object))) - set(validation)), validation
 
 
 def validation_images(config: TrainingConfig, record: DataRecord
@@ -177,7 +177,7 @@ def scaled_images(dataset: LabelledImages, indices: Iterable[int],
 
 
 def targets_of(sample: dict[str, Tensor]) -> Targets:
-    """Return the targets of one image, of which `data.to_tensors` made tensors."""
+    """Return the targets of one image, from the tensors of `samples.to_tensors`."""
     arrays = {name: tensor.cpu().numpy() for name, tensor in sample.items()}
     return Targets(arrays['semantic_ids'].astype(np.uint8),
                    arrays['instance_ids'].astype(np.uint16), arrays['center_mask'])

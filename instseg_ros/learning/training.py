@@ -72,7 +72,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     config.augmentation.check_crop(module.network.size_multiple)
     callbacks = validation_callbacks(module.network, config, data, output)
     trainer = build_trainer(options, output, machine, [MetadataWriter(data.record), *callbacks],
-                            validate=len(data.held_out) > 0)
+                            validate=len(data.validation) > 0)
     if resume:
         steps = check_resumable(last, config, data.record, trainer.world_size)
         if trainer.is_global_zero:
@@ -101,10 +101,10 @@ def validation_callbacks(network: InstanceSegmentationNetwork, config: TrainingC
         There are none, but training shall stop early by their metrics.
     """
     options = config.optimization
-    if len(data.held_out) == 0:
+    if len(data.validation) == 0:
         if options.patience:
             raise ValueError('optimization.patience: expected validation images to stop by, got '
-                             'none; data.calibration_images is their number, at most a quarter '
+                             'none; data.validation_images is their number, at most a quarter '
                              'of the images with objects')
         print_once(f'there will be no {BEST}.ckpt: no image is held out for validation')
         return []

@@ -31,7 +31,7 @@ def checkpoint(tmp_path):
     write_dataset(tmp_path, 12)
     config = TrainingConfig(
         DataConfig(images=str(tmp_path / 'images'), annotations=str(tmp_path / 'instances.json'),
-                   classes=('background', 'box', 'post'), calibration_images=3),
+                   classes=('background', 'box', 'post'), validation_images=3),
         ModelConfig(embedding_size=4, width_16=8, width_8=8, width_4=8, input_size=64))
     content = {'state_dict': TrainingModule(config).state_dict(), 'epoch': 0, 'global_step': 0,
                'hyper_parameters': {'config': config.to_dict()}}

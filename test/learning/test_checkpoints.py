@@ -1,6 +1,7 @@
 """Which checkpoint goes on as what, and how the others are refused."""
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -9,8 +10,9 @@ import torch
 from short_trainings import train, write_config
 
 from instseg_ros.cli import main
+from instseg_ros.datasets.config import DataSetConfig
 from instseg_ros.learning.callbacks import BestCheckpoint, Patience
-from instseg_ros.learning.checkpoints import FREE_TO_CHANGE, load_checkpoint
+from instseg_ros.learning.checkpoints import FREE_TO_CHANGE, differences, load_checkpoint
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 
 
@@ -74,9 +76,15 @@ def test_another_number_of_processes_would_be_another_training(folder, capsys):
     assert 'processes: 4 in the checkpoint, 1 now' in capsys.readouterr().err
 
 
+def as_of_format_1(checkpoint):
+    del checkpoint['instseg_ros']
+    data = checkpoint['hyper_parameters']['config']['data']
+    data['calibration_images'] = data.pop('validation_images')
+
+
 def test_an_older_format_can_be_used_but_not_resumed(folder, capsys):
     path = folder / 'run' / 'last.ckpt'
-    edit(path, lambda c: c.pop('instseg_ros'))
+    edit(path, as_of_format_1)
     assert load_checkpoint(path)[2].epochs == 1
     assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 1
     assert 'of format 1, this version resumes format 3' in capsys.readouterr().err
@@ -105,7 +113,25 @@ def test_every_option_that_may_change_exists():
     data = DataConfig(images='a', annotations='b', classes=('background', 'box'))
     known = {f'{section}.{name}' for section, options in TrainingConfig(data).to_dict().items()
              for name in options}
+    known |= {f'data.{part}.{name}' for part in ('sets', 'validation')
+              for name in DataSetConfig.__dataclass_fields__}
     assert FREE_TO_CHANGE <= known
+
+
+def test_the_data_sets_of_a_mixture_may_move_but_not_change_their_shares():
+    def mixture(folder, share):
+        return {'data': DataConfig(
+            sets=[{'images': f'{folder}/{name}', 'annotations': f'{folder}/{name}.json',
+                   'share': share} for name in 'ab'], classes=('background', 'box'),
+            validation={'images': f'{folder}/v', 'annotations': f'{folder}/v.json'})}
+
+    def found(*mixtures):
+        return differences(*({'data': dataclasses.asdict(mixture['data'])}
+                             for mixture in mixtures))
+
+    assert found(mixture('here', 1.0), mixture('there', 1.0)) == []
+    assert found(mixture('here', 1.0), mixture('here', 0.5))[0] == (
+        'data.sets[0].share: 1 in the checkpoint, 0.5 now')
 
 
 def test_a_resumed_training_has_the_patience_of_its_configuration():

@@ -1,4 +1,4 @@
-"""Which images are held out, and shares of several processes."""
+"""The split into training and validation images, and shares of several processes."""
 from __future__ import annotations
 
 from hypothesis import given, settings
@@ -41,10 +41,10 @@ def test_shares_are_disjoint_equally_long_and_leave_out_next_to_nothing(count, p
 @settings(deadline=None)
 @given(shows=st.lists(st.booleans(), max_size=60), wanted=st.integers(0, 20),
        seed=st.integers(0, 2 ** 32))
-def test_all_images_held_out_show_an_object_and_all_others_are_trained_on(shows, wanted, seed):
-    training, held_out = split_images(shows, wanted, seed)
-    assert all(shows[index] for index in held_out)
-    assert len(held_out) == min(wanted, sum(shows) // 4)
-    assert sorted(training + held_out) == list(range(len(shows)))
-    assert training == sorted(training) and held_out == sorted(held_out)
-    assert split_images(shows, wanted, seed) == (training, held_out)
+def test_all_validation_images_show_an_object_and_all_others_are_trained_on(shows, wanted, seed):
+    training, validation = split_images(shows, wanted, seed)
+    assert all(shows[index] for index in validation)
+    assert len(validation) == min(wanted, sum(shows) // 4)
+    assert sorted(training + validation) == list(range(len(shows)))
+    assert training == sorted(training) and validation == sorted(validation)
+    assert split_images(shows, wanted, seed) == (training, validation)

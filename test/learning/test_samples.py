@@ -152,7 +152,7 @@ def test_a_wrong_section_is_one_clear_sentence(values, message):
 
 def test_a_checkpoint_from_before_there_was_stuff_still_opens():
     data = {'images': 'a', 'annotations': 'b', 'classes': ('background', 'box', 'post'),
-            'calibration_images': 2, 'empty_share': 0.1}
+            'validation_images': 2, 'empty_share': 0.1}
     assert TrainingConfig.from_dict({'data': data}).data.thing_ids == (1, 2)
 
 

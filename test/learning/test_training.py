@@ -42,7 +42,7 @@ def test_three_images_train_and_export(tmp_path, capsys):
 
 
 def test_another_encoder_and_stride_train_and_export_in_integers(tmp_path, capsys):
-    config = write_config(tmp_path, images=4, epochs=1, data={'calibration_images': 1},
+    config = write_config(tmp_path, images=4, epochs=1, data={'validation_images': 1},
                           model={'encoder': 'resnet18', 'output_stride': 2, 'width_2': 8},
                           loss={'delta_b': 2.4})
     assert train(config, tmp_path / 'run') == 0
@@ -132,7 +132,7 @@ def test_instances_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_p
 
 def test_training_stops_early_and_keeps_the_best(tmp_path, capsys):
     # Only the center decoder learns: the classes and so their mean IoU stay as they are.
-    config = write_config(tmp_path, 8, 9, data={'calibration_images': 2},
+    config = write_config(tmp_path, 8, 9, data={'validation_images': 2},
                           model={'trained': 'center'}, optimization={
                               'patience': 2, 'monitor': 'miou', 'validation_period': 1})
     assert train(config, tmp_path / 'run') == 0
@@ -169,7 +169,7 @@ if __name__ == '__main__':
 
 
 def test_two_processes_share_the_crops_and_agree(tmp_path):
-    config = write_config(tmp_path, 10, data={'calibration_images': 3},
+    config = write_config(tmp_path, 10, data={'validation_images': 3},
                           optimization={'batch_size': 2})
     script = tmp_path / 'two.py'
     script.write_text(TWO_PROCESSES)

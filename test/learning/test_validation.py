@@ -89,7 +89,7 @@ def test_images_of_any_shape_get_pictures_of_one_size():
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp('validation')
-    config = write_config(folder, 8, 3, data={'calibration_images': 2},
+    config = write_config(folder, 8, 3, data={'validation_images': 2},
                           optimization={'validation_period': 2})
     assert train(config, folder / 'run') == 0
     return folder / 'run'

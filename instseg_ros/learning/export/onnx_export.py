@@ -59,7 +59,7 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
     if precision == 'int8' and not len(images):
         raise ValueError('precision int8: expected images to measure the ranges of the '
                          'activations on, got none; the training has to hold some out '
-                         '(data.calibration_images)')
+                         '(data.validation_images)')
     module = ExportedNetwork(copy.deepcopy(network).float().cpu(), calibration).eval()
     with replacing(path) as temporary:
         whole = temporary.with_name('whole.onnx')

@@ -134,7 +134,7 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
 def test_integers_need_images(tmp_path):
     network = small_network()
     info = model_info(network, CLASSES, (1, 2), 96, {}, duplicate_distance=2)
-    with pytest.raises(ValueError, match='int8: expected images.*data.calibration_images'):
+    with pytest.raises(ValueError, match='int8: expected images.*data.validation_images'):
         export_onnx(network, Calibration(), info, tmp_path / 'model.onnx', 'int8')
     assert not list(tmp_path.iterdir())
 
