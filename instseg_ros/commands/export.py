@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 The file holds all that belongs to the network: normalisation, classes, palette, calibration of
-center confidences and of scores. The result of ONNX Runtime is compared with that of PyTorch before
-the file takes its name.
+center confidences and of scores. The results of ONNX Runtime are compared with those of PyTorch
+before the file takes its name.
 
 calibration uses the validation images of the training: images that it was not trained on. The
 checkpoint records which ones they are; they are looked for where the training found them. If they
-have moved, --config names a configuration with the new paths. --images and --annotations name other
-labelled images to calibrate on; choose some that were not trained on.
+have moved, --config names a configuration with the new paths. --images and --annotations name
+other labelled images to calibrate on; choose some that were not trained on.
 
 precision:
   fp32  what was trained; for every processor
   fp16  half the size; for GPUs (on a CPU it is slower than fp32)
   int8  a quarter of the size; for CPUs with 8-bit dot products (x86 with VNNI, ARM with DOTPROD).
-        The ranges of all activations are measured on the calibration images. It is an approximation:
-        the command reports how far it agrees with the network; "instseg evaluate" measures its
+        The ranges of all activations are measured on the calibration images. It is an
+        approximation: the command reports how far it agrees with the network; "instseg evaluate" measures its
         quality, "instseg benchmark --compare" its speed.
 
 examples:
@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--no-calibration', action='store_true',
                         help='keep the raw center confidences, as scores too (needs no images)')
     parser.add_argument('--config', type=Path, metavar='FILE',
-                        help="configuration with the paths of the training's data, if it has moved")
+                        help="configuration with the paths of the training's data, if it has "
+                        'moved')
     add_data_arguments(parser.add_argument_group('images to calibrate on, instead of those that '
                                                  'the training held out'))
 

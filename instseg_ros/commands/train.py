@@ -44,8 +44,8 @@ how to read the curves:
                        images, or with optimization.patience, which stops early.
 
 several processors: --devices 2 trains on two GPUs (--accelerator cpu: in two processes). Each
-takes batch_size crops in a step, so a higher learning rate may be better. On several machines start
-the same command on each, with --num-nodes and with torchrun or SLURM, or with MASTER_ADDR,
+takes batch_size crops in a step, so a higher learning rate may be better. On several machines
+start the same command on each, with --num-nodes and with torchrun or SLURM, or with MASTER_ADDR,
 MASTER_PORT and NODE_RANK set:
 
   srun --nodes 2 --ntasks-per-node 4 instseg train ... --devices 4 --num-nodes 2
