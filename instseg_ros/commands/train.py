@@ -26,7 +26,7 @@ examples:
   instseg train --config config/training/street.yaml --out runs/street
   instseg train --config config/training/street.yaml --out runs/street --resume
   instseg train --config config/training/street.yaml --out runs/street --devices 4
-  instseg train --config config/training/street.yaml --out runs/mine --images my_data/images \
+  instseg train --config config/training/street.yaml --out runs/mine --images my_data/images \\
       --annotations my_data/instances.json --set optimization.epochs=10
   instseg export runs/street/best.ckpt --out models/street.onnx
 
