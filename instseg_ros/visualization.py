@@ -11,7 +11,7 @@ from instseg_ros.core.types import (NO_INSTANCE, UNLABELLED, Instance, ModelInfo
                                     check_array)
 
 GOLDEN_ANGLE = 0.381966
-"""Of a full turn: hues that far apart never come near each other again for a long while."""
+"""Share of a full turn; its multiples are spread evenly over the hues."""
 INSTANCE_OPACITY = 0.5
 CLASS_OPACITY = 0.3
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -24,7 +24,7 @@ _TONES = ((0.85, 1.0), (0.6, 1.0), (0.9, 0.75))  # saturation, value
 
 
 def instance_color(instance_id: int) -> tuple[int, int, int]:
-    """Return the RGB colour of an instance id: always the same, unlike its neighbours'."""
+    """Return the RGB colour of an instance id: always the same, different from near ids'."""
     saturation, value = _TONES[instance_id % len(_TONES)]
     rgb = colorsys.hsv_to_rgb(instance_id * GOLDEN_ANGLE % 1.0, saturation, value)
     return tuple(round(255 * channel) for channel in rgb)
@@ -127,7 +127,7 @@ def _blend(picture: np.ndarray, colors: np.ndarray, mask: np.ndarray, opacity: f
 
 def _draw_plate(picture: np.ndarray, instance: Instance, instance_ids: np.ndarray,
                 taken: np.ndarray) -> None:
-    """Write class, id and score near an instance, where no stronger one's plate is if possible."""
+    """Write class, id and score near an instance, if possible beside stronger ones' plates."""
     height, width = picture.shape[:2]
     scale = FONT_SCALE * max(1.0, min(height, width) / 480)
     thickness = max(1, round(scale / FONT_SCALE))
@@ -155,7 +155,7 @@ def _draw_plate(picture: np.ndarray, instance: Instance, instance_ids: np.ndarra
 def _extent_at_center(instance: Instance, instance_ids: np.ndarray) -> tuple[int, int, int]:
     """Return column, top and bottom of an instance at its center.
 
-    The box won't do: a few stray pixels take its corner far away from the object.
+    The box is no substitute: a few stray pixels move its corner far away from the object.
     """
     left, top, right, bottom = instance.box_xyxy
     column = min(max(round(instance.center_yx[1]), left), right - 1)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write the ONNX graphs by which a GPU groups pixels: instseg_ros/core/network/graphs/*.onnx.
 
-They are written once, by hand, and committed: the robot has ONNX Runtime, but not the package
-onnx. What they are for is said in instseg_ros/core/network/device_grouping.py.
+The graphs are committed, as a robot has ONNX Runtime, but not the package onnx. For their use see
+instseg_ros/core/network/device_grouping.py.
 
     python scripts/build_graphs.py
 """
@@ -24,9 +24,9 @@ GRAPHS = {
             taken = GatherND(embedding, pixels)
         }
     """,
-    # For each pixel the row of `centers` with the highest score: its product with the pixel's
-    # embedding, and what `offsets` has for this row and the class of the pixel. `grid` says how
-    # many rows and columns of the embedding there is a class for.
+    # For each pixel the column of `centers` with the highest score: its product with the pixel's
+    # embedding, plus the offset for the pixel's class and this column. Only the first `grid` rows
+    # and columns of the embedding have a class.
     'assign': """
         assign (float[1, H, W, e] embedding, int64[2] grid, uint8[1, h, w] semantic_ids,
                 float[e, k] centers, float[c, k] offsets) => (uint16[1, h, w] rows)

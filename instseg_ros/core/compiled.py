@@ -1,7 +1,6 @@
-"""The one way in which kernels are compiled: cached on disk and without the GIL.
+"""How kernels are compiled: serial, without the GIL, and cached on disk.
 
-Kernels are serial. Numba's own parallel loops abort the process when two Python threads enter
-them at once in its `workqueue` layer; see `instseg_ros.core.parallel` for what is used instead.
+`instseg_ros.core.parallel` runs them on several threads.
 """
 from __future__ import annotations
 
@@ -21,18 +20,18 @@ KERNELS: list[Any] = []
 
 
 def compiled(function: Callable) -> Callable:
-    """Compile a kernel on its first call and keep the machine code for later processes.
+    """Compile a kernel on its first call and cache the machine code for later processes.
 
-    The code is cached beside the module; where that can't be written, in the user's cache folder;
-    where there is none either (a service account, a read-only home), in a private folder of the
-    temporary directory; and without any of them it lives as long as the process.
+    The cache is the first of these folders that can be written: the one of the module, the user's
+    cache folder, a private folder in the temporary directory (for service accounts and read-only
+    homes). Without any of them each process compiles anew.
 
     Notes
     -----
-    A cached kernel is renewed when the file it is written in changes, not when a kernel changes
-    that it calls and that is written in another file. Kernels that call each other live together.
-    Divisions follow IEEE 754 instead of raising, and sums are evaluated in the written order,
-    so that a kernel can be compared bit for bit with a NumPy expression.
+    Numba compiles a cached kernel again when its own file changes, but not when a kernel that it
+    calls changes in another file. So kernels that call each other are in one file. Divisions
+    follow IEEE 754 instead of raising, and sums are evaluated in the written order, so that a
+    kernel can be compared bit for bit with a NumPy expression.
     """
     def compile_(cache: bool) -> Callable:
         kernel = numba.njit(cache=cache, nogil=True, error_model='numpy')(function)
@@ -41,12 +40,12 @@ def compiled(function: Callable) -> Callable:
 
     try:
         return compile_(cache=True)
-    except RuntimeError:  # Numba found no folder to write to
+    except RuntimeError:  # no folder that Numba tries can be written
         pass
     folder = _private_folder()
     if folder is None:
         return compile_(cache=False)
-    # Numba reads the setting while it decorates; nobody else's kernels shall move.
+    # Numba reads the setting while it decorates; kernels of other packages keep theirs.
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = str(folder)
     try:
@@ -91,8 +90,8 @@ class _CompilationListener(numba_event.Listener):
 def _private_folder() -> Path | None:
     """Return a folder that only this user can write to, or None.
 
-    Cached kernels are code: in the shared temporary directory a folder that somebody else made
-    under our name must not be trusted.
+    Cached kernels are code: in the shared temporary directory, a folder with this name that was
+    made by another user must not be trusted.
     """
     if not hasattr(os, 'getuid'):
         return None

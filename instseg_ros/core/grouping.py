@@ -1,22 +1,21 @@
-"""From the network's output to instances: which centers there are, and whose each pixel is.
+"""Grouping: find the centers of instances in the network's output, and assign pixels to them.
 
 1. Centers are the pixels of a thing class whose calibrated center confidence reaches a threshold.
 2. From the strongest to the weakest, a center is dropped as a duplicate if its embedding is near
    to that of a stronger center of its class that was not dropped itself.
-3. A pixel belongs to the center of its own class whose embedding is nearest to the pixel's.
+3. A pixel is assigned to the center of its own class with the nearest embedding.
 
-Distances are Euclidean, between embeddings. A pixel of a thing class in whose class no center was
-found keeps its class and belongs to no instance: the class is known there, the object isn't.
+Distances are Euclidean, between embeddings. A pixel whose thing class has no center keeps its
+class and belongs to no instance.
 
-Strategy: only pixels and centers of the same class are compared: pixels of classes with centers
-are sorted by class and taken in blocks, whose embeddings are transposed into a small buffer. The
-innermost loop runs over the pixels of a block, for some dimensions at once, and so vectorises
-without changing the order of any sum: the result is, bit for bit, that of the plain formula in
-single precision. Embeddings are lengthened by zeros to a multiple of those dimensions, which adds
-exact zeros to sums that are not negative. A center that is too far from all pixels of a block in
-the first dimensions already is not looked at any further; where those hold the position, that is
-most of them. Duplicates are found in the same way, with the centers that were kept in place of
-the pixels.
+Implementation: only pixels and centers of the same class are compared. The pixels of classes with
+centers are sorted by class and processed in blocks, whose embeddings are transposed into a small
+buffer. The innermost loop runs over the pixels of a block, for some dimensions at once, and so
+vectorises without changing the order of any sum: the result is, bit for bit, that of the plain
+formula in single precision. Embeddings are padded with zeros to a multiple of those dimensions,
+which adds exact zeros to sums that are not negative. If the first dimensions alone make a center
+too far from all pixels of a block, the rest is skipped; as they hold the position, that is so for
+most centers. Duplicates are found in the same way, with the kept centers in place of the pixels.
 """
 from __future__ import annotations
 
@@ -28,10 +27,10 @@ from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import (
     NO_INSTANCE, Centers, DeviceArray, ModelInfo, NetworkOutput)
 
-CLASSES = 256  # as many as a uint8 tells apart
+CLASSES = 256  # values of a uint8
 BLOCK = 64  # pixels; their embeddings fit into the first-level cache
-DIMENSIONS = 4  # taken at once
-MIN_CHUNK = 4096  # pixels; below that a thread costs more than it brings
+DIMENSIONS = 4  # processed at once
+MIN_CHUNK = 4096  # pixels; below that, another thread costs more than it saves
 
 
 def find_centers(output: NetworkOutput, info: ModelInfo,
@@ -49,25 +48,25 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     -------
     centers : Centers
         Strongest first; equally strong ones in raster order.
-    cut : int
-        Number of further centers, no duplicates of those returned, that `config.max_instances`
-        left out.
+    dropped : int
+        Number of further centers, no duplicates of those returned, beyond
+        `config.max_instances`.
     """
     is_thing = np.zeros(CLASSES, np.bool_)
     is_thing[list(info.thing_ids)] = True
     candidates = _candidates(output.center_heatmap, output.semantic_ids, is_thing,
                              np.float32(config.center_threshold))
-    scores = output.center_heatmap.ravel()[candidates]
-    order = np.argsort(-scores, kind='stable')
-    candidates, scores = candidates[order], scores[order]
+    confidences = output.center_heatmap.ravel()[candidates]
+    order = np.argsort(-confidences, kind='stable')
+    candidates, confidences = candidates[order], confidences[order]
     classes = output.semantic_ids.ravel()[candidates]
     embeddings = _embeddings_of(candidates, output.embedding)
     distance = config.duplicate_distance or info.duplicate_distance
-    kept, cut = _without_duplicates(classes, embeddings, squared(distance),
-                                    int(config.max_instances))
+    kept, dropped = _without_duplicates(classes, embeddings, squared(distance),
+                                        int(config.max_instances))
     points = np.stack(np.unravel_index(candidates[kept], output.semantic_ids.shape), axis=1)
-    return Centers(points=points.astype(np.float32), scores=scores[kept],
-                   class_ids=classes[kept], embeddings=embeddings[kept]), int(cut)
+    return Centers(points=points.astype(np.float32), confidences=confidences[kept],
+                   class_ids=classes[kept], embeddings=embeddings[kept]), int(dropped)
 
 
 def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 0) -> np.ndarray:
@@ -85,8 +84,8 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 0) -> 
     -------
     (H, W) uint16
         Index of the center + 1, or 0 where the pixel's class has no center. Of equally near
-        centers the first one, which is the strongest, gets the pixel. (On a GPU, an embedding
-        halfway between centers but for rounding may go to any of them.)
+        centers the first one, which is the strongest, gets the pixel. (On a GPU, a pixel halfway
+        between centers, up to rounding, may get any of them.)
 
     Raises
     ------
@@ -121,7 +120,7 @@ def _embeddings_of(pixels: np.ndarray, embedding: np.ndarray | DeviceArray) -> n
 
 
 def squared(distance: float) -> np.float32:
-    """Return a distance as kernels compare it: squared, in single precision."""
+    """Return a distance in the form that kernels compare: squared, in single precision."""
     return np.float32(distance * distance)
 
 
@@ -147,14 +146,14 @@ def _candidates(heatmap, semantic_ids, is_thing, threshold):
 
 
 @compiled
-def _without_duplicates(classes, embeddings, limit, most):
-    """Return the indices of the centers to keep, and how many more there were."""
-    candidates = _lengthened(embeddings)
-    most = min(most, len(classes))
+def _without_duplicates(classes, embeddings, limit, max_instances):
+    """Return the indices of the centers to keep, and the number beyond `max_instances`."""
+    candidates = _padded(embeddings)
+    most = min(max_instances, len(classes))
     kept = np.empty(most, np.int64)
     blocks = np.zeros((most // BLOCK + 1, candidates.shape[1], BLOCK), np.float32)
     limits, distances = np.full(BLOCK, limit), np.empty(BLOCK, np.float32)
-    count = cut = 0
+    count = dropped = 0
     for i in range(len(classes)):
         duplicate = False
         for first in range(0, count, BLOCK):
@@ -170,13 +169,13 @@ def _without_duplicates(classes, embeddings, limit, most):
             kept[count] = i
             count += 1
         else:
-            cut += 1
-    return kept[:count], cut
+            dropped += 1
+    return kept[:count], dropped
 
 
 @compiled
 def _sort_by_class(semantic_ids, starts):
-    """Return the pixels of classes with centers by class, and where each class begins.
+    """Return the pixels of classes with centers, sorted by class, and the start of each class.
 
     Parameters
     ----------
@@ -187,7 +186,7 @@ def _sort_by_class(semantic_ids, starts):
     wanted = starts[1:] > starts[:-1]
     found = np.empty(len(semantic_ids) + 1, np.int32)
     count = 0
-    for n in range(len(semantic_ids)):  # without a branch, for the sake of ragged maps
+    for n in range(len(semantic_ids)):  # without a branch, which ragged maps would mispredict
         found[count] = n
         count += wanted[semantic_ids[n]]
     firsts = np.zeros(CLASSES + 1, np.int64)
@@ -205,8 +204,8 @@ def _sort_by_class(semantic_ids, starts):
 
 
 @compiled
-def _assign(start, stop, pixels, firsts, embedding, centers, starts, numbers, instance_ids):
-    """Write the number of the nearest center of each pixel's class.
+def _assign(start, stop, pixels, firsts, embedding, centers, starts, ids, instance_ids):
+    """Write the id of the nearest center of each pixel's class.
 
     Parameters
     ----------
@@ -221,13 +220,13 @@ def _assign(start, stop, pixels, firsts, embedding, centers, starts, numbers, in
         Ordered by class.
     starts : (257,) int64
         Rows starts[c] to starts[c + 1] of `centers` belong to class c.
-    numbers : (K,) uint16
-        What to write for each row.
+    ids : (K,) uint16
+        Id of each center.
     instance_ids : (N,) uint16
         The result.
     """
-    rivals = _lengthened(centers)
-    block = np.zeros((rivals.shape[1], BLOCK), np.float32)
+    padded_centers = _padded(centers)
+    block = np.zeros((padded_centers.shape[1], BLOCK), np.float32)
     distances, nearest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     best = np.empty(BLOCK, np.int32)
     for c in range(CLASSES):
@@ -241,18 +240,18 @@ def _assign(start, stop, pixels, firsts, embedding, centers, starts, numbers, in
             nearest[:] = np.float32(np.inf)
             best[:] = starts[c]
             for k in range(starts[c], starts[c + 1]):
-                _distances(block, rivals[k], nearest, distances)
+                _distances(block, padded_centers[k], nearest, distances)
                 for i in range(BLOCK):
                     closer = distances[i] < nearest[i]
                     nearest[i] = distances[i] if closer else nearest[i]
                     best[i] = np.int32(k) if closer else best[i]
             for i in range(size):
-                instance_ids[pixels[first + i]] = numbers[best[i]]
+                instance_ids[pixels[first + i]] = ids[best[i]]
 
 
 @compiled
-def _lengthened(embeddings):
-    """Add zeros to embeddings up to a multiple of DIMENSIONS."""
+def _padded(embeddings):
+    """Pad embeddings with zeros to a multiple of DIMENSIONS."""
     count, length = embeddings.shape
     result = np.zeros((count, -(-length // DIMENSIONS) * DIMENSIONS), np.float32)
     result[:, :length] = embeddings
@@ -263,8 +262,8 @@ def _lengthened(embeddings):
 def _distances(block, embedding, limits, distances):
     """Compute the squared distances of a block of embeddings from one.
 
-    If none is below its limit after the first DIMENSIONS, none is going to be, and the rest is
-    left out: distances at or above their limits may be too small.
+    If no partial sum over the first DIMENSIONS is below its limit, the other dimensions are
+    skipped: distances at or above their limits may be too small.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From an instance map and its centers to a list of instances: extent, score, class."""
+"""From an instance map and the centers to a list of instances with extent, score and class."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from instseg_ros.core.compiled import compiled
 from instseg_ros.core.scaling import to_image
 from instseg_ros.core.types import Centers, Instance, ModelInfo, check_array
 
-WORD = 4  # ids of 16 bits that are compared at once
+WORD = 4  # ids of 16 bits compared at once, as one number of 64 bits
 EVERY_ID = np.uint64(0x0001_0001_0001_0001)
 
 
@@ -28,13 +28,13 @@ def describe_instances(instance_ids: np.ndarray, centers: Centers, scale: tuple[
         Has the names of the classes and the calibration of the scores.
     """
     table = instance_table(instance_ids, len(centers))
-    scores = instance_scores(centers.scores, info)
+    scores = instance_scores(centers.confidences, info)
     order = np.argsort(-scores, kind='stable')
     order = order[table.areas[order] > 0]
-    # The last output pixel may stick out of the image.
+    # The last output pixel may extend beyond the image.
     middles = np.minimum(to_image(centers.points[order].astype(np.float64), np.array(scale)),
                          np.array(instance_ids.shape) - 1.0)
-    # Python's own numbers, all at once: one by one they would take most of the time.
+    # Converted to Python's numbers all at once: one by one would take most of the time.
     return tuple(
         Instance(instance_id=k + 1, class_id=class_id, class_name=info.class_names[class_id],
                  score=score, center_yx=tuple(middle), box_xyxy=tuple(box), area=area)
@@ -69,7 +69,7 @@ def instance_scores(confidences: np.ndarray, info: ModelInfo) -> np.ndarray:
 
 @dataclass(frozen=True)
 class InstanceTable:
-    """Extent of the instances 1 to K of an instance map; row k is about instance k + 1.
+    """Extent of the instances 1 to K of an instance map; row k belongs to instance k + 1.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ def instance_table(instance_ids: np.ndarray, count: int) -> InstanceTable:
 
 
 def _words(instance_ids: np.ndarray) -> np.ndarray:
-    """Return a map as words of WORD ids, without any where rows don't consist of such words."""
+    """Return a map as words of WORD ids; with rows of length 0 if that is not possible."""
     if instance_ids.shape[1] % WORD or instance_ids.ctypes.data % 8:
         return np.empty((len(instance_ids), 0), np.uint64)
     return instance_ids.view(np.uint64)
@@ -117,31 +117,31 @@ def _words(instance_ids: np.ndarray) -> np.ndarray:
 
 @compiled
 def _measure(instance_ids, words, boxes, areas):
-    """Fill the table run by run and return the largest id; runs go on by words where they can."""
+    """Fill the table run by run, comparing whole words if possible; return the largest id."""
     height, width = instance_ids.shape
     largest = np.uint16(0)
     for y in range(height):
         row, row_words = instance_ids[y], words[y]
         x = 0
         while x < width:
-            number = row[x]
+            instance_id = row[x]
             start = x
             x += 1
-            while x < width and x % WORD and row[x] == number:
+            while x < width and x % WORD and row[x] == instance_id:
                 x += 1
             if x % WORD == 0:
-                same = np.uint64(number) * EVERY_ID
+                same = np.uint64(instance_id) * EVERY_ID
                 while x // WORD < len(row_words) and row_words[x // WORD] == same:
                     x += WORD
-            while x < width and row[x] == number:
+            while x < width and row[x] == instance_id:
                 x += 1
-            if number == 0:
+            if instance_id == 0:
                 continue
-            if number > largest:
-                largest = number
-                if number > len(areas):
+            if instance_id > largest:
+                largest = instance_id
+                if instance_id > len(areas):
                     return largest
-            k = np.int64(number) - 1
+            k = np.int64(instance_id) - 1
             if areas[k] == 0:
                 boxes[k, 0], boxes[k, 1] = start, y
             boxes[k, 0] = min(boxes[k, 0], start)

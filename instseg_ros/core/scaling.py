@@ -1,7 +1,7 @@
-"""From the camera image to the network's input and back to the camera's coordinates.
+"""From the camera image to the network's input, and from output to image coordinates.
 
-The image is scaled, with its aspect ratio kept, so that its long side has the wanted length, and
-padded at the bottom and on the right. Pixel and output coordinates refer to centers: the first
+The image is scaled to a given length of its long side, keeping its aspect ratio, and padded at the
+bottom and on the right. Pixel and output coordinates refer to centers: the first
 pixel's is at 0, its upper left corner at -0.5. Then, for image height H0, scaled height H1 and
 output stride s,
 
@@ -19,19 +19,19 @@ import numpy as np
 from instseg_ros.core.types import NetworkOutput
 
 PADDING = 128
-"""Value of padded pixels: about the middle of the network's input range."""
+"""Value of padded pixels: about the middle of the range of the network's input."""
 
 
 @dataclass(frozen=True)
 class ScaledImage:
-    """An image as the network wants it, and how to get back.
+    """An image scaled for the network, and its relation to the original.
 
     Attributes
     ----------
     pixels : (H, W, 3) uint8, RGB
-        The scaled and padded image. It is the image itself where nothing had to be done.
+        The scaled and padded image; the image itself if it has that size already.
     grid : (int, int)
-        Number of rows and columns of the output that show the image and not only padding.
+        Number of rows and columns of the output that show the image rather than padding.
     scale : (float, float)
         Output pixels per image pixel in y and x.
     """
@@ -43,7 +43,7 @@ class ScaledImage:
     def crop(self, output: NetworkOutput) -> NetworkOutput:
         """Return the part of the network's output that shows the image, contiguous.
 
-        It is copied only where columns are left out, that is where a portrait image is padded.
+        A copy is made only if columns are left out, that is for a portrait image with padding.
         """
         def crop(array):
             if isinstance(array, np.ndarray):
@@ -73,7 +73,7 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
     sides = image.shape[:2]
     scaled = tuple(max(1, _round(side * long_side, max(sides))) for side in sides)
     padded = tuple(-(-side // size_multiple) * size_multiple for side in scaled)
-    # Area averaging doesn't alias when shrinking; it doesn't interpolate when enlarging.
+    # Area averaging avoids aliasing when shrinking, but does not interpolate when enlarging.
     method = cv2.INTER_AREA if long_side < max(sides) else cv2.INTER_LINEAR
     if padded == scaled == sides:
         pixels = np.ascontiguousarray(image)

@@ -1,10 +1,11 @@
-"""What flows between the stages: frozen dataclasses whose shapes and dtypes are checked.
+"""The data that the stages pass on: frozen dataclasses with checked shapes and dtypes.
 
-Pixels are (y, x) unless a name says xyxy. H, W is the network's output grid, H0, W0 the camera
+Pixels are (y, x) unless a name ends in xyxy. H, W is the network's output grid, H0, W0 the camera
 image.
 """
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ def check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: Any)
     Raises
     ------
     TypeError
-        `array` is no NumPy array, or has another dtype.
+        `array` is not a NumPy array, or has another dtype.
     ValueError
         The shape differs.
     """
@@ -44,16 +45,16 @@ def check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: Any)
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model knows about itself; it travels inside the ONNX file.
+    """The description of a model, stored in the metadata of its ONNX file.
 
     Attributes
     ----------
     class_names : tuple of str
-        One name a semantic id, in the order of the ids.
+        Name of each semantic id.
     thing_ids : tuple of int
         Semantic ids whose pixels are grouped into instances; the others are stuff.
     palette : tuple of (int, int, int)
-        One RGB colour a semantic id.
+        RGB colour of each semantic id.
     output_stride : int
         Pixels of the network's input per pixel of its output.
     size_multiple : int
@@ -63,13 +64,13 @@ class ModelInfo:
     input_size : int
         Long side in pixels to which an image is scaled by default.
     score_scale, score_shift : float
-        What makes an instance's score of its center's confidence, see
-        `instseg_ros.core.instances.instance_scores`; by default they are the same.
+        Calibration of an instance's score from its center's confidence, see
+        `instseg_ros.core.instances.instance_scores`; by default both are the same.
     duplicate_distance : float
-        Centers of one class whose embeddings are nearer than this are taken for the same object.
-        Files without the entry were trained for 2.
+        Centers of one class whose embeddings are nearer than this count as the same object. Files
+        without the entry were trained for 2.
     training : dict
-        Facts of the training (data, duration, figures), for people.
+        About the training (data, duration, figures), for people.
     """
 
     class_names: tuple[str, ...]
@@ -113,14 +114,8 @@ class ModelInfo:
 
     def to_metadata(self) -> dict[str, str]:
         """Return the entry for an ONNX file's metadata."""
-        return {METADATA_KEY: json.dumps({
-            'format_version': FORMAT_VERSION, 'class_names': self.class_names,
-            'thing_ids': self.thing_ids, 'palette': self.palette,
-            'output_stride': self.output_stride, 'size_multiple': self.size_multiple,
-            'embedding_size': self.embedding_size, 'input_size': self.input_size,
-            'score_scale': self.score_scale, 'score_shift': self.score_shift,
-            'duplicate_distance': self.duplicate_distance,
-            'training': dict(self.training)})}
+        return {METADATA_KEY: json.dumps({'format_version': FORMAT_VERSION,
+                                          **dataclasses.asdict(self)})}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelInfo:
@@ -150,7 +145,7 @@ class ModelInfo:
 
 
 class DeviceArray(Protocol):
-    """An embedding (H, W, E) float32 that lies on another device, and what grouping asks of it.
+    """An embedding (H, W, E) float32 in the memory of a GPU, with the operations of the grouping.
 
     See `instseg_ros.core.network.device_grouping`.
     """
@@ -169,7 +164,7 @@ class DeviceArray(Protocol):
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What the exported network says about one image.
+    """The network's output for one image.
 
     Attributes
     ----------
@@ -177,7 +172,7 @@ class NetworkOutput:
     center_heatmap : (H, W) float32, in [0, 1]
         Calibrated confidence to be the center of an instance; 0 where a neighbour is stronger.
     embedding : (H, W, E) float32
-        An array, or what stands for one on the GPU.
+        In the memory of the CPU or of a GPU.
     """
 
     semantic_ids: np.ndarray
@@ -224,21 +219,21 @@ class Centers:
     ----------
     points : (K, 2) float32
         (y, x) in output pixels.
-    scores : (K,) float32
-        Confidence, descending.
+    confidences : (K,) float32
+        Calibrated, descending.
     class_ids : (K,) uint8
     embeddings : (K, E) float32
     """
 
     points: np.ndarray
-    scores: np.ndarray
+    confidences: np.ndarray
     class_ids: np.ndarray
     embeddings: np.ndarray
 
     def __post_init__(self) -> None:
         check_array('points', self.points, ('K', 2), np.float32)
         count = len(self.points)
-        check_array('scores', self.scores, (count,), np.float32)
+        check_array('confidences', self.confidences, (count,), np.float32)
         check_array('class_ids', self.class_ids, (count,), np.uint8)
         check_array('embeddings', self.embeddings, (count, 'E'), np.float32)
 

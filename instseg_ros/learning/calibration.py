@@ -219,7 +219,7 @@ def _instances(outputs: Sequence[NetworkOutput], targets: Sequence[Targets], inf
         objects = [LabelledObject(int(target.semantic_ids[mask][0]), encode_mask(mask))
                    for mask in _masks(target.instance_ids)]
         truth = GroundTruth(target.semantic_ids, target.instance_ids, (), tuple(objects))
-        score.update(truth, [Detection(int(centers.class_ids[k]), float(centers.scores[k]),
+        score.update(truth, [Detection(int(centers.class_ids[k]), float(centers.confidences[k]),
                                        encode_mask(found == k + 1)) for k in range(len(centers))
                              if (found == k + 1).any()])
     return score.compute()

@@ -86,7 +86,7 @@ def test_equals_the_reference(output, config):
     assert [tuple(point) for point in centers.points.astype(int)] == kept
     assert cut == expected_cut
     for k, p in enumerate(kept):
-        assert centers.scores[k] == output.center_heatmap[p]
+        assert centers.confidences[k] == output.center_heatmap[p]
         assert centers.class_ids[k] == output.semantic_ids[p]
         assert np.array_equal(centers.embeddings[k], output.embedding[p])
     ids = assign_pixels(output, centers)

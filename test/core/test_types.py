@@ -112,8 +112,8 @@ def test_centers_have_one_row_each():
     centers = Centers(np.zeros((2, 2), np.float32), np.zeros(2, np.float32),
                       np.zeros(2, np.uint8), np.zeros((2, 8), np.float32))
     assert len(centers) == 2
-    with pytest.raises(ValueError, match=r'scores: expected shape \(2\), got \(3,\)'):
-        dataclasses.replace(centers, scores=np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match=r'confidences: expected shape \(2\), got \(3,\)'):
+        dataclasses.replace(centers, confidences=np.zeros(3, np.float32))
 
 
 def test_segmentation_maps_have_one_size():

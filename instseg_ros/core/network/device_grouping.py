@@ -1,17 +1,18 @@
-"""Grouping on the GPU: the embedding stays there, and only what is small comes back.
+"""Grouping on the GPU: the embedding stays there, and only small results are copied back.
 
-The embedding is nearly all that a network says: 128 of 133 bytes for each output pixel at a length
-of 32. Grouping asks two things of it, and a small ONNX graph on the same device answers each: the
-embeddings of the pixels that may be centers (`graphs/take.onnx`), and then for each pixel the
-nearest center of its class (`graphs/assign.onnx`, made by `scripts/build_graphs.py`).
+The embedding is most of a network's output: 128 of 133 bytes for each output pixel at a length
+of 32. Grouping needs two operations on it, for each of which a small ONNX graph runs on the same
+device: take the embeddings of the pixels that may be centers (`graphs/take.onnx`), and assign each
+pixel to the nearest center of its class (`graphs/assign.onnx`). `scripts/build_graphs.py` writes
+both.
 
-Nearest is, since |e - c|^2 = |e|^2 - 2 (e c - |c|^2 / 2), the center c of the pixel's class with
-the largest
+As |e - c|^2 = |e|^2 - 2 (e c - |c|^2 / 2), the nearest center to an embedding e is the center c of
+the pixel's class with the largest
 
     e c - |c|^2 / 2,
 
-all of which are one product of matrices. Rounding is another one than in
-`instseg_ros.core.grouping`, so a pixel (nearly) halfway between two centers may go to the other.
+and one product of matrices gives these for all pixels and centers. Rounding differs from
+`instseg_ros.core.grouping`, so a pixel (nearly) halfway between two centers may get the other one.
 """
 from __future__ import annotations
 
@@ -24,10 +25,10 @@ import onnxruntime
 from instseg_ros.core.types import Centers, check_array
 
 DEVICE_ID = 0
-"""Number of the GPU; that of ONNX Runtime's providers by default."""
+"""Number of the GPU; the default of ONNX Runtime's providers."""
 
 OTHER_CLASS, NO_CENTER = np.float32(-2e30), np.float32(-1e30)
-"""Scores of centers of another class, and of having no center: lower than all products."""
+"""Scores of a center of another class, and of no center: below all products."""
 
 
 class DeviceGrouping:
@@ -46,7 +47,7 @@ class DeviceGrouping:
     ----------
     device : str
     provider : str
-        What really runs the graphs, in ONNX Runtime's words.
+        Execution provider that runs the graphs, by ONNX Runtime's name.
     """
 
     def __init__(self, device: str, options: onnxruntime.SessionOptions,
@@ -60,7 +61,7 @@ class DeviceGrouping:
         self.provider = self._assign.get_providers()[0]
 
     def upload(self, embedding: np.ndarray) -> DeviceEmbedding:
-        """Return an embedding (H, W, E) float32 that lies on the device."""
+        """Copy an embedding (H, W, E) float32 to the device."""
         check_array('embedding', embedding, ('H', 'W', 'E'), np.float32)
         value = onnxruntime.OrtValue.ortvalue_from_numpy(embedding[np.newaxis], self.device,
                                                          DEVICE_ID)
@@ -105,7 +106,7 @@ class DeviceGrouping:
 
 
 class DeviceEmbedding:
-    """The embedding of every pixel, on the device that it was computed on.
+    """The embedding of every pixel in the memory of the device; a `DeviceArray`.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ class DeviceEmbedding:
     value : OrtValue
         (1, H, W, E) float32, on the device.
     shape : (int, int, int)
-        The first rows and columns, which count, and the length E.
+        Rows and columns from the upper left that belong to the image, and the length E.
 
     Attributes
     ----------
@@ -127,7 +128,7 @@ class DeviceEmbedding:
         self.shape = tuple(shape)
 
     def crop(self, rows: int, columns: int) -> DeviceEmbedding:
-        """Return the first rows and columns; nothing is copied."""
+        """Return the first rows and columns, without a copy."""
         return DeviceEmbedding(self._grouping, self._value, (rows, columns, self.shape[2]))
 
     def take(self, pixels: np.ndarray) -> np.ndarray:
@@ -144,7 +145,7 @@ class DeviceEmbedding:
         """
         if not len(centers):
             return np.zeros(semantic_ids.shape, np.uint16)
-        # Column 0 stands for no center. A class without any has its row, too: the last one.
+        # Column 0 is for no center; the last row is for all classes without a center.
         classes = int(centers.class_ids.max()) + 2
         halves = np.float32(0.5) * np.square(centers.embeddings).sum(axis=1)
         offsets = np.full((classes, len(centers) + 1), OTHER_CLASS, np.float32)
@@ -156,6 +157,6 @@ class DeviceEmbedding:
             self._value, np.minimum(semantic_ids, np.uint8(classes - 1)), columns, offsets)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        """Return a copy for NumPy, for who needs all of it after all."""
+        """Return a copy in the memory of the CPU."""
         rows, columns, _ = self.shape
         return self._value.numpy()[0, :rows, :columns].astype(dtype or np.float32)

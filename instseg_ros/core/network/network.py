@@ -1,4 +1,4 @@
-"""The exported network: an ONNX Runtime session and the contract of the model file.
+"""The exported network: an ONNX Runtime session and the format of the model file.
 
 A model file is ONNX with dynamic height and width. The graph normalises the image, takes the
 arg-max over the classes, calibrates the center confidences and keeps only their local maxima.
@@ -14,9 +14,9 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 
 Its metadata has the entry of `ModelInfo.to_metadata`.
 
-On the CPU, ONNX Runtime reads and writes NumPy's memory (IO binding), without a copy. A GPU returns
-class and center confidence, 5 bytes for each pixel of the output grid, and keeps the embedding, see
-`instseg_ros.core.network.device_grouping`.
+On the CPU, ONNX Runtime reads and writes NumPy's memory directly (IO binding). From a GPU, classes
+and center confidences are copied back, 5 bytes for each pixel of the output grid; the embedding
+stays there, see `instseg_ros.core.network.device_grouping`.
 """
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
 INPUT, EMBEDDING = 'image', 'embedding'
 OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
            EMBEDDING: ('tensor(float)', 4)}
-"""Element type and number of axes of each output."""
+"""ONNX type and number of axes of each output."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
 
@@ -53,12 +53,12 @@ class Network:
     ----------
     info : ModelInfo
     provider : str
-        What really runs the network: cpu, cuda or tensorrt.
+        The provider that runs the network: cpu, cuda or tensorrt.
 
     Raises
     ------
     ModelError
-        The file is missing, damaged, not in the format above, or the provider can't be had.
+        The file is missing, damaged or not in the format above, or the provider is unavailable.
     """
 
     def __init__(self, path: str | os.PathLike, config: NetworkConfig = NetworkConfig()) -> None:
@@ -93,7 +93,7 @@ class Network:
         Raises
         ------
         ValueError
-            The image has another shape, or the model breaks its contract.
+            The image has another shape, or the outputs don't have the documented format.
         """
         check_array('image', image, ('H', 'W', 3), np.uint8)
         height, width = image.shape[:2]
@@ -119,7 +119,7 @@ class Network:
         return NetworkOutput(**outputs)
 
     def to_device(self, output: NetworkOutput) -> NetworkOutput:
-        """Return an output of arrays as `run` leaves one: on a GPU, its embedding lies there."""
+        """Return an output of arrays with its embedding where `run` leaves it: a GPU, if any."""
         if self._grouping is None:
             return output
         return dataclasses.replace(output, embedding=self._grouping.upload(output.embedding))
@@ -130,9 +130,9 @@ class Network:
                 for name, (_, axes) in OUTPUTS.items()}
 
     def _check_outputs(self) -> None:
-        """Compare the outputs for one image with the contract.
+        """Compare the outputs for one image with the documented format.
 
-        Only a run tells the true stride, and it's better told now than mid-drive.
+        Only a run shows the true stride; a wrong one shall fail here, not on the first image.
         """
         side = 2 * self.info.size_multiple
         arrays = self._session.run(list(OUTPUTS), {INPUT: np.zeros((1, side, side, 3), np.uint8)})
@@ -143,10 +143,10 @@ class Network:
                                  f'{self.info.output_stride}, got {array.shape}')
 
     def _build_engine(self, long_side: int) -> None:
-        """Let TensorRT see the smallest and the largest image that may come.
+        """Run TensorRT on the smallest and the largest possible image.
 
-        It builds its engine for the range of sizes seen so far, for minutes whenever that range
-        grows: it shall do so now, not in the middle of a video.
+        It builds its engine for the range of sizes so far, and again, for minutes, whenever that
+        range grows. After this, it does not in the middle of a video.
         """
         multiple = self.info.size_multiple
         with announced_engine(self.path):
@@ -155,7 +155,7 @@ class Network:
 
 
 def _check_signature(session, info: ModelInfo) -> None:
-    """Compare a session's inputs and outputs with the contract."""
+    """Compare a session's inputs and outputs with the documented format."""
     inputs = session.get_inputs()
     found = ', '.join(_describe(item) for item in inputs)
     if (len(inputs) != 1 or inputs[0].name != INPUT or inputs[0].type != 'tensor(uint8)'
@@ -173,8 +173,8 @@ def _check_signature(session, info: ModelInfo) -> None:
                              f'{_describe(outputs[name])}')
     length = outputs[EMBEDDING].shape[3]
     if isinstance(length, int) and length != info.embedding_size:
-        raise ValueError(f'expected embeddings of length {info.embedding_size}, as the metadata '
-                         f'says, got {_describe(outputs[EMBEDDING])}')
+        raise ValueError(f'expected embeddings of length {info.embedding_size}, as in the '
+                         f'metadata, got {_describe(outputs[EMBEDDING])}')
 
 
 def _describe(item) -> str:

@@ -1,4 +1,4 @@
-"""What runs the network: the choice of ONNX Runtime's execution provider, and its options."""
+"""ONNX Runtime's execution providers: their choice, their options and their sessions."""
 from __future__ import annotations
 
 import contextlib
@@ -18,46 +18,46 @@ from instseg_ros.core.network.device_grouping import DeviceGrouping
 EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
                        'tensorrt': 'TensorrtExecutionProvider'}
 
-GPUS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
-"""The device on which a provider leaves what it computed, in ONNX Runtime's words."""
+DEVICES = {'cuda': 'cuda', 'tensorrt': 'cuda'}
+"""Device whose memory holds the outputs of a GPU's provider, by ONNX Runtime's name."""
 
 REMINDER = 15.0
-"""Seconds between two messages that an engine is still being built."""
+"""Seconds between two log messages while an engine is built."""
 
 logger = logging.getLogger(__name__)
 
 
 class ModelError(ValueError):
-    """A model file that can't be used, or not in the way that was asked for."""
+    """A model file that can't be used, or not with the given options."""
 
 
 def available_providers() -> tuple[str, ...]:
-    """Return the providers that this build of ONNX Runtime was made with, cpu first."""
-    there = onnxruntime.get_available_providers()
-    return tuple(name for name, full in EXECUTION_PROVIDERS.items() if full in there)
+    """Return the providers that the installed build of ONNX Runtime has, cpu first."""
+    installed = onnxruntime.get_available_providers()
+    return tuple(name for name, full in EXECUTION_PROVIDERS.items() if full in installed)
 
 
-def choose_provider(asked: str, available: tuple[str, ...]) -> str:
+def choose_provider(requested: str, available: tuple[str, ...]) -> str:
     """Return the provider to use.
 
     Parameters
     ----------
-    asked : str
+    requested : str
         auto, cpu, cuda or tensorrt; auto takes cuda where it is available, else the CPU.
     available : tuple of str
 
     Raises
     ------
     ModelError
-        It isn't available. Nothing else is taken silently in its place.
+        The requested provider is unavailable; there is no fallback.
     """
-    if asked == 'auto':
+    if requested == 'auto':
         return 'cuda' if 'cuda' in available else 'cpu'
-    if asked not in available:
-        raise ModelError(f'network.provider: {asked} was asked for, but the installed ONNX '
+    if requested not in available:
+        raise ModelError(f'network.provider: {requested} was asked for, but the installed ONNX '
                          f'Runtime {onnxruntime.__version__} offers only: '
                          f'{", ".join(available)} (the package onnxruntime-gpu has the others)')
-    return asked
+    return requested
 
 
 def open_session(path: Path, config: NetworkConfig
@@ -68,25 +68,25 @@ def open_session(path: Path, config: NetworkConfig
     -------
     session : onnxruntime.InferenceSession
     provider : str
-        What really runs it: cpu, cuda or tensorrt.
+        The provider that runs it: cpu, cuda or tensorrt.
 
     Raises
     ------
     ModelError
-        ONNX Runtime can't load it, or what was asked for can't be had.
+        ONNX Runtime can't load it, or the requested provider or precision is unavailable.
     """
     provider = choose_provider(config.provider, available_providers())
     if config.precision == 'fp16' and provider != 'tensorrt':
         raise ModelError(f'network.precision: fp16 needs the provider tensorrt, got {provider}; '
                          f'with other providers, use a model that was exported in fp16')
-    asked = provider_options(provider, path, config)
+    requested = provider_options(provider, path, config)
     try:
         session = onnxruntime.InferenceSession(os.fspath(path), session_options(config),
-                                               providers=asked)
+                                               providers=requested)
     except Exception as error:  # its exceptions have no common base, and differ by version
         raise ModelError(f'{path}: expected an ONNX model that ONNX Runtime '
-                         f'{onnxruntime.__version__} can load; it says: {error}') from error
-    # A provider whose libraries don't load is left out by ONNX Runtime with a mere log message.
+                         f'{onnxruntime.__version__} can load, got an error: {error}') from error
+    # ONNX Runtime leaves out a provider whose libraries don't load, with a log message only.
     active = session.get_providers()[0]
     if active != EXECUTION_PROVIDERS[provider]:
         problem = (f'{provider} is installed but did not start; are its driver and libraries '
@@ -100,35 +100,35 @@ def open_session(path: Path, config: NetworkConfig
 
 
 def open_grouping(provider: str, config: NetworkConfig) -> DeviceGrouping | None:
-    """Return what groups pixels where the network runs; None if that is the CPU.
+    """Return the grouping for the GPU that runs the network; None if a CPU does.
 
     Raises
     ------
     ModelError
         The GPU's provider does not start.
     """
-    if provider not in GPUS:
+    if provider not in DEVICES:
         return None
-    # By default, products of matrices are rounded to 10 bits on newer GPUs; as differences of
-    # large products tell which center is nearest, neighbours would be mixed up.
+    # By default, newer GPUs round the factors of matrix products to 10 bits (TF32). The nearest
+    # center follows from small differences of large products, so neighbours would be mixed up.
     cuda = (EXECUTION_PROVIDERS['cuda'], {'use_tf32': 0})
-    grouping = DeviceGrouping(GPUS[provider], session_options(config),
+    grouping = DeviceGrouping(DEVICES[provider], session_options(config),
                               [cuda, EXECUTION_PROVIDERS['cpu']])
     if grouping.provider != EXECUTION_PROVIDERS['cuda']:
         raise ModelError(f'network.provider: {provider} runs the network, but did not start for '
-                         f'the grouping of pixels; ONNX Runtime {onnxruntime.__version__} is '
-                         'here, and 1.18 or later is needed for that')
+                         'the grouping of pixels, which needs ONNX Runtime 1.18 or later; '
+                         f'{onnxruntime.__version__} is installed')
     return grouping
 
 
 def session_options(config: NetworkConfig) -> onnxruntime.SessionOptions:
-    """Return the options of a session that don't depend on the provider."""
+    """Return the session options that don't depend on the provider."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; they come as exceptions, too
+    options.log_severity_level = 3  # errors, which are raised as exceptions as well
     options.intra_op_num_threads = thread_count(config.threads)
     options.inter_op_num_threads = 1
-    # Within a run, threads that spin between operators are faster. After it, they would take the
-    # cores from post-processing, from other segmenters, and from everybody else on the robot.
+    # Threads that spin between the operators of a run make it faster. After the run they would
+    # take the cores from post-processing, other segmenters and the robot's other processes.
     options.add_session_config_entry('session.force_spinning_stop', '1')
     return options
 
@@ -147,7 +147,7 @@ def provider_options(provider: str, path: Path, config: NetworkConfig) -> list[A
 
 
 def engine_folder(path: Path) -> Path:
-    """Return where TensorRT keeps its engines of a model: beside it, else in the user's cache.
+    """Return the folder for TensorRT's engines: the model's, else one in the user's cache.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def engine_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def announced_engine(path: Path) -> Iterator[None]:
-    """Say that TensorRT builds an engine, and that it still does, while the block runs."""
+    """Log that TensorRT builds an engine, and again at intervals, while the block runs."""
     logger.warning('TensorRT prepares its engine for %s, kept in %s: seconds if it is there '
                    'already, some minutes if it has to be built', path, engine_folder(path))
     done, start = threading.Event(), time.monotonic()

@@ -1,4 +1,4 @@
-"""From label maps on the output grid to label maps of the camera image."""
+"""Refinement: from label maps on the output grid to label maps of the camera image."""
 from __future__ import annotations
 
 from instseg_ros.core.refinement.refine import refine

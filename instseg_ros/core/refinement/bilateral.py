@@ -1,12 +1,12 @@
 """Joint bilateral vote on labels near their boundaries, as compiled kernels.
 
 After J. Kopf et al., "Joint Bilateral Upsampling", SIGGRAPH 2007, with a vote in place of their
-mean: an image pixel takes the label for which the output pixels around it speak with the largest
-weight, a weight that falls with their distance and with the difference in colour between the
-image pixel and the mean of the image pixels for which they stand.
+mean: an image pixel takes the label with the largest total weight among the output pixels around
+it. The weight of an output pixel falls with its distance, and with the difference between the
+image pixel's colour and the mean colour of the image pixels nearest to the output pixel.
 
-Strategy: all image pixels for which one output pixel stands see the same neighbours and labels,
-so that block is the unit of work; where all neighbours agree there is nothing to do.
+Implementation: the image pixels nearest to one output pixel have the same neighbours and labels,
+so this block is the unit of work; where all neighbours agree, it is skipped.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from instseg_ros.core.compiled import compiled
 from instseg_ros.core.refinement.pixels import color_matrix, first_index
 
 RADIUS = 1
-"""Output pixels up to this distance in each direction have a vote."""
+"""Output pixels up to this distance in each direction vote."""
 
 SPATIAL_SIGMA = 1.0
 """Standard deviation of the weight over distance, in output pixels."""
@@ -79,7 +79,7 @@ def _mark(marks, i, j, reach):
 
 @compiled
 def _mean_colors(start, stop, image, wanted, first_row, first_column, colors, means):
-    """Average the image pixels for which each wanted output pixel stands."""
+    """Average the image pixels that are nearest to each wanted output pixel."""
     for i in range(start, stop):
         for j in range(wanted.shape[1]):
             if not wanted[i, j]:
@@ -105,7 +105,7 @@ def _vote(start, stop, image, codes, voting, first_row, first_column, scale, col
     pixels = np.max(np.diff(first_row)) * np.max(np.diff(first_column))
     color = np.empty((3, pixels), np.float32)
     position = np.empty((2, pixels), np.float32)
-    names = np.empty(_WINDOW, np.uint32)
+    labels = np.empty(_WINDOW, np.uint32)
     weights = np.empty((_WINDOW, pixels), np.float32)
     near = np.float32(0.5 / SPATIAL_SIGMA**2)
     for i in range(start, stop):
@@ -122,27 +122,27 @@ def _vote(start, stop, image, codes, voting, first_row, first_column, scale, col
                     position[0, count] = (y + 0.5) * scale[0] - 0.5
                     position[1, count] = (x + 0.5) * scale[1] - 0.5
                     count += 1
-            names[0] = codes[i, j]  # the nearest label comes first and wins a tie
+            labels[0] = codes[i, j]  # the nearest label comes first, and so wins a tie
             weights[0, :count] = np.float32(0)
-            known = 1
+            label_count = 1
             for a in range(max(i - RADIUS, 0), min(i + RADIUS + 1, height)):
                 for b in range(max(j - RADIUS, 0), min(j + RADIUS + 1, width)):
                     label = 0
-                    while label < known and names[label] != codes[a, b]:
+                    while label < label_count and labels[label] != codes[a, b]:
                         label += 1
-                    if label == known:
-                        names[known] = codes[a, b]
-                        weights[known, :count] = np.float32(0)
-                        known += 1
+                    if label == label_count:
+                        labels[label_count] = codes[a, b]
+                        weights[label_count, :count] = np.float32(0)
+                        label_count += 1
                     _add_weights(color, position, means[a, b], np.float32(a), np.float32(b), near,
                                  count, weights[label])
-            _write_winners(names, weights, known, top, bottom, left, right, semantic_ids,
+            _write_winners(labels, weights, label_count, top, bottom, left, right, semantic_ids,
                            instance_ids)
 
 
 @compiled
 def _add_weights(color, position, mean, a, b, near, count, weights):
-    """Add the weight of the neighbour at (a, b): exp(-t) as (1 - t / 8)^8, 0 from t = 8."""
+    """Add the weight of the neighbour at (a, b): exp(-t), as (1 - t / 8)^8 and 0 from t = 8."""
     for p in range(count):
         distance = ((color[0, p] - mean[0])**2 + (color[1, p] - mean[1])**2
                     + (color[2, p] - mean[2])**2
@@ -154,22 +154,23 @@ def _add_weights(color, position, mean, a, b, near, count, weights):
 
 
 @compiled
-def _write_winners(names, weights, known, top, bottom, left, right, semantic_ids, instance_ids):
+def _write_winners(labels, weights, label_count, top, bottom, left, right, semantic_ids,
+                   instance_ids):
     for y in range(top, bottom):
         for x in range(left, right):
             p = (y - top) * (right - left) + x - left
             winner = 0
-            for label in range(1, known):
+            for label in range(1, label_count):
                 if weights[label, p] > weights[winner, p]:
                     winner = label
             if winner:
-                semantic_ids[y, x] = names[winner] >> 16
-                instance_ids[y, x] = names[winner] & 0xffff
+                semantic_ids[y, x] = labels[winner] >> 16
+                instance_ids[y, x] = labels[winner] & 0xffff
 
 
 @compiled
 def _color(colors, red, green, blue):
-    """Return luma and chroma; written out, which is twice as fast as loops over the matrix."""
+    """Return luma and chroma; without loops over the matrix, twice as fast."""
     luma, first, second = colors
     red, green, blue = np.float32(red), np.float32(green), np.float32(blue)
     return (luma[0] * red + luma[1] * green + luma[2] * blue,

@@ -1,8 +1,8 @@
 """From label maps on the network's output grid to label maps of the camera image.
 
-Semantic and instance id of a pixel are one label here and are voted on together, so no pixel
-ever gets the class of one object and the id of another, and no pair of ids appears that was not
-in the input.
+Semantic and instance id of a pixel form one label, and votes are for such labels: no pixel gets
+the class of one object and the id of another, and every pair of ids in the result was in the
+input.
 """
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
     if not all(np.isfinite(value) and value > 0 for value in scale):
         raise ValueError(f'scale: expected two positive numbers, got {scale}')
     scale = float(scale[0]), float(scale[1])
-    # One layout for the kernels: each other one would be compiled anew, in the middle of a video.
+    # One layout: for any other one the kernels would be compiled again, in the middle of a video.
     image, semantic_ids, instance_ids = (
         np.require(array, requirements='CW') for array in (image, semantic_ids, instance_ids))
     rows = nearest_index(image.shape[0], semantic_ids.shape[0], scale[0])
@@ -81,7 +81,7 @@ def _nearest(start, stop, semantic_ids, instance_ids, rows, columns, semantic_ou
             semantic_out[y] = semantic_out[y - 1]
             instance_out[y] = instance_out[y - 1]
             continue
-        # One row and one map after the other: twice as fast as both maps pixel by pixel.
+        # One row of one map at a time: twice as fast as both maps pixel by pixel.
         semantic_row, labels = semantic_out[y], semantic_ids[rows[y]]
         for x in range(len(columns)):
             semantic_row[x] = labels[columns[x]]

@@ -1,20 +1,20 @@
 """Superpixels near label boundaries, and their vote on labels, as compiled kernels.
 
 SLIC: R. Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods",
-PAMI 2012: k-means over colour and position in which a pixel looks only at the superpixels of its
-own and the 8 adjacent cells of a regular grid. What is done differently, for speed:
+PAMI 2012: k-means over colour and position that compares a pixel only with the superpixels of its
+own and the 8 adjacent cells of a regular grid. The differences, for speed:
 
-- Only cells near a boundary of the label map take part: elsewhere all votes agree anyway.
-- Superpixels are fitted to 4x4 samples a cell (means of pixels; beyond the border of the image
-  its last pixels again), whatever the cell's size, and vote with them; full resolution matters
-  only when pixels choose their superpixel at the end.
+- Only cells near a boundary of the label map are active: elsewhere all votes agree.
+- Superpixels are fitted to 4x4 samples per cell, whatever the cell's size, which also vote. A
+  sample is a mean of pixels; at the border of the image, its last pixels are repeated. Only the
+  last step, from superpixels to pixels, works at full resolution.
 - Colour is luma and chroma, linear in RGB and scaled to about the range of Lab.
 
-Strategy: the active cells are numbered, and everything is stored by cell number, the 16 samples
-of a cell side by side, so that the inner loops run over 16 contiguous values. `neighbors[n, k]`
-is the cell at (k // 3 - 1, k % 3 - 1) from cell n; cells that take no part have the number
-`count`, whose superpixel is so far away that no pixel takes it and whose sums stay 0. Superpixel n
-is the one that started in cell n; a sample knows its superpixel as k, relative to its cell.
+Implementation: the active cells are numbered, and everything is stored by cell number, the 16
+samples of a cell side by side, so that the inner loops run over 16 contiguous values.
+`neighbors[n, k]` is the cell at (k // 3 - 1, k % 3 - 1) from cell n; inactive cells have the
+number `count`, whose superpixel is too far away for any pixel and whose sums stay 0. Superpixel n
+started in cell n; the superpixel of a sample is stored as k, relative to the sample's cell.
 Positions are measured in cells from the corner of the sample's or the superpixel's own cell.
 """
 from __future__ import annotations
@@ -28,13 +28,13 @@ from instseg_ros.core.refinement.pixels import color_matrix, first_index
 SIDE = 4  # samples along one side of a cell
 SAMPLES = SIDE * SIDE
 SUPPORT = 3
-"""A pixel takes a label only if so many of the 3x3 output pixels around it have it. (Ours.)"""
+"""A pixel takes a label only if this many of the 3x3 output pixels around it have it. (Ours.)"""
 
 _FAR = np.float32(1e6)
 
 
 def cell_side(superpixel_size: float, scale: tuple[float, float]) -> int:
-    """Return the side of a cell in image pixels, at least one pixel a sample."""
+    """Return the side of a cell in image pixels, at least one pixel per sample."""
     return max(SIDE, round(superpixel_size / max(scale)))
 
 
@@ -83,8 +83,8 @@ def vote_in_superpixels(image, codes, rows, columns, side, compactness, iteratio
         run_parallel(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
         run_parallel(_update, count, threads, neighbors, sums, centers)
     run_parallel(_assign, count, threads, neighbors, samples, position, centers, chosen, sums)
-    run_parallel(_elect, count, threads, neighbors, labels, chosen, purity, winners)
-    run_parallel(_paint, count, threads, image, codes, rows, columns, side, colors, cells,
+    run_parallel(_vote, count, threads, neighbors, labels, chosen, purity, winners)
+    run_parallel(_label_pixels, count, threads, image, codes, rows, columns, side, colors, cells,
                  neighbors, centers, winners, semantic_ids, instance_ids)
 
 
@@ -133,7 +133,7 @@ def _mark_boundaries(codes, first_row, first_column, side, active):
 @compiled
 def _sample(start, stop, image, codes, rows, columns, side, edges, colors, numbers, cells,
             neighbors, samples, labels, centers):
-    """Fill neighbors, samples, labels and the first centers; the border pixels are repeated."""
+    """Fill neighbors, samples, labels and initial centers; border pixels are repeated."""
     bottom, right = image.shape[0] - 1, image.shape[1] - 1
     for n in range(start, stop):
         for k in range(9):
@@ -166,7 +166,7 @@ def _sample(start, stop, image, codes, rows, columns, side, edges, colors, numbe
 
 @compiled
 def _assign(start, stop, neighbors, samples, position, centers, chosen, sums):
-    """Let each sample choose its superpixel; add up the samples for each choice of each cell."""
+    """Assign samples to superpixels; add up each cell's samples by their superpixel."""
     nearest = np.empty(SAMPLES, np.float32)
     for n in range(start, stop):
         nearest[:] = np.float32(np.inf)
@@ -193,7 +193,7 @@ def _assign(start, stop, neighbors, samples, position, centers, chosen, sums):
 
 @compiled
 def _update(start, stop, neighbors, sums, centers):
-    """Move each superpixel to the mean of the samples that chose it."""
+    """Move each superpixel to the mean of its samples."""
     total = np.empty(6, np.float32)
     for n in range(start, stop):
         total[:] = np.float32(0)
@@ -209,8 +209,8 @@ def _update(start, stop, neighbors, sums, centers):
 
 
 @compiled
-def _elect(start, stop, neighbors, labels, chosen, purity, winners):
-    """Find each superpixel's majority label (Boyer and Moore), -1 if it is not clear enough."""
+def _vote(start, stop, neighbors, labels, chosen, purity, winners):
+    """Find each superpixel's majority label (Boyer and Moore); -1 if its share is too small."""
     for n in range(start, stop):
         members = surplus = votes = 0
         winner = np.uint32(0)
@@ -230,9 +230,9 @@ def _elect(start, stop, neighbors, labels, chosen, purity, winners):
 
 
 @compiled
-def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighbors, centers,
-           winners, semantic_ids, instance_ids):
-    """Let each pixel choose its superpixel and take its label."""
+def _label_pixels(start, stop, image, codes, rows, columns, side, colors, cells, neighbors,
+                  centers, winners, semantic_ids, instance_ids):
+    """Assign pixels to superpixels, and give them the superpixels' labels."""
     pixels = side * side
     color = np.empty((3, pixels), np.float32)
     position = np.empty((2, pixels), np.float32)
@@ -280,7 +280,7 @@ def _paint(start, stop, image, codes, rows, columns, side, colors, cells, neighb
 def _may_change(codes, top, bottom, left, right, neighbors, winners):
     """Tell whether some pixel of a cell may take another label.
 
-    Only labels of the output pixels in and around the cell have support in it.
+    Only labels of output pixels in and around the cell have support there.
     """
     won = False
     for k in range(9):
@@ -303,7 +303,7 @@ def _has_support(codes, i, j, code):
 
 @compiled
 def _color(colors, red, green, blue):
-    """Return luma and chroma; written out, which is twice as fast as loops over the matrix."""
+    """Return luma and chroma; without loops over the matrix, twice as fast."""
     luma, first, second = colors
     red, green, blue = np.float32(red), np.float32(green), np.float32(blue)
     return (luma[0] * red + luma[1] * green + luma[2] * blue,

@@ -17,7 +17,7 @@ from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.network import ModelError, Network
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import Centers, NetworkOutput
-from played_gpu import SessionOfCuda, play_cuda
+from mock_gpu import SessionOfCuda, mock_cuda
 from tiny_models import paint_scene, rectangles, tiny_info
 
 INFO = tiny_info()
@@ -124,7 +124,7 @@ def test_what_is_cropped_and_copied_back_is_the_upper_left_part(grouping):
 
 @pytest.fixture
 def cuda(monkeypatch):
-    play_cuda(monkeypatch)
+    mock_cuda(monkeypatch)
 
 
 @pytest.mark.parametrize('size', [(64, 96), (96, 40), (41, 96)])
@@ -167,7 +167,7 @@ def test_an_output_is_placed_where_the_network_would_leave_it(tiny_model, cuda):
 def test_an_onnx_runtime_that_would_round_distances_is_refused(tiny_model, cuda, monkeypatch):
     monkeypatch.setattr(SessionOfCuda, 'too_old', True)
     with pytest.raises(ModelError, match='cuda runs the network, but did not start for the '
-                                         'grouping .* 1.18 or later is needed'):
+                                         'grouping .* needs ONNX Runtime 1.18 or later'):
         Network(tiny_model, NetworkConfig(provider='cuda'))
 
 

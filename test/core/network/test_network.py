@@ -97,9 +97,9 @@ MESSAGES = {
     'wrong_stride': r'expected shape \(1, 16, 16\) .* output stride 4, got \(1, 32, 32\)',
     'wrong_input': r'expected one input "image" tensor\(uint8\).*got .*tensor\(float\)',
     'wrong_input_name': 'expected one input "image" .*got "camera"',
-    'truncated': 'expected an ONNX model that ONNX Runtime .* can load; it says',
-    'empty': 'expected an ONNX model that ONNX Runtime .* can load; it says',
-    'not_onnx': 'expected an ONNX model that ONNX Runtime .* can load; it says',
+    'truncated': 'expected an ONNX model that ONNX Runtime .* can load, got an error',
+    'empty': 'expected an ONNX model that ONNX Runtime .* can load, got an error',
+    'not_onnx': 'expected an ONNX model that ONNX Runtime .* can load, got an error',
 }
 
 

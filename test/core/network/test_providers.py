@@ -1,4 +1,4 @@
-"""What was asked for is what runs the network, or there is an error or a message that says why.
+"""The requested provider runs the network, or there is an error or a message that says why.
 
 There is no GPU where the tests run: what ONNX Runtime does with one is played by sessions on the
 CPU that say something else.
@@ -80,7 +80,7 @@ class SessionOfTensorrt(RealSession):
 @pytest.fixture
 def tensorrt(monkeypatch):
     monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda', 'tensorrt'))
-    monkeypatch.setattr(providers, 'GPUS', {'cuda': 'cpu', 'tensorrt': 'cpu'})
+    monkeypatch.setattr(providers, 'DEVICES', {'cuda': 'cpu', 'tensorrt': 'cpu'})
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOfTensorrt)
 
 

@@ -1,13 +1,13 @@
-"""A GPU, played by the CPU: sessions that say they run on CUDA, for machines without a GPU."""
+"""A mock of CUDA for machines without a GPU: sessions on the CPU that report CUDA's provider."""
 import onnxruntime
 
 from instseg_ros.core.network import providers
 
 
 class SessionOfCuda(onnxruntime.InferenceSession):
-    """A session on the CPU that says it runs on what was asked for.
+    """A session on the CPU that reports the requested providers.
 
-    If it is `too_old`, it falls back to the CPU where it is given an option that came later.
+    If it is `too_old`, it falls back to the CPU when it gets an option of later versions.
     """
 
     too_old = False
@@ -21,8 +21,8 @@ class SessionOfCuda(onnxruntime.InferenceSession):
         return names[1:] if self.too_old and 'use_tf32' in self.asked[0][1] else names
 
 
-def play_cuda(monkeypatch):
-    """Let CUDA seem to be there, with the memory of the CPU as its own."""
+def mock_cuda(monkeypatch):
+    """Make CUDA look available, with the memory of the CPU as its own."""
     monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda'))
-    monkeypatch.setattr(providers, 'GPUS', {'cuda': 'cpu'})
+    monkeypatch.setattr(providers, 'DEVICES', {'cuda': 'cpu'})
     monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionOfCuda)
