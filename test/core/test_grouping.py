@@ -18,7 +18,8 @@ def squared_distance(a, b):
     """Sum over the last axis, one term after the other, in single precision."""
     total = np.zeros(np.broadcast_shapes(a.shape, b.shape)[:-1], np.float32)
     for d in range(a.shape[-1]):
-        total = total + (a[..., d] - b[..., d]) ** 2
+        difference = a[..., d] - b[..., d]
+        total = total + difference * difference  # ** 2 of NumPy 1 has double precision
     return total
 
 

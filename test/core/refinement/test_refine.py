@@ -156,7 +156,7 @@ def test_threads_do_not_change_the_result(method, stride, threads):
     image = np.kron(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8),
                     np.ones((8, 8, 1), np.uint8))
     semantic_ids = rng.integers(0, 3, (round(480 / stride), round(640 / stride)), dtype=np.uint8)
-    scene = (image, semantic_ids, semantic_ids * np.uint16(7), (1 / stride, 1 / stride))
+    scene = (image, semantic_ids, semantic_ids.astype(np.uint16) * 7, (1 / stride, 1 / stride))
     alone = refine(*scene, RefinementConfig(method=method), threads=1)
     together = refine(*scene, RefinementConfig(method=method), threads=threads)
     for one, other in zip(alone, together):
