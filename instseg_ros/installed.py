@@ -27,8 +27,7 @@ def installed_file(relative: Path) -> Path:
     """
     module = Path(__file__).absolute()
     above = [*module.parents, *module.resolve().parents]  # the package may be linked to
-    folders = [module.resolve().parents[1], *(folder / 'share' / 'instseg_ros' for folder in above)]
-    for folder in folders:
+    for folder in [module.resolve().parents[1], *(up / 'share' / 'instseg_ros' for up in above)]:
         if (folder / relative).is_file():
             return folder / relative
     raise FileNotFoundError(f'{relative}: neither in the sources nor in share/instseg_ros of the '

@@ -135,7 +135,7 @@ EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
 APART = {'cityscapesscripts'} | {
     'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',
     'sensor_msgs', 'std_msgs', 'vision_msgs'}
-"""Modules that pip doesn't install with the package: see requirements/cityscapes.txt, and ROS 2."""
+"""Modules that are installed apart: see requirements/cityscapes.txt, and ROS 2."""
 
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numba': 'python3-numba', 'numpy': 'python3-numpy',
                'onnxruntime': 'python3-onnxruntime-pip', 'yaml': 'python3-yaml'}
