@@ -40,6 +40,7 @@ help:
 	@echo '                ARGS="..."      more arguments of pytest, for example "-k node"'
 	@echo '                TORCH_ARGS="..."  more arguments of pip for PyTorch, for example the'
 	@echo '                                  index of its CPU builds'
+	@echo 'make lint     check style and types: ruff, ament_flake8, ament_pep257, mypy'
 	@echo 'make docs     build the documentation site, build/docs/html'
 	@echo 'make setup    only install what the demo needs, into .venv'
 	@echo 'make clean    remove all that was built or installed here, but not out/'
@@ -58,6 +59,21 @@ demo: setup $(VIDEO)
 .PHONY: test
 test: setup $(DONE)/test
 	@$(ENV); python -m pytest $(ARGS)
+
+LINTED := instseg_ros test launch scripts benchmarks docs setup.py
+# Of pydocstyle's rules those that docstrings in numpydoc's style break, as its convention "numpy"
+# has it; D102, D105 and D107, because what overrides needs no docstring; D401, because a property
+# is no action (ruff knows properties, and checks the rest).
+NOT_NUMPYDOC := D102 D105 D107 D203 D212 D213 D401 D402 D404 D413 D415 D416 D417
+# Runs a command that prints each file that it checks, and shows that only if it fails.
+QUIETLY = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
+
+.PHONY: lint
+lint: setup $(DONE)/lint
+	@$(ENV); ruff check
+	@$(ENV); $(call QUIETLY,ament_flake8 --config setup.cfg $(LINTED))
+	@$(ENV); $(call QUIETLY,ament_pep257 --ignore $(NOT_NUMPYDOC) -- instseg_ros launch scripts)
+	@$(ENV); mypy
 
 .PHONY: docs
 docs: setup $(DONE)/docs
