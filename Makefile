@@ -81,7 +81,7 @@ docs: setup $(DONE)/docs
 
 .PHONY: clean
 clean:
-	rm -rf .venv build install log instseg_ros.egg-info .pytest_cache .hypothesis
+	rm -rf .venv build install log instseg_ros.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find instseg_ros test -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VTEST):
