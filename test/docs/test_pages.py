@@ -124,6 +124,15 @@ def test_advice_on_a_section_of_a_training_is_on_its_keys():
         assert subjects and set(subjects) <= set(sections[section])
 
 
+def test_the_extras_are_those_of_the_package():
+    tomllib = pytest.importorskip('tomllib', reason='needs Python 3.11')
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))['project']
+    table = TEXT['docs/quick-start/pip.md'].split('| extra |')[1]
+    listed = [name for row in table.splitlines()[2:] if row.startswith('|')
+              for name in re.findall(r'`(\w+)`', row.split('|')[1])]
+    assert sorted(listed) == sorted(project['optional-dependencies'])
+
+
 def test_the_topics_are_those_of_the_node():
     page = TEXT['docs/reference/topics.md']
     outputs = (ROOT / 'instseg_ros' / 'node' / 'outputs.py').read_text(encoding='utf-8')
