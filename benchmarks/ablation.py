@@ -174,8 +174,8 @@ def checkpoint_of(config: Mapping[str, Any], folder: Path, weights: str) -> Path
         return path
     if weights == 'initial':
         from instseg_ros.datasets.opening import open_training_data
-        from instseg_ros.learning.module import TrainingModule
         from instseg_ros.learning.initial_weights import load_weights
+        from instseg_ros.learning.module import TrainingModule
 
         parsed = TrainingConfig.from_dict(config)
         # The data may say itself which classes and things there are.

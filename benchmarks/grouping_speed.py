@@ -87,6 +87,7 @@ def things(shape, share: float, classes: int):
 def assignment(semantic_ids, embedding, count: int) -> dict[str, Callable[[], object]]:
     """Return the assignment to `count` centers and the two parts of its bound."""
     import numpy as np
+
     from instseg_ros.core.grouping import assign_pixels
     from instseg_ros.core.types import Centers, NetworkOutput
     flat = np.zeros(semantic_ids.shape, np.float32)
@@ -107,6 +108,7 @@ def assignment(semantic_ids, embedding, count: int) -> dict[str, Callable[[], ob
 def choice(embedding, step: int) -> tuple[Callable[[], object], int]:
     """Return the choice of centers from a heat map with one candidate each `step` pixels."""
     import numpy as np
+
     from instseg_ros.core.grouping import find_centers
     from instseg_ros.core.types import ModelInfo, NetworkOutput
     heatmap = np.zeros(embedding.shape[:2], np.float32)

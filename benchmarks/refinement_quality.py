@@ -23,8 +23,8 @@ from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.refinement import refine
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import UNLABELLED
-from instseg_ros.evaluation.boundary import BoundaryScore, boundary_score
 from instseg_ros.datasets.coco import CocoDataset
+from instseg_ros.evaluation.boundary import BoundaryScore, boundary_score
 from instseg_ros.evaluation.panoptic import PanopticScore, panoptic_ids
 from instseg_ros.evaluation.semantic import SemanticScore
 

@@ -12,7 +12,7 @@ from typing import Any
 _HOMES = {
     'GroupingConfig': 'config', 'NetworkConfig': 'config', 'RefinementConfig': 'config',
     'Instance': 'types', 'ModelError': 'network', 'ModelInfo': 'types', 'Segmentation': 'types',
-    'Segmenter': 'segmenter',
+    'Postprocessor': 'postprocessing', 'Segmenter': 'segmenter',
 }
 __all__ = sorted(_HOMES)
 

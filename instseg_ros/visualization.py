@@ -7,8 +7,14 @@ from typing import Sequence
 import cv2
 import numpy as np
 
-from instseg_ros.core.types import (NO_INSTANCE, UNLABELLED, Instance, ModelInfo, Segmentation,
-                                    check_array)
+from instseg_ros.core.types import (
+    NO_INSTANCE,
+    UNLABELLED,
+    Instance,
+    ModelInfo,
+    Segmentation,
+    check_array,
+)
 
 GOLDEN_ANGLE = 0.381966
 """Share of a full turn; its multiples are spread evenly over the hues."""

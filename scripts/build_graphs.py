@@ -51,6 +51,7 @@ def build(name: str) -> onnx.ModelProto:
 
 
 def main() -> None:
+    """Write all graphs."""
     FOLDER.mkdir(exist_ok=True)
     for name in GRAPHS:
         onnx.save(build(name), FOLDER / f'{name}.onnx')

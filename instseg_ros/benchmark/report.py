@@ -62,9 +62,8 @@ def growth_lines(growth: Report) -> list[str]:
                          ('instances', lambda point: str(point['instances']))):
         points, exponents = growth[axis], growth['exponents'][axis]
         rows: list[Sequence[str]] = [('cpu ms', *map(column, points), 'exponent')]
-        for name in points[0]['times']:
-            rows.append((title(name), *(_ms(point['times'][name]['cpu_ms']) for point in points),
-                         f'{exponents[name]:.2f}'))
+        rows += [(title(name), *(_ms(point['times'][name]['cpu_ms']) for point in points),
+                  f'{exponents[name]:.2f}') for name in points[0]['times']]
         rest = (f'{points[0]["instances"]} objects' if axis == 'pixels'
                 else _size(points[0]['size']))
         lines += [f'Growth with the number of {axis}, {rest}', '', *align(rows), '']
@@ -77,9 +76,8 @@ def model_lines(item: Report) -> list[str]:
     for name, label in (('network', 'network alone'), ('segment', 'end to end')):
         times = item[name]
         rows.append((label, _ms(times['wall_ms']), _ms(times['cpu_ms']), f'{times["fps"]:.1f}'))
-    for other in item['others']:
-        rows.append((f'{other["network"]} alone', _ms(other['wall_ms']), _ms(other['cpu_ms']),
-                     f'{1e3 / other["wall_ms"]:.1f}'))
+    rows += [(f'{other["network"]} alone', _ms(other['wall_ms']), _ms(other['cpu_ms']),
+              f'{1e3 / other["wall_ms"]:.1f}') for other in item['others']]
     stages = ', '.join(f'{stage} {_ms(value)}' for stage, value in item['stages_ms'].items())
     return [
         f'{item["model"]} on {item["provider"]}, images of {_size(item["size"])} with '

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if option.name != 'threads':
             add_option_argument(model, 'network', option)
     model.add_argument('--compare', type=Path, action='append', default=[], metavar='FILE',
-                       help="another ONNX network with one image as input, to be timed alone, in "
+                       help='another ONNX network with one image as input, to be timed alone, in '
                        'turns with ours; repeatable')
     model.add_argument('--compare-shape', type=parse_shape, metavar='NxCxHxW',
                        help='shape of its input, where the file leaves it open')
@@ -165,8 +165,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
     """Return the model's path and the networks to compare; all of them load and run."""
     from instseg_ros.benchmark.model import OtherNetwork
-    from instseg_ros.installed import default_model
     from instseg_ros.core.network import Network
+    from instseg_ros.installed import default_model
 
     model, config = args.model or default_model(), model_configs(args)['network']
     Network(model, config)

@@ -21,11 +21,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import GroupingConfig
-from instseg_ros.core.types import (
-    NO_INSTANCE, Centers, DeviceArray, ModelInfo, NetworkOutput)
+from instseg_ros.core.parallel import run_parallel
+from instseg_ros.core.types import NO_INSTANCE, Centers, DeviceArray, ModelInfo, NetworkOutput
 
 CLASSES = 256  # values of a uint8
 BLOCK = 64  # pixels; their embeddings fit into the first-level cache

@@ -7,6 +7,7 @@ result must not depend on where the chunks end; so it doesn't depend on the numb
 """
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +49,7 @@ def run_parallel(kernel: Callable[..., None], count: int, threads: int, *args: A
     chunks = max(1, min(thread_count(threads), MAX_CHUNKS, count // min_chunk))
     edges = [count * chunk // chunks for chunk in range(chunks + 1)]
     others = [_get_pool().submit(kernel, start, stop, *args)
-              for start, stop in zip(edges[1:-1], edges[2:])]
+              for start, stop in itertools.pairwise(edges[1:])]
     kernel(0, edges[1], *args)
     for other in others:
         other.result()

@@ -72,7 +72,7 @@ class Postprocessor:
         Parameters
         ----------
         output : NetworkOutput
-            With objects, see `example`, and where the network leaves its outputs.
+            With a boundary, such as that of `example`; on a GPU if the network runs there.
         image : (H0, W0, 3) uint8, RGB
         """
         for method in REFINEMENT_METHODS:
@@ -81,7 +81,7 @@ class Postprocessor:
 
 
 def example(info: ModelInfo) -> tuple[NetworkOutput, np.ndarray]:
-    """Return a small output with two objects (one, if there are no things) and its image."""
+    """Return a small output with two classes or objects side by side, and its image."""
     rows = columns = 4 * info.size_multiple // info.output_stride
     semantic_ids = np.zeros((rows, columns), np.uint8)
     semantic_ids[:, columns // 2:] = (info.thing_ids or range(len(info.class_names)))[-1]

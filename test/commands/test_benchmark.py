@@ -1,5 +1,6 @@
 """`instseg benchmark` on tiny images and a tiny model. No figure is judged here."""
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -84,6 +85,16 @@ def test_parts_can_be_left_out(tiny_model, tmp_path, capsys):
     assert [item['size'] for item in report['stages']] == [[64, 96], [32, 32]]
     assert report['growth'] is None and report['model'] == []
     assert 'Growth' not in capsys.readouterr().out
+
+
+def test_only_the_stages_need_scikit_image(tiny_model, monkeypatch, capsys):
+    for name in ('skimage', 'skimage.segmentation'):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, 'instseg_ros.benchmark.reference', raising=False)
+    assert benchmark('--parts', 'growth', 'model', '--model', tiny_model) == 0
+    assert 'skimage' not in capsys.readouterr().out
+    assert benchmark('--parts', 'stages') == cli.EXIT_USAGE
+    assert 'instseg benchmark needs skimage, which is not installed' in capsys.readouterr().err
 
 
 def test_a_street_without_any_boundary(tmp_path, capsys):

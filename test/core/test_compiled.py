@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-KERNEL = textwrap.dedent('''
+KERNEL = textwrap.dedent("""
     from instseg_ros.core.compiled import compiled
 
     @compiled
@@ -17,7 +17,7 @@ KERNEL = textwrap.dedent('''
         return a + b
 
     print(add(1, 2), sum(add.stats.cache_hits.values()))
-''')
+""")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def run_kernel(tmp_path):
 
 
 def files(folder):
-    return [path for path in folder.rglob('*.nbi')]
+    return list(folder.rglob('*.nbi'))
 
 
 def test_cache_lies_beside_the_module(run_kernel):
@@ -74,6 +74,7 @@ def test_a_folder_others_can_write_to_is_not_trusted(run_kernel):
 
 def test_compilation_is_watched_with_the_number_of_kernels_that_are_ready():
     import numba
+
     from instseg_ros.core import compiled as module
     seen, before = [], len(module.KERNELS)
 

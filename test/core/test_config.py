@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instseg_ros.core.config import (GroupingConfig, NetworkConfig, RefinementConfig,
-                                     check_options, option, options_of)
+from instseg_ros.core.config import (
+    GroupingConfig,
+    NetworkConfig,
+    RefinementConfig,
+    check_options,
+    option,
+    options_of,
+)
 
 CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig)
 
@@ -69,7 +75,7 @@ def test_check_options_of_any_dataclass():
         flag: bool = option(False, 'A flag')
 
     check_options(Some(True), 'some')
-    with pytest.raises(ValueError, match='some.flag: expected a value of type bool, got 1'):
+    with pytest.raises(ValueError, match=r'some\.flag: expected a value of type bool, got 1'):
         check_options(Some(1), 'some')
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import tiny_info
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.types import Centers, NetworkOutput
-from tiny_models import tiny_info
 
 INFO = tiny_info()  # classes 0 to 4, all but 0 are things
 

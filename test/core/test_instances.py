@@ -1,10 +1,15 @@
-"""The instance table equals what a look at each instance alone says."""
+"""The extent of instances equals that of each one's mask, and scores follow their calibration."""
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import tiny_info
 
-from instseg_ros.core.instances import instance_table
+from instseg_ros.core.instances import instance_scores, instance_table
+
+INFO = tiny_info()
 
 
 @st.composite
@@ -58,3 +63,13 @@ def test_id_beyond_the_table_is_an_error():
         instance_table(ids, 2)
     with pytest.raises(TypeError, match='instance_ids: expected dtype uint16'):
         instance_table(ids.astype(int), 3)
+
+
+@given(scale=st.floats(0.1, 5), shift=st.floats(-5, 5),
+       confidences=st.lists(st.floats(2 ** -20, 1, width=32), max_size=20))
+def test_scores_are_a_monotone_map_of_center_confidences(scale, shift, confidences):
+    ordered = np.sort(np.array(confidences, np.float32))
+    assert instance_scores(ordered, INFO) == pytest.approx(ordered.astype(float))
+    info = dataclasses.replace(INFO, score_scale=scale, score_shift=shift)
+    scores = instance_scores(ordered, info)
+    assert np.all(np.diff(scores) >= 0) and np.all((scores >= 0) & (scores <= 1))

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import paint_scene, painted_centers, rectangles, tiny_info, write_tiny_model
 
 from instseg_ros import GroupingConfig, NetworkConfig, RefinementConfig, Segmenter
 from instseg_ros.core.config import REFINEMENT_METHODS
-from instseg_ros.core.instances import instance_scores
 from instseg_ros.core.network import Network
 from instseg_ros.core.postprocessing import Postprocessor
-from tiny_models import (painted_centers, paint_scene, rectangles, tiny_info,
-                         write_tiny_model)
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = tiny_info()
@@ -121,16 +119,6 @@ def test_any_image_gives_a_consistent_result(segmenter, height, width, seed, gra
         assert instance.class_id in INFO.thing_ids
         assert 0 <= instance.score <= 1
         assert -0.5 <= instance.center_yx[0] < height and -0.5 <= instance.center_yx[1] < width
-
-
-@given(scale=st.floats(0.1, 5), shift=st.floats(-5, 5),
-       confidences=st.lists(st.floats(2 ** -20, 1, width=32), max_size=20))
-def test_scores_are_a_monotone_map_of_center_confidences(scale, shift, confidences):
-    ordered = np.sort(np.array(confidences, np.float32))
-    assert instance_scores(ordered, INFO) == pytest.approx(ordered.astype(float))
-    info = dataclasses.replace(INFO, score_scale=scale, score_shift=shift)
-    scores = instance_scores(ordered, info)
-    assert np.all(np.diff(scores) >= 0) and np.all((0 <= scores) & (scores <= 1))
 
 
 def test_the_model_file_says_how_scores_are_calibrated(tmp_path):
@@ -248,7 +236,7 @@ def test_model_and_provider_are_visible(tiny_model):
     assert segmenter.model_info == INFO and segmenter.provider == 'cpu'
 
 
-WARM = textwrap.dedent('''
+WARM = textwrap.dedent("""
     import sys
     import numpy as np
     from instseg_ros import GroupingConfig, RefinementConfig, Segmenter
@@ -274,7 +262,7 @@ WARM = textwrap.dedent('''
                 found += len(segmenter.segment(image).instances)
     print(len(kernels), found)
     print(*(name for name in kernels if len(kernels[name].signatures) != before[name]))
-''')
+""")
 
 
 def test_after_warming_up_no_kernel_is_compiled_or_loaded(tiny_model, tmp_path):

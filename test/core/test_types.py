@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from instseg_ros.core.types import (METADATA_KEY, Centers, ModelInfo, NetworkOutput,
-                                    Segmentation, check_array)
 from tiny_models import tiny_info
+
+from instseg_ros.core.types import (
+    METADATA_KEY,
+    Centers,
+    ModelInfo,
+    NetworkOutput,
+    Segmentation,
+    check_array,
+)
 
 colors = st.tuples(*[st.integers(0, 255)] * 3)
 
@@ -69,7 +75,7 @@ def test_metadata_without_entry_is_refused():
 def test_metadata_of_another_format_is_refused():
     values = json.loads(tiny_info().to_metadata()[METADATA_KEY])
     text = json.dumps({**values, 'format_version': 99})
-    with pytest.raises(ValueError, match='model format 99.*export the model again'):
+    with pytest.raises(ValueError, match=r'model format 99.*export the model again'):
         ModelInfo.from_metadata({METADATA_KEY: text})
 
 

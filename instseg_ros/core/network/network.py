@@ -29,7 +29,11 @@ import numpy as np
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network.device_grouping import DEVICE_ID, DeviceEmbedding
 from instseg_ros.core.network.providers import (
-    ModelError, announced_engine, open_grouping, open_session)
+    ModelError,
+    announced_engine,
+    open_grouping,
+    open_session,
+)
 from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
 
 INPUT, EMBEDDING = 'image', 'embedding'

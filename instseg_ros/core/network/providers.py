@@ -11,9 +11,9 @@ from typing import Any, Iterator
 
 import onnxruntime
 
-from instseg_ros.core.parallel import thread_count
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network.device_grouping import DeviceGrouping
+from instseg_ros.core.parallel import thread_count
 
 EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
                        'tensorrt': 'TensorrtExecutionProvider'}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_parallel
-from instseg_ros.core.refinement.bilateral import vote_among_neighbors
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import RefinementConfig
+from instseg_ros.core.parallel import run_parallel
+from instseg_ros.core.refinement.bilateral import vote_among_neighbors
 from instseg_ros.core.refinement.pixels import nearest_index
 from instseg_ros.core.refinement.slic import cell_side, vote_in_superpixels
 from instseg_ros.core.types import check_array

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.compiled import compiled
+from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.refinement.pixels import color_matrix, first_index
 
 SIDE = 4  # samples along one side of a cell

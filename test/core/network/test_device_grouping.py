@@ -10,15 +10,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-
-from instseg_ros.core.config import GroupingConfig, NetworkConfig
-from instseg_ros.core.network.device_grouping import DeviceEmbedding, DeviceGrouping
-from instseg_ros.core.grouping import assign_pixels, find_centers
-from instseg_ros.core.network import ModelError, Network
-from instseg_ros.core.segmenter import Segmenter
-from instseg_ros.core.types import Centers, NetworkOutput
 from mock_gpu import SessionOfCuda, mock_cuda
 from tiny_models import paint_scene, rectangles, tiny_info
+
+from instseg_ros.core.config import GroupingConfig, NetworkConfig
+from instseg_ros.core.grouping import assign_pixels, find_centers
+from instseg_ros.core.network import ModelError, Network
+from instseg_ros.core.network.device_grouping import DeviceEmbedding, DeviceGrouping
+from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.core.types import Centers, NetworkOutput
 
 INFO = tiny_info()
 ROOT = Path(__file__).resolve().parents[3]
@@ -167,7 +167,7 @@ def test_an_output_is_placed_where_the_network_would_leave_it(tiny_model, cuda):
 def test_an_onnx_runtime_that_would_round_distances_is_refused(tiny_model, cuda, monkeypatch):
     monkeypatch.setattr(SessionOfCuda, 'too_old', True)
     with pytest.raises(ModelError, match='cuda runs the network, but did not start for the '
-                                         'grouping .* needs ONNX Runtime 1.18 or later'):
+                                         r'grouping .* needs ONNX Runtime 1.18 or later'):
         Network(tiny_model, NetworkConfig(provider='cuda'))
 
 

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from tiny_models import BROKEN, paint_scene, rectangles, tiny_info, write_tiny_model
 
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network import ModelError, Network
-from tiny_models import BROKEN, paint_scene, rectangles, tiny_info, write_tiny_model
 
 
 @pytest.fixture(scope='module')
@@ -113,5 +113,5 @@ def test_broken_models_are_refused_with_what_was_expected(broken, tmp_path):
 
 def test_missing_file_is_said(tmp_path):
     for path in (tmp_path / 'nowhere.onnx', tmp_path):
-        with pytest.raises(ModelError, match='expected a model file .*no such file'):
+        with pytest.raises(ModelError, match=r'expected a model file .*no such file'):
             Network(path)

@@ -9,11 +9,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from instseg_ros.core.network import providers
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network import ModelError, Network
+from instseg_ros.core.network import ModelError, Network, providers
 from instseg_ros.core.network.providers import (
-    announced_engine, choose_provider, engine_folder, open_session)
+    announced_engine,
+    choose_provider,
+    engine_folder,
+    open_session,
+)
 
 RealSession = onnxruntime.InferenceSession
 
@@ -34,7 +37,7 @@ def test_a_provider_asked_for_is_taken_or_an_error(provider):
 @pytest.mark.skipif('CUDAExecutionProvider' in onnxruntime.get_available_providers(),
                     reason='this ONNX Runtime has CUDA')
 def test_cuda_that_is_missing_is_an_error(tiny_model):
-    with pytest.raises(ModelError, match='network.provider: cuda was asked for'):
+    with pytest.raises(ModelError, match=r'network\.provider: cuda was asked for'):
         Network(tiny_model, NetworkConfig(provider='cuda'))
 
 
@@ -122,7 +125,7 @@ def test_while_an_engine_is_built_there_are_signs_of_life(tiny_model, monkeypatc
 
 @pytest.mark.parametrize('provider', ['cpu', 'cuda'])
 def test_half_precision_without_tensorrt_is_an_error(tiny_model, tensorrt, provider):
-    with pytest.raises(ModelError, match='network.precision: fp16 needs the provider tensorrt'):
+    with pytest.raises(ModelError, match=r'network\.precision: fp16 needs the provider'):
         open_session(tiny_model, NetworkConfig(provider=provider, precision='fp16'))
 
 
@@ -134,7 +137,7 @@ def test_engines_lie_beside_the_model_or_in_the_users_cache(tmp_path, monkeypatc
     assert engine_folder(model) == tmp_path / 'cache' / 'instseg_ros'
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    with pytest.raises(ModelError, match='TensorRT needs a folder .* set XDG_CACHE_HOME'):
+    with pytest.raises(ModelError, match=r'TensorRT needs a folder .* set XDG_CACHE_HOME'):
         engine_folder(model)
 
 

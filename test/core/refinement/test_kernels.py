@@ -1,19 +1,16 @@
 """The compiled refinement against slow and obvious computations, and against scikit-image."""
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from refinement_scenes import disc_scene, scenes
+from slow_refinement import slow_bilateral, slow_slic
 
 from instseg_ros.benchmark.reference import reference_refine, vote
 from instseg_ros.core.config import RefinementConfig
-from instseg_ros.core.parallel import run_parallel, thread_count
-from instseg_ros.core.refinement.pixels import first_index, nearest_index
 from instseg_ros.core.refinement import refine
+from instseg_ros.core.refinement.pixels import first_index, nearest_index
 from instseg_ros.evaluation.boundary import BoundaryScore, boundary_score
-from refinement_scenes import disc_scene, scenes
-from slow_refinement import slow_bilateral, slow_slic
 
 SLOW = {'slic': slow_slic, 'bilateral': slow_bilateral}
 
@@ -88,32 +85,3 @@ def test_blocks_of_image_rows_are_those_with_the_same_nearest_output_row(length,
     assert first[0] == 0 and first[-1] == length
     for row in range(output_length):
         assert (nearest[first[row]:first[row + 1]] == row).all()
-
-
-@given(count=st.integers(0, 50), threads=st.integers(1, 9), min_chunk=st.integers(1, 20))
-def test_chunks_cover_the_work_once(count, threads, min_chunk):
-    done, lock = [], threading.Lock()
-
-    def kernel(start, stop, offset):
-        with lock:
-            done.append((start + offset, stop + offset))
-
-    run_parallel(kernel, count, threads, 100, min_chunk=min_chunk)
-    covered = [index for start, stop in done for index in range(start, stop)]
-    assert sorted(covered) == list(range(100, 100 + count))
-    assert len(done) <= threads
-    assert len(done) == 1 or min(stop - start for start, stop in done) >= min_chunk
-
-
-def test_an_error_in_any_chunk_is_raised():
-    def kernel(start, stop):
-        if stop == 40:
-            raise ArithmeticError('chunk')
-
-    with pytest.raises(ArithmeticError, match='chunk'):
-        run_parallel(kernel, 40, 4, min_chunk=1)
-
-
-def test_zero_threads_are_one_for_each_core():
-    assert thread_count(0) >= 1
-    assert thread_count(3) == 3

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from numba.core.event import install_recorder
+from refinement_scenes import disc_scene, scenes
 
 from instseg_ros.benchmark.reference import reference_refine
 from instseg_ros.core.config import REFINEMENT_METHODS, RefinementConfig
 from instseg_ros.core.refinement import refine
 from instseg_ros.core.types import UNLABELLED
-from refinement_scenes import disc_scene, scenes
 
 VARIANTS = (*REFINEMENT_METHODS, 'reference')
 
@@ -39,7 +39,7 @@ def pairs_of(semantic_ids, instance_ids):
 @settings(max_examples=60, deadline=None)
 @given(scene=scenes())
 def test_result_has_the_images_size_and_only_pairs_of_ids_that_were_there(variant, scene):
-    image, semantic_ids, instance_ids, scale = scene
+    image, semantic_ids, instance_ids, _scale = scene
     semantic, instance = refine_by(variant, *scene)
     assert (semantic.dtype, instance.dtype) == (np.uint8, np.uint16)
     assert semantic.shape == instance.shape == image.shape[:2]
