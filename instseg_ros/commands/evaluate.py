@@ -1,4 +1,4 @@
-"""`instseg evaluate`: the figures of a model, or of anybody's predictions, on labelled images."""
+"""`instseg evaluate`: metrics of a model, or of any system's predictions, on labelled images."""
 from __future__ import annotations
 
 import argparse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from instseg_ros.core.types import ModelInfo
     from instseg_ros.datasets.types import LabelledImages
     from instseg_ros.evaluation.predictions import Predictions
-    from instseg_ros.evaluation.run import Evaluation, Progress
+    from instseg_ros.evaluation.evaluation import Evaluation, Progress
 
 EPILOG = """\
 classes are matched with the data's categories by name; what else is labelled, and crowds, is
@@ -26,7 +26,7 @@ data has no category for, or that --labelled leaves out. In COCO instances, pixe
 are background; in COCO panoptic and Cityscapes they are ignored, and other stuff is background,
 if the model has one.
 
-figures:
+metrics:
   IoU         intersection over union of the pixels of a class in all images
   AP, AP50    average precision of the objects' masks, by COCO's evaluator (IoU .50 to .95, .50)
   PQ, SQ, RQ  panoptic quality = quality of segments x quality of recognition; a segment is one
@@ -35,10 +35,12 @@ figures:
   found, missed, false
               segments of the panoptic quality, matched at IoU .50; small objects are below 32x32
               pixels, large ones above 96x96, as in COCO
+  recall, precision, false an image
+              of these objects, at the model's center threshold
 
 predictions of another system are scored in the same way:
   --predictions FILE.json  a COCO results file: [{"image_id", "category_id", "segmentation",
-                           "score"}, ...]. AP takes all detections, the other figures take those
+                           "score"}, ...]. AP takes all detections, the other metrics take those
                            of at least --score-threshold, the strongest in front.
   --predictions DIR        label images as "instseg segment" writes them: semantic/NAME.png,
                            instance/NAME.png and, for the scores, instances.jsonl
@@ -46,13 +48,13 @@ predictions of another system are scored in the same way:
 --annotations takes COCO instances and COCO panoptic files. The PNGs of a panoptic file are looked
 for in the folder that is called like it, without .json, or in --segments.
 
---cityscapes ROOT takes the place of --images and --annotations. Beside the figures above, which
+--cityscapes ROOT takes the place of --images and --annotations. Beside the metrics above, which
 all data sets share, the report then has those of the authors' own scripts, as in published tables.
 
 examples:
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json
   instseg evaluate --model models/street.onnx --images val/ --annotations instances_val.json \\
-      --json figures.json --html report.html --refinement nearest
+      --json metrics.json --html report.html --refinement nearest
   instseg evaluate --predictions theirs.json --images val/ --annotations instances_val.json \\
       --classes person bicycle car motorcycle
   instseg evaluate --model cityscapes.onnx --cityscapes /data/cityscapes --split val
@@ -69,12 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='a COCO results file or a folder of label images (see below)')
     add_data_arguments(parser.add_argument_group('labelled images'))
     parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='write the figures to this file too')
+                        help='write the metrics to this file too')
     parser.add_argument('--html', type=Path, metavar='FILE',
                         help='write a page with tables, diagrams and pictures of the worst, the '
                         'best and random images')
     parser.add_argument('--compare-thresholds', nargs='*', type=float, metavar='FLOAT',
-                        help='values of --center-threshold at which to report figures too; the '
+                        help='values of --center-threshold at which to report metrics too; the '
                         'network runs once all the same (default 0.1 0.2 ... 0.9; without a '
                         'value: none, which saves time)')
     group = parser.add_argument_group('options for --predictions')
@@ -92,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write the files and return the exit code."""
     from tqdm import tqdm
 
-    from instseg_ros.evaluation.table import format_report
+    from instseg_ros.evaluation.text_report import format_text
     from instseg_ros.files import replacing
 
     check_data_arguments(args)
@@ -104,16 +106,16 @@ def run(args: argparse.Namespace) -> int:
     source = args.cityscapes or args.annotations
     report = {**evaluation.report(), **more,
               'settings': {**settings, 'labels': source.name}}
-    print(format_report(report))
+    print(format_text(report))
     if args.json is not None:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
-        print(f'figures written to {args.json}')
+        print(f'metrics written to {args.json}')
     if args.html is not None:
-        from instseg_ros.evaluation.page import render_page
+        from instseg_ros.evaluation.html_report import render_html
         from instseg_ros.visualization import overlay
 
-        page = render_page(evaluation, report, predictions, dataset,
+        page = render_html(evaluation, report, predictions, dataset,
                            functools.partial(overlay, info=info),
                            progress=functools.partial(progress, desc='pictures'))
         with replacing(args.html) as temporary:
@@ -127,11 +129,11 @@ def compare(args: argparse.Namespace, predictions: Predictions,
             progress: Progress) -> tuple[Evaluation, dict[str, Any]]:
     """Return the evaluation, and what is reported beside it.
 
-    That is, for a model, figures at other center thresholds, and for Cityscapes what the official
+    That is, for a model, metrics at other center thresholds, and for Cityscapes what the official
     scripts say.
     """
-    from instseg_ros.evaluation.run import evaluate_predictions
-    from instseg_ros.evaluation.thresholds import CENTER_THRESHOLDS, CenterThresholds
+    from instseg_ros.evaluation.evaluation import evaluate_predictions
+    from instseg_ros.evaluation.center_thresholds import CENTER_THRESHOLDS, CenterThresholds
 
     more: dict[str, Any] = {}
     if args.model is not None and args.compare_thresholds != []:
@@ -158,7 +160,7 @@ def prepare_model(args: argparse.Namespace) -> tuple[
         Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
     """Return the model's predictions, the data set, the classes and the settings to report."""
     from instseg_ros import Segmenter
-    from instseg_ros.evaluation.run import ModelPredictions
+    from instseg_ros.evaluation.predictions import ModelPredictions
 
     for name in ('classes', 'score_threshold'):
         if getattr(args, name) is not None:
@@ -179,7 +181,7 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
     from instseg_ros.core.types import ModelInfo
     from instseg_ros.datasets.coco import CocoDataset
     from instseg_ros.datasets.types import BACKGROUND
-    from instseg_ros.evaluation.predictions import SCORE_THRESHOLD, LabelFolder, ResultsFile
+    from instseg_ros.evaluation.prediction_files import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 
     if args.compare_thresholds is not None:

@@ -35,8 +35,8 @@ precision:
   fp16  half the size; for GPUs (on a CPU it is slower than fp32)
   int8  a quarter of the size; for CPUs with 8-bit dot products (x86 with VNNI, ARM with DOTPROD).
         The ranges of all activations are measured on the calibration images. It is an
-        approximation: the command reports how far it agrees with the network; "instseg evaluate" measures its
-        quality, "instseg benchmark --compare" its speed.
+        approximation: the command reports how far it agrees with the network; "instseg evaluate"
+        measures its quality, "instseg benchmark --compare" its speed.
 
 examples:
   instseg export runs/street/last.ckpt --out models/street.onnx

@@ -1,1 +1,1 @@
-"""Figures of predictions on labelled images, and reports of them; no torch, no rclpy."""
+"""Metrics of predictions on labelled images, and reports of them; no torch, no rclpy."""

@@ -1,7 +1,7 @@
-"""Boundary F: how well the borders between segments are met, whatever their areas.
+"""Boundary F: precision and recall of the borders between segments, whatever their areas.
 
-Large segments hide a ragged contour in IoU; here only contours count. The measure is the
-F-measure of boundary pixels within a tolerance of a few pixels, as in D. Martin, C. Fowlkes,
+In IoU, the area of large segments hides a ragged contour; here only contours count. The measure is
+the F-measure of boundary pixels within a tolerance of a few pixels, as in D. Martin, C. Fowlkes,
 J. Malik, "Learning to detect natural image boundaries using local brightness, color, and texture
 cues", PAMI 2004, with a dilation instead of their one-to-one matching, as in F. Perazzi et al.,
 "A benchmark dataset and evaluation methodology for video object segmentation", CVPR 2016.
@@ -92,7 +92,7 @@ def boundary_score(truth: np.ndarray, predicted: np.ndarray, *, tolerance: float
         ignore = np.zeros(truth.shape, bool)
     check_array('ignore', ignore, truth.shape, bool)
     near = _disc(tolerance)
-    # What lies beside an ignored pixel has no true boundary there, only an unknown neighbour.
+    # Beside an ignored pixel there is no true boundary, only an unknown neighbour.
     true_boundary = _boundary(truth, ~ignore)
     predicted_boundary = _boundary(predicted, np.ones(truth.shape, bool))
     counted = ~_grow(ignore, near)

@@ -1,4 +1,4 @@
-"""The figures of Cityscapes' own evaluation scripts, which published tables show.
+"""The metrics of Cityscapes' own evaluation scripts, as in published tables.
 
 They read predictions from files, so those are written to a folder in the official formats
 (`cityscapesscripts.evaluation`, head of each module), then the scripts run on them.
@@ -59,7 +59,7 @@ class RecordedPredictions:
             (self.folder / kind).mkdir()
 
     def load(self, index: int) -> Prediction:
-        """Return what is predicted for image `index`, and keep it for `official_report`."""
+        """Return the prediction for image `index`, and keep it for `official_report`."""
         prediction = self.predictions.load(index)
         name = self.dataset.core_name(index)
         label_ids = self._label_ids[prediction.segmentation.semantic_ids]
@@ -98,12 +98,12 @@ class RecordedPredictions:
         -------
         dict
             `miou`, `iou` of each class; `ap`, `ap50`, `ap_per_class`; `pq`, `sq`, `rq`,
-            `pq_things`, `pq_stuff`, `pq_per_class`. None stands for a figure that doesn't exist.
+            `pq_things`, `pq_stuff`, `pq_per_class`. None stands for a metric without a value.
 
         Raises
         ------
         DatasetError
-            With what a script says against the data.
+            A script stopped; with its reason.
         """
         names = set(self._segments)
         indices = [index for index in range(len(self.dataset))
@@ -170,18 +170,18 @@ def _average_pq(statistics: Any, categories: dict[int, Any], things: bool) -> fl
 
 @contextlib.contextmanager
 def _official_scripts() -> Iterator[None]:
-    """Let the scripts run: silent, with what they need, and without leaving the program."""
-    said = io.StringIO()
-    # cityscapesscripts 2.3.0 calls numpy.in1d, which NumPy 2.4 has no more.
+    """Run the scripts without their output, and turn their exits into errors."""
+    output = io.StringIO()
+    # cityscapesscripts 2.3.0 calls numpy.in1d, which NumPy 2.4 has removed.
     missing = not hasattr(np, 'in1d')
     if missing:
         np.in1d = np.isin
     try:
-        with contextlib.redirect_stdout(said), warnings.catch_warnings():
+        with contextlib.redirect_stdout(output), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of means over classes that don't occur
             yield
     except SystemExit as error:
-        lines = said.getvalue().strip().splitlines() or ['no reason given']
+        lines = output.getvalue().strip().splitlines() or ['no reason given']
         raise DatasetError(f'the evaluation of cityscapesscripts stopped: {lines[-1]}') from error
     finally:
         if missing:

@@ -1,4 +1,4 @@
-"""What scores are worth: where to put a threshold, and whether 0.8 means right in 8 of 10 cases.
+"""Precision and recall by score threshold, and the reliability of scores.
 
 A detection is right if COCO's evaluator matches it with an object of its class at IoU 0.50. All
 classes are taken together.
@@ -15,7 +15,7 @@ BINS = 10
 
 def operating_points(scores: np.ndarray, right: np.ndarray,
                      objects: int) -> list[dict[str, float]]:
-    """Return precision and recall if only detections of at least a threshold were kept.
+    """Return precision and recall of the detections at or above each of several thresholds.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def operating_point(right: np.ndarray, objects: int) -> dict[str, float]:
 
 
 def reliability(scores: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Compare scores with how often they are right.
+    """Compare scores with the share of detections that are right.
 
     Returns
     -------

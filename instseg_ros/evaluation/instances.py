@@ -4,9 +4,9 @@ Masks are compared as they were labelled, also where objects overlap, at IoU 0.5
 0.50 (AP50), with at most 100 detections an image and class, as on https://cocodataset.org.
 
 Ignored: COCO's rule for crowds holds for the crowds of a class. COCO has no rule for objects of a
-category that the model doesn't have, nor for crowds of another class; what a model finds there is
-not wrong. So a detection with more than half of its pixels on ignored pixels of the label map is
-left out. That can't hide a right one: ignored pixels belong to no object, so less than half of
+category that the model doesn't have, nor for crowds of another class; detections there are not
+wrong. So a detection with more than half of its pixels on ignored pixels of the label map is
+left out. This can't hide a right one: ignored pixels belong to no object, so less than half of
 such a detection is on any object, and its IoU with each is below 1/2.
 """
 from __future__ import annotations
@@ -56,7 +56,7 @@ def detections_of(segmentation: Segmentation) -> Iterator[Detection]:
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """What COCO's evaluator found, for each class; nan without a labelled instance.
+    """Results of COCO's evaluator for each class; nan without a labelled instance.
 
     Attributes
     ----------

@@ -1,33 +1,17 @@
-"""Predictions that are read from files, whoever made them, instead of made by a model.
-
-Two forms: COCO's results file (https://cocodataset.org/#format-results), and a folder of label
-images as `instseg segment` writes it.
-"""
+"""Predictions to be evaluated: those of a model, or of anything with the same interface."""
 from __future__ import annotations
 
-import json
-import math
-from numbers import Real
-from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Protocol, Sequence
+from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 
-from instseg_ros.core.instances import instance_table
-from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, Instance, Segmentation
-from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.datasets.coco_file import read_json
+from instseg_ros.core.types import ModelInfo, Segmentation
+from instseg_ros.datasets.types import LabelledImages
 from instseg_ros.evaluation.instances import Detection, detections_of
-from instseg_ros.datasets.masks import decode_segmentation, encode_mask
-from instseg_ros.datasets.types import DatasetError
-
-SCORE_THRESHOLD = 0.5
-"""Detections of a results file with a lower score are in AP alone, not in the label maps."""
 
 
 class Prediction(NamedTuple):
-    """What is predicted for one image: label maps, and objects whose masks may overlap."""
+    """Prediction for one image: label maps, and objects whose masks may overlap."""
 
     segmentation: Segmentation
     detections: list[Detection]
@@ -37,189 +21,42 @@ class Predictions(Protocol):
     """Predictions for every image of a data set."""
 
     def load(self, index: int) -> Prediction:
-        """Return what is predicted for image `index` of the data set."""
+        """Return the prediction for image `index` of the data set."""
 
 
-class SizedImages(Protocol):
-    """What must be known of a data set to read label images for it."""
+class ImageSegmenter(Protocol):
+    """A model to be evaluated; `Segmenter` is one."""
 
-    class_names: tuple[str, ...]
+    model_info: ModelInfo
 
-    def image_name(self, index: int) -> str:
-        """Return the file name of image `index`."""
-
-    def image_size(self, index: int) -> tuple[int, int]:
-        """Return height and width of image `index`."""
+    def segment(self, image: np.ndarray) -> Segmentation:
+        """Return class and object of every pixel."""
 
 
-class ResultsFile:
-    """Detections of a COCO results file.
-
-    A list of {"image_id", "category_id", "segmentation", "score"}. Detections of a category that
-    is no class are left out. Label maps are painted from the detections of at least
-    `score_threshold`, the strongest in front; all other pixels are background.
+class ModelPredictions:
+    """Predictions of a model for the images of a data set, computed by `load`.
 
     Parameters
     ----------
-    path : path
-    dataset : CocoDataset
-        Whose image and category ids the file uses.
-    score_threshold : float
+    segmenter : ImageSegmenter
+    dataset : LabelledImages
+        Made with the class names of the segmenter's model.
 
     Raises
     ------
-    DatasetError
-        Naming the file and the detection that can't be used.
+    ValueError
+        Data set and model have other classes.
     """
 
-    def __init__(self, path: str | Path, dataset: CocoDataset,
-                 score_threshold: float = SCORE_THRESHOLD) -> None:
-        self.path = Path(path)
+    def __init__(self, segmenter: ImageSegmenter, dataset: LabelledImages) -> None:
+        expected = segmenter.model_info.class_names
+        if tuple(dataset.class_names) != tuple(expected):
+            raise ValueError(f'dataset: expected the classes of the model {expected}, got '
+                             f'{dataset.class_names}')
+        self.segmenter = segmenter
         self.dataset = dataset
-        self.score_threshold = score_threshold
-        records = read_json(self.path)
-        if not isinstance(records, list):
-            raise DatasetError(f'{self.path}: not a COCO results file, expected a list of '
-                               f'detections, got a {type(records).__name__}')
-        known_categories = {category['id'] for category in dataset.categories}
-        self._records: dict[int, list[tuple[int, Mapping[str, Any]]]] = {
-            record['id']: [] for record in dataset.images}
-        for number, record in enumerate(records):
-            where = f'{self.path}: detection {number}'
-            if not isinstance(record, dict):
-                raise DatasetError(f'{where}: expected a JSON object, got {record!r}')
-            for field, known in (('image_id', self._records), ('category_id', known_categories)):
-                if type(record.get(field)) is not int or record[field] not in known:
-                    raise DatasetError(f'{where}: {field} {record.get(field)!r} is not in '
-                                       f'{dataset.path.name}')
-            score = record.get('score')
-            if not isinstance(score, Real) or not math.isfinite(score):
-                raise DatasetError(f'{where}: expected a finite score, got {score!r}')
-            self._records[record['image_id']].append((number, record))
 
     def load(self, index: int) -> Prediction:
-        """Return the detections of image `index`, and the label maps painted from them."""
-        image, shape = self.dataset.images[index], self.dataset.image_size(index)
-        semantic_ids, instance_ids = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
-        found, detections = {}, []
-        strongest_last = sorted(self._records[image['id']], key=lambda item: item[1]['score'])
-        for number, record in strongest_last:
-            class_id = self.dataset.category_to_class.get(record['category_id'])
-            if class_id is None:
-                continue
-            try:
-                mask = decode_segmentation(record.get('segmentation'), *shape)
-            except ValueError as error:
-                raise DatasetError(f'{self.path}: detection {number}: {error}') from error
-            detections.append(Detection(class_id, record['score'], encode_mask(mask)))
-            if record['score'] >= self.score_threshold:
-                identity = len(found) + 1
-                semantic_ids[mask], instance_ids[mask] = class_id, identity
-                found[identity] = (class_id, record['score'])
-        instances = _instances(instance_ids, found, self.dataset.class_names)
-        return Prediction(Segmentation(semantic_ids, instance_ids, instances), detections)
-
-
-class LabelFolder:
-    """Label images as `instseg segment` writes them.
-
-    `semantic/NAME.png` holds class ids (8 bits; 255: unlabelled) and `instance/NAME.png` instance
-    ids (8 or 16 bits; 0: none) for the image NAME.jpg. Scores come from `instances.jsonl`, if it
-    is there; without it, every score is 1.
-
-    Parameters
-    ----------
-    path : path
-    dataset : SizedImages
-    thing_ids : sequence of int
-        Classes that have instances.
-
-    Raises
-    ------
-    DatasetError
-        Naming the file that is missing or can't be used.
-    """
-
-    def __init__(self, path: str | Path, dataset: SizedImages, thing_ids: Sequence[int]) -> None:
-        self.path = Path(path)
-        self.dataset = dataset
-        self.thing_ids = tuple(thing_ids)
-        for kind in ('semantic', 'instance'):
-            if not (self.path / kind).is_dir():
-                raise DatasetError(f'{self.path}: expected the folders "semantic" and "instance" '
-                                   f'of label images, there is no "{kind}"')
-        scores = self.path / 'instances.jsonl'
-        self._scores = _read_scores(scores) if scores.exists() else None
-
-    def load(self, index: int) -> Prediction:
-        """Return the label maps of image `index`, and their instances."""
-        name, shape = Path(self.dataset.image_name(index)).stem, self.dataset.image_size(index)
-        semantic_ids = self._read('semantic', name, shape, (np.uint8,))
-        instance_ids = self._read('instance', name, shape, (np.uint8, np.uint16))
-        class_count = len(self.dataset.class_names)
-        unknown = (semantic_ids >= class_count) & (semantic_ids != UNLABELLED)
-        if unknown.any():
-            raise DatasetError(f'{self.path / "semantic" / name}.png: expected class ids below '
-                               f'{class_count} or {UNLABELLED}, got {semantic_ids[unknown][0]}')
-        found = {}
-        for identity in np.unique(instance_ids[instance_ids != NO_INSTANCE]).tolist():
-            class_ids = np.unique(semantic_ids[instance_ids == identity]).tolist()
-            where = f'{self.path / "instance" / name}.png: instance {identity}'
-            if len(class_ids) > 1 or class_ids[0] not in self.thing_ids:
-                raise DatasetError(f'{where}: expected pixels of one class that has instances, '
-                                   f'got the class ids {class_ids}')
-            if self._scores is None:
-                score = 1.0
-            elif (name, identity) in self._scores:
-                score = self._scores[name, identity]
-            else:
-                raise DatasetError(f'{where}: not in instances.jsonl')
-            found[identity] = class_ids[0], score
-        instance_ids = instance_ids.astype(np.uint16)
-        instances = _instances(instance_ids, found, self.dataset.class_names)
-        segmentation = Segmentation(semantic_ids, instance_ids, instances)
+        """Return the prediction for image `index`."""
+        segmentation = self.segmenter.segment(self.dataset.load_image(index))
         return Prediction(segmentation, list(detections_of(segmentation)))
-
-    def _read(self, kind: str, name: str, shape: tuple[int, int],
-              dtypes: tuple[type, ...]) -> np.ndarray:
-        path = self.path / kind / f'{name}.png'
-        if not path.is_file():
-            raise DatasetError(f'{path}: does not exist')
-        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if labels is None:
-            raise DatasetError(f'{path}: can not be decoded')
-        if labels.shape != shape or labels.dtype not in dtypes:
-            bits = ' or '.join(str(8 * np.dtype(dtype).itemsize) for dtype in dtypes)
-            raise DatasetError(f'{path}: expected one channel of {bits} bits and {shape[1]}x'
-                               f'{shape[0]} pixels, got {labels.dtype} of shape {labels.shape}')
-        return labels
-
-
-def _instances(instance_ids: np.ndarray, found: Mapping[int, tuple[int, float]],
-               class_names: tuple[str, ...]) -> tuple[Instance, ...]:
-    """Describe the instances that have a pixel, strongest first; the center is the box's."""
-    table = instance_table(instance_ids, max(found, default=0))
-    instances = []
-    for identity, (class_id, score) in found.items():
-        if table.areas[identity - 1]:
-            left, top, right, bottom = (int(edge) for edge in table.boxes_xyxy[identity - 1])
-            instances.append(Instance(
-                identity, class_id, class_names[class_id], float(score),
-                ((top + bottom - 1) / 2, (left + right - 1) / 2), (left, top, right, bottom),
-                int(table.areas[identity - 1])))
-    return tuple(sorted(instances, key=lambda instance: -instance.score))
-
-
-def _read_scores(path: Path) -> dict[tuple[str, int], float]:
-    """Return the score of each instance under (name of the image without suffix, id)."""
-    scores = {}
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            name = Path(record['source']).stem
-            scores.update({(name, item['id']): float(item['score'])
-                           for item in record['instances']})
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f'{path}: line {number}: expected {{"source", "instances": '
-                               f'[{{"id", "score"}}]}} ({error})') from error
-    return scores

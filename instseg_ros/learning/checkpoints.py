@@ -1,4 +1,4 @@
-"""Checkpoints: what they record, and whether a training can go on from one."""
+"""Reading checkpoints, and checking whether a training can be resumed from one."""
 from __future__ import annotations
 
 import re
@@ -42,7 +42,7 @@ NUMBER = re.compile(r'\[\d+\]')
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What a checkpoint records beside weights and configuration.
+    """The contents of a checkpoint beside weights and configuration.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class CheckpointMetadata:
                    entry.get('processes', 0), data)
 
     def training_summary(self, config: TrainingConfig) -> dict[str, Any]:
-        """Return what a model file tells people about its training."""
+        """Return the description of the training that a model file carries."""
         return {'encoder': config.model.encoder,
                 'initial_weights': Path(config.model.weights).name,
                 'annotations': config.data.source, 'trained': config.model.trained,
@@ -79,7 +79,7 @@ class CheckpointMetadata:
 
 
 class MetadataWriter(Callback):
-    """Writes into every checkpoint what `CheckpointMetadata` reads.
+    """Writes the entries of `CheckpointMetadata` into every checkpoint.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which images a training was validated with, so that they are found again wherever they lie."""
+"""The record of a training's data in its checkpoints, to find the validation images again."""
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +15,7 @@ NAMES_SHOWN = 3
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What tells the data of a training from other data, without any path.
+    """Identifies the data of a training without any path.
 
     Attributes
     ----------

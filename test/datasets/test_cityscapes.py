@@ -8,7 +8,7 @@ from instseg_ros.evaluation.instances import detections_of
 from instseg_ros.datasets.masks import decode_segmentation
 from instseg_ros.datasets.types import DatasetError
 from instseg_ros.evaluation.predictions import Prediction
-from instseg_ros.evaluation.run import evaluate_predictions
+from instseg_ros.evaluation.evaluation import evaluate_predictions
 
 pytest.importorskip('cityscapesscripts', reason='needs: pip install --no-deps -r '
                     'requirements/cityscapes.txt')

@@ -1,7 +1,9 @@
-"""The report of an evaluation as tables to read on a screen."""
+"""The report of an evaluation as text: tables and a few sentences."""
 from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Sequence
+
+from instseg_ros.evaluation.panoptic import SIZES
 
 Rows = Sequence[Sequence[Any]]
 
@@ -13,15 +15,16 @@ class Table(NamedTuple):
     total: bool
 
 
-def format_report(report: Mapping[str, Any]) -> str:
-    """Return the figures of `Evaluation.report` as lines of text."""
+def format_text(report: Mapping[str, Any]) -> str:
+    """Return the metrics of `Evaluation.report` as lines of text."""
     return '\n\n'.join([*map(_format_table, report_tables(report)),
                         '\n'.join(summary_lines(report))])
 
 
 def report_tables(report: Mapping[str, Any]) -> list[Table]:
-    """Return the tables: by class, by size, and by center threshold where it was varied."""
-    tables = [Table(class_rows(report), total=True), Table(size_rows(report), total=True)]
+    """Return the tables: by class, by size, both, and by center threshold if it was varied."""
+    tables = [Table(class_rows(report), total=True), Table(size_rows(report), total=True),
+              Table(class_size_rows(report), total=True)]
     if 'center_thresholds' in report:
         tables.append(Table(threshold_rows(report['center_thresholds']), total=False))
     return [Table([[_cell(value) for value in row] for row in rows], total)
@@ -49,19 +52,35 @@ def class_rows(report: Mapping[str, Any]) -> Rows:
 def size_rows(report: Mapping[str, Any]) -> Rows:
     """Return the header, a row for each size of objects, and one for all."""
     instance, objects = report['instance'], report['objects']
-    rows: list[tuple[Any, ...]] = [('objects', 'AP', 'AP50', 'found', 'missed', 'false',
-                                    'missed an image', 'false an image')]
+    rows: list[tuple[Any, ...]] = [('objects', 'AP', 'AP50', 'found', 'missed', 'false', 'recall',
+                                    'precision', 'false an image')]
     sizes = {**{size: (f'_{size}', counts) for size, counts in objects['by_size'].items()},
              'all': ('', objects)}
     for size, (suffix, counts) in sizes.items():
         rows.append((size, instance[f'ap{suffix}'], instance[f'ap50{suffix}'],
-                     counts['found'], counts['missed'], counts['false'],
-                     counts['per_image']['missed'], counts['per_image']['false']))
+                     counts['found'], counts['missed'], counts['false'], counts['recall'],
+                     counts['precision'], counts['per_image']['false']))
+    return rows
+
+
+def class_size_rows(report: Mapping[str, Any]) -> Rows:
+    """Return the header, a row for each thing class with its AP50 by size, and one for all.
+
+    In that one, AP50 is the mean of the classes; the rest is of all their objects together.
+    """
+    instance, objects = report['instance'], report['objects']
+    rows: list[tuple[Any, ...]] = [('AP50 of', *(f'{size} objects' for size in SIZES), 'recall',
+                                    'precision', 'false an image')]
+    for name, values, counts in (
+            *((name, values, objects['per_class'][name])
+              for name, values in instance['per_class'].items()), ('all classes', instance, objects)):
+        rows.append((name, *(values[f'ap50_{size}'] for size in SIZES), counts['recall'],
+                     counts['precision'], counts['per_image']['false']))
     return rows
 
 
 def threshold_rows(thresholds: Mapping[str, Any]) -> Rows:
-    """Return the header and a row for each center threshold; the one in use says so."""
+    """Return the header and a row for each center threshold; the one in use is marked."""
     rows: list[tuple[Any, ...]] = [('center threshold', 'precision', 'recall', 'F1', 'AP50', 'PQ',
                                     'PQ things', 'missed an image', 'false an image')]
     for point in thresholds['thresholds']:
@@ -72,7 +91,7 @@ def threshold_rows(thresholds: Mapping[str, Any]) -> Rows:
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return what the tables have no column for, as sentences."""
+    """Return the metrics that no table has a column for, as sentences."""
     panoptic, boundary = report['panoptic'], report['boundary']
     lines = [
         f'Images: {report["images"]}. PQ of things {_cell(panoptic["pq_things"])}, of stuff '

@@ -1,8 +1,8 @@
-"""The figures of an evaluation, collected image by image, as one dictionary."""
+"""All metrics of predictions on a labelled data set, as one dictionary."""
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from instseg_ros.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_s
 from instseg_ros.evaluation.confidence import operating_points, reliability
 from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
 from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids
-from instseg_ros.evaluation.predictions import Prediction
+from instseg_ros.evaluation.predictions import (
+    ImageSegmenter, ModelPredictions, Prediction, Predictions)
 from instseg_ros.evaluation.partial_labels import restrict_to_labels
 from instseg_ros.evaluation.semantic import SemanticScore, mean_of_known
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
+"""Passes on its items and shows the progress; `tqdm.tqdm` is one."""
 
 KINDS = ('found', 'missed', 'false')
 
@@ -54,7 +58,7 @@ class Evaluation:
         truth : GroundTruth
         prediction : Prediction
         name : str
-            What the image is called in the report.
+            Name of the image in the report.
 
         Raises
         ------
@@ -79,7 +83,7 @@ class Evaluation:
                                **self._thing_counts(panoptic)})
 
     def report(self) -> dict[str, Any]:
-        """Return the figures, ready for JSON; None stands for a figure that doesn't exist.
+        """Return the metrics, ready for JSON; None stands for a metric without a value.
 
         Returns
         -------
@@ -89,13 +93,14 @@ class Evaluation:
             semantic
                 `miou`, and `iou` of each class.
             instance
-                `ap`, `ap50`, both also for small, medium and large objects, and `per_class`.
+                `ap`, `ap50`, both also for small, medium and large objects (`ap_small`, ...), and
+                all of these `per_class`.
             panoptic
                 `pq`, `sq`, `rq` as means over all classes, `pq_things`, `pq_stuff`, and
                 `per_class` with numbers of segments `found`, `missed` and `false`.
             objects
-                The same numbers for all things together, their means `per_image`, and both
-                `by_size`.
+                The same numbers for all things together, their means `per_image`, `recall` and
+                `precision`; all of these also `by_size`, and `per_class` for each thing.
             confidence
                 `thresholds`: precision, recall and F1 against a threshold of the score;
                 `reliability`: how often detections of a score are right, at IoU 0.50.
@@ -128,12 +133,14 @@ class Evaluation:
         return SemanticScore(count), PanopticScore(count, self.thing_ids)
 
     def _instance_report(self, precision: AveragePrecision) -> dict[str, Any]:
-        ap, ap50 = precision.of_classes(), precision.of_classes(iou50=True)
-        return {'ap': precision.mean(), 'ap50': precision.mean(iou50=True),
-                **{f'ap_{size}': precision.mean(size=size) for size in SIZES},
-                **{f'ap50_{size}': precision.mean(iou50=True, size=size) for size in SIZES},
-                'per_class': {self.class_names[thing]: {'ap': ap[thing], 'ap50': ap50[thing]}
-                              for thing in self.thing_ids}}
+        kinds = {f'{name}{suffix}': {'iou50': name == 'ap50', 'size': size}
+                 for name in ('ap', 'ap50')
+                 for suffix, size in (('', 'all'), *((f'_{size}', size) for size in SIZES))}
+        of_classes = {name: precision.of_classes(**kind) for name, kind in kinds.items()}
+        return {**{name: mean_of_known(values) for name, values in of_classes.items()},
+                'per_class': {self.class_names[thing]: {
+                    name: values[thing] for name, values in of_classes.items()}
+                    for thing in self.thing_ids}}
 
     def _panoptic_report(self) -> dict[str, Any]:
         score, is_thing = self.panoptic, np.isin(np.arange(len(self.class_names)), self.thing_ids)
@@ -148,20 +155,71 @@ class Evaluation:
     def _object_report(self) -> dict[str, Any]:
         by_size = {kind: getattr(self.panoptic, kind)[list(self.thing_ids)].sum(axis=0).tolist()
                    for kind in KINDS}
-        return {**self._with_means(self._thing_counts(self.panoptic)),
-                'by_size': {size: self._with_means({kind: by_size[kind][k] for kind in KINDS})
-                            for k, size in enumerate(SIZES)}}
+        return {**self._with_rates(self._thing_counts(self.panoptic)),
+                'by_size': {size: self._with_rates({kind: by_size[kind][k] for kind in KINDS})
+                            for k, size in enumerate(SIZES)},
+                'per_class': {self.class_names[thing]: self._with_rates({
+                    kind: int(getattr(self.panoptic, kind)[thing].sum()) for kind in KINDS})
+                    for thing in self.thing_ids}}
 
-    def _with_means(self, counts: dict[str, int]) -> dict[str, Any]:
+    def _with_rates(self, counts: dict[str, int]) -> dict[str, Any]:
         images = max(len(self.per_image), 1)
-        return {**counts, 'per_image': {kind: counts[kind] / images for kind in KINDS}}
+        found = counts['found']
+        return {**counts, 'per_image': {kind: counts[kind] / images for kind in KINDS},
+                'recall': _share(found, found + counts['missed']),
+                'precision': _share(found, found + counts['false'])}
 
     def _thing_counts(self, score: PanopticScore) -> dict[str, int]:
         return {kind: int(getattr(score, kind)[list(self.thing_ids)].sum()) for kind in KINDS}
 
 
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
 def _boundary_report(score: BoundaryScore) -> dict[str, float]:
     return {'f': score.f, 'precision': score.precision, 'recall': score.recall}
+
+
+def evaluate_predictions(predictions: Predictions, dataset: LabelledImages,
+                         thing_ids: Sequence[int], progress: Progress = iter) -> Evaluation:
+    """Compare predictions with a data set, image by image.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    dataset : LabelledImages
+    thing_ids : sequence of int
+        Classes that have instances.
+    progress : callable
+        Wraps the sequence of image indices, for example `tqdm.tqdm`.
+
+    Raises
+    ------
+    DatasetError
+        An image, an annotation or a prediction can't be used.
+    """
+    evaluation = Evaluation(dataset.class_names, thing_ids)
+    for index in progress(range(len(dataset))):
+        evaluation.update(dataset.load_ground_truth(index), predictions.load(index),
+                          dataset.image_name(index))
+    return evaluation
+
+
+def evaluate(segmenter: ImageSegmenter, dataset: LabelledImages,
+             progress: Progress = iter) -> dict[str, Any]:
+    """Return all metrics of a model on a data set; see `Evaluation.report`.
+
+    Raises
+    ------
+    DatasetError
+        An image or an annotation can't be used.
+    ValueError
+        Data set and model have other classes.
+    """
+    predictions = ModelPredictions(segmenter, dataset)
+    return evaluate_predictions(predictions, dataset, segmenter.model_info.thing_ids,
+                                progress).report()
 
 
 def without_nan(value: Any) -> Any:

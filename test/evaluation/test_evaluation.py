@@ -6,8 +6,8 @@ from coco_files import coco_document, rectangle, write_coco
 
 from instseg_ros.core.types import Instance, ModelInfo, Segmentation
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.evaluation.run import evaluate
-from instseg_ros.evaluation.table import format_report
+from instseg_ros.evaluation.evaluation import evaluate
+from instseg_ros.evaluation.text_report import format_text
 
 CLASSES = ('background', 'person', 'car')
 INFO = ModelInfo(CLASSES, (1, 2), ((0, 0, 0), (9, 9, 9), (99, 99, 99)), output_stride=4,
@@ -58,11 +58,15 @@ def test_a_perfect_prediction_reaches_one_everywhere(dataset):
         1] * 5
     assert report['panoptic']['per_class']['background']['found'] == 2
     assert report['boundary']['panoptic'] == {'f': 1, 'precision': 1, 'recall': 1}
-    one = {'found': 1, 'missed': 0, 'false': 0,
+    one = {'found': 1, 'missed': 0, 'false': 0, 'recall': 1, 'precision': 1,
            'per_image': {'found': .5, 'missed': 0, 'false': 0}}
-    none = {**dict.fromkeys(('found', 'missed', 'false'), 0),
+    none = {**dict.fromkeys(('found', 'missed', 'false'), 0), 'recall': None, 'precision': None,
             'per_image': dict.fromkeys(('found', 'missed', 'false'), 0)}
     assert report['objects']['by_size'] == {'small': one, 'medium': one, 'large': none}
+    assert report['objects']['per_class'] == {'person': one, 'car': one}
+    car = report['instance']['per_class']['car']
+    assert car['ap50_medium'] == pytest.approx(1)
+    assert car['ap50_small'] is car['ap_large'] is None
 
 
 def test_errors_are_counted_where_they_are(dataset):
@@ -70,7 +74,8 @@ def test_errors_are_counted_where_they_are(dataset):
     report = evaluate(Painter(PERFECT[:1], [(2, 5, 5, 15, 15)]), dataset)
     assert report['semantic']['iou']['person'] == 0
     assert report['semantic']['iou']['car'] == pytest.approx(1600 / 1700)
-    assert report['instance']['per_class']['person'] == {'ap': 0, 'ap50': 0}
+    person = report['instance']['per_class']['person']
+    assert person['ap'] == person['ap50'] == person['ap50_small'] == 0
     assert report['panoptic']['per_class']['car'] == {
         'pq': pytest.approx(2 / 3), 'sq': 1, 'rq': pytest.approx(2 / 3),
         'found': 1, 'missed': 0, 'false': 1}
@@ -80,7 +85,9 @@ def test_errors_are_counted_where_they_are(dataset):
     assert report['panoptic']['pq_stuff'] == pytest.approx(background)
     assert report['objects']['per_image'] == {'found': .5, 'missed': .5, 'false': .5}
     assert report['objects']['by_size']['small'] == {
-        'found': 0, 'missed': 1, 'false': 1, 'per_image': {'found': 0, 'missed': .5, 'false': .5}}
+        'found': 0, 'missed': 1, 'false': 1, 'recall': 0, 'precision': 0,
+        'per_image': {'found': 0, 'missed': .5, 'false': .5}}
+    assert (report['objects']['recall'], report['objects']['precision']) == (.5, .5)
     first, second = report['per_image']
     assert (first['image'], first['found'], first['missed'], first['false']) == ('a.png', 1, 1, 0)
     assert (second['image'], second['found'], second['missed'], second['false']) == (
@@ -116,13 +123,16 @@ def test_a_data_set_with_other_classes_than_the_model_is_refused(dataset):
 
 
 def test_the_table_has_a_row_for_each_class_and_one_for_the_mean(dataset):
-    lines = format_report(evaluate(Painter(PERFECT[:1], [(2, 5, 5, 15, 15)]), dataset)).split('\n')
+    lines = format_text(evaluate(Painter(PERFECT[:1], [(2, 5, 5, 15, 15)]), dataset)).split('\n')
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:5] + lines[6:7]}
     assert list(rows) == [*CLASSES, 'mean']
     assert rows['person'] == ['0.000'] * 6 + ['0', '1', '0']
     assert rows['background'][1:3] == ['-', '-']
     assert rows['car'][-3:] == ['1', '0', '1']
     sizes = {line.split()[0]: line.split()[1:] for line in lines[10:15] if line[0] != '-'}
-    assert sizes['small'][2:] == ['0', '1', '1', '0.500', '0.500']
-    assert sizes['all'][2:] == ['1', '1', '1', '0.500', '0.500']
+    assert sizes['small'][2:] == ['0', '1', '1', '0.000', '0.000', '0.500']
+    assert sizes['all'][2:] == ['1', '1', '1', '0.500', '0.500', '0.500']
+    by_class = {line.split()[0]: line.split()[1:] for line in lines[17:23] if line}
+    assert by_class['car'] == ['-', '1.000', '-', '1.000', '0.500', '0.500']
+    assert by_class['all'][-3:] == ['0.500', '0.500', '0.500']
     assert lines[-3].startswith('Images: 2.')

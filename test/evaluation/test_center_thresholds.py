@@ -9,9 +9,9 @@ from instseg_ros import GroupingConfig, RefinementConfig, Segmenter
 from instseg_ros.core.network import Network
 from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.evaluation.run import evaluate_predictions
-from instseg_ros.evaluation.table import format_report
-from instseg_ros.evaluation.thresholds import CenterThresholds
+from instseg_ros.evaluation.evaluation import evaluate_predictions
+from instseg_ros.evaluation.text_report import format_text
+from instseg_ros.evaluation.center_thresholds import CenterThresholds
 
 PERSON = (1, (16, 16, 56, 40))
 CAR = (3, (80, 24, 128, 96))
@@ -59,7 +59,7 @@ def test_figures_follow_the_threshold_and_the_network_runs_once(dataset, segment
     # What is passed on is what the segmenter itself says.
     own = evaluation.report()
     assert rows[.6]['ap50'] == own['instance']['ap50'] and rows[.6]['pq'] == own['panoptic']['pq']
-    table = format_report({**own, 'center_thresholds': report})
+    table = format_text({**own, 'center_thresholds': report})
     assert '0.6 (used)' in table and '0.95 ' in table
 
 

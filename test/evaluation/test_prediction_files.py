@@ -8,7 +8,7 @@ from coco_files import coco_document, rectangle, write_coco
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.masks import decode_segmentation
 from instseg_ros.datasets.types import DatasetError
-from instseg_ros.evaluation.predictions import LabelFolder, ResultsFile
+from instseg_ros.evaluation.prediction_files import LabelFolder, ResultsFile
 
 CLASSES = ('background', 'person', 'car')
 CAR, PERSON, TREE = 3, 70, 71

@@ -1,8 +1,7 @@
-"""What the threshold of the centers is worth: figures of a model at several of them.
+"""Metrics of a model at several thresholds of the center confidence.
 
-The network runs once an image; grouping, refinement and what follows are repeated, just as they
-would be with that threshold. (The threshold of the *score*, which sorts out instances that were
-already found, is another matter: see `instseg_ros.evaluation.confidence`.)
+The network runs once for each image; post-processing is repeated for each threshold. The threshold
+of the *score*, which filters instances after grouping, is in `instseg_ros.evaluation.confidence`.
 """
 from __future__ import annotations
 
@@ -16,19 +15,19 @@ from instseg_ros.evaluation.instances import InstanceScore, detections_of
 from instseg_ros.evaluation.panoptic import PanopticScore
 from instseg_ros.evaluation.partial_labels import restrict_to_labels
 from instseg_ros.evaluation.predictions import Prediction
-from instseg_ros.evaluation.report import without_nan
+from instseg_ros.evaluation.evaluation import without_nan
 from instseg_ros.evaluation.semantic import mean_of_known
 
 CENTER_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class CenterThresholds:
-    """Passes on what a model predicts, and adds up figures at other thresholds on the way.
+    """Predictions of a model, which collect metrics at other thresholds as they are loaded.
 
     Parameters
     ----------
     segmenter : Segmenter
-        Its own threshold is one of those that are compared.
+        Its own threshold is always among those that are compared.
     dataset : LabelledImages
     thresholds : sequence of float
         Further ones, in [0, 1].
@@ -52,7 +51,7 @@ class CenterThresholds:
         self.images = 0
 
     def load(self, index: int) -> Prediction:
-        """Return what is predicted for image `index` at the segmenter's own threshold."""
+        """Return the prediction for image `index` at the segmenter's own threshold."""
         truth = self.dataset.load_ground_truth(index)
         inference = self.infer(self.dataset.load_image(index))
         predictions = {}
@@ -66,7 +65,7 @@ class CenterThresholds:
         return predictions[self.used]
 
     def report(self) -> dict[str, Any]:
-        """Return the figures of all images that were loaded.
+        """Return the metrics of all images that were loaded.
 
         Returns
         -------
@@ -74,7 +73,7 @@ class CenterThresholds:
             `used`: the segmenter's own threshold; `thresholds`: for each one `threshold`,
             `detections`, `precision`, `recall` and `f1` (of the detections of all classes
             together, at IoU 0.50), `ap50`, `pq`, `pq_things`, `missed` and `false` (an image).
-            None stands for a figure that doesn't exist.
+            None stands for a metric without a value.
         """
         return without_nan({'used': self.used,
                             'thresholds': [self._row(key) for key in self.postprocessors]})

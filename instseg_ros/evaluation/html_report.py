@@ -1,4 +1,4 @@
-"""The report of an evaluation as one HTML page that needs no other file."""
+"""The report of an evaluation as a self-contained HTML page."""
 from __future__ import annotations
 
 import base64
@@ -11,7 +11,7 @@ import numpy as np
 
 from instseg_ros.core.types import UNLABELLED, Segmentation
 from instseg_ros.datasets.types import GroundTruth, LabelledImages
-from instseg_ros.evaluation.figures import (
+from instseg_ros.evaluation.plots import (
     FOUND_COLORS,
     draw_center_thresholds,
     draw_confusion,
@@ -22,15 +22,15 @@ from instseg_ros.evaluation.figures import (
 )
 from instseg_ros.evaluation.panoptic import match_segments, panoptic_ids
 from instseg_ros.evaluation.predictions import Predictions
-from instseg_ros.evaluation.report import Evaluation
-from instseg_ros.evaluation.run import Progress
-from instseg_ros.evaluation.table import Table, report_tables, summary_lines
+from instseg_ros.evaluation.evaluation import Evaluation
+from instseg_ros.evaluation.evaluation import Progress
+from instseg_ros.evaluation.text_report import Table, report_tables, summary_lines
 
 Draw = Callable[[np.ndarray, Segmentation], np.ndarray]
 """Draws a segmentation over an (H0, W0, 3) uint8 image."""
 
 PICTURE_SIDE = 600
-"""Long side in pixels: more than is shown beside each other, for those who open one."""
+"""Long side in pixels: larger than shown on the page, for opening a picture on its own."""
 JPEG_QUALITY = 85
 WRONG_COLOR = (230, 40, 40)
 IGNORED_COLOR = (70, 110, 200)
@@ -51,7 +51,7 @@ figcaption, .note, pre { color: #666; font-size: .85em }
 """
 
 
-def render_page(evaluation: Evaluation, report: Mapping[str, Any], predictions: Predictions,
+def render_html(evaluation: Evaluation, report: Mapping[str, Any], predictions: Predictions,
                 dataset: LabelledImages, draw: Draw, *, pictures: int = 4, seed: int = 0,
                 progress: Progress = iter) -> str:
     """Return the page.
@@ -100,7 +100,7 @@ def choose_images(per_image: Sequence[Mapping[str, Any]], count: int,
     """Return the indices of the worst images, of the best, and of random ones of the others.
 
     Images without any segment have no quality and are in the last group only. No image is
-    chosen twice: of few images, the worst go first.
+    chosen twice; if there are few images, the worst are chosen first.
     """
     ranked = sorted((index for index, row in enumerate(per_image) if row['pq'] is not None),
                     key=lambda index: per_image[index]['pq'])
@@ -115,8 +115,8 @@ def draw_errors(image: np.ndarray, truth: GroundTruth, predicted: Segmentation,
                 thing_ids: Sequence[int]) -> np.ndarray:
     """Return the image in gray with wrong pixels in red, ignored ones in blue, and outlines.
 
-    Outlined are the objects that were found or missed, as they are labelled, and those that are
-    false, as they were predicted; in the colours of the diagram of sizes.
+    Found and missed objects are outlined as they are labelled, false ones as they were predicted,
+    in the colours of the plot of sizes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Diagrams of an evaluation, drawn by matplotlib without a display."""
+"""Plots of an evaluation, drawn by matplotlib without a display."""
 from __future__ import annotations
 
 import io
@@ -11,7 +11,7 @@ from instseg_ros.evaluation.instances import AveragePrecision
 
 DOTS_PER_INCH = 110
 SIZE = (5.2, 4)
-"""Width and height of a diagram in inches, so that two of them fit side by side on a page."""
+"""Width and height of a plot in inches: two of them fit side by side on a page."""
 
 FOUND_COLORS = {'found': '#4c9a63', 'missed': '#c8503c', 'false': '#e0a030'}
 
@@ -26,7 +26,7 @@ def draw_precision_recall(precision: AveragePrecision, class_names: Sequence[str
     for thing in thing_ids:
         if not np.isnan(ap50[thing]):
             values = precision.precision[0, :, thing, 0]
-            # Beyond the last recall that is reached, precision counts as 0: one drop tells that.
+            # Beyond the highest recall precision is 0: the curve ends with one drop.
             shown = np.count_nonzero(values) + 1
             axes.plot(recall[:shown], values[:shown],
                       label=f'{class_names[thing]} (AP50 {ap50[thing]:.3f})')
@@ -98,7 +98,7 @@ def draw_score_thresholds(points: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def draw_center_thresholds(thresholds: Mapping[str, Any]) -> bytes:
-    """Return figures against the threshold of the centers, the model's own marked, as PNG.
+    """Return metrics against the threshold of the centers, the model's own marked, as PNG.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def draw_reliability(reliability: Mapping[str, Any]) -> bytes:
     figure = Figure(figsize=SIZE)
     axes = figure.add_subplot()
     bins = reliability['bins']
-    axes.plot([0, 1], [0, 1], color='gray', linestyle='--', label='honest')
+    axes.plot([0, 1], [0, 1], color='gray', linestyle='--', label='perfectly calibrated')
     axes.plot([item['score'] for item in bins], [item['right'] for item in bins], marker='o',
               label='measured, with number of detections')
     for item in bins:
