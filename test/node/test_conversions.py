@@ -1,7 +1,9 @@
 """Every encoding against pixels worked out by hand, and every way in which a message can lie."""
 import array
 import sys
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,23 +18,21 @@ BAYER = {'rggb': ((0, 1), (1, 2)), 'bggr': ((2, 1), (1, 0)),
          'gbrg': ((1, 2), (0, 1)), 'grbg': ((1, 0), (2, 1))}
 
 
-def is_available(maker):
+def works(maker):
+    """Return whether a converter is installed and, if it is cv_bridge, chosen."""
     try:
-        maker()
+        name = getattr(conversions, maker)().name
     except ImportError:
         return False
-    return True
+    return maker == '_rosbags' or find_converter().name == name
 
 
 @pytest.fixture(scope='module', params=['_cv_bridge', '_rosbags'])
 def converter(request):
-    """Return each of the converters that this machine has."""
-    maker = getattr(conversions, request.param)
-    if not is_available(maker):
+    """Return each of the converters that work on this machine."""
+    if not works(request.param):
         pytest.skip(f'needs {request.param[1:]}')
-    if find_converter() != maker() and request.param == '_cv_bridge':
-        pytest.skip('cv_bridge does not work here')
-    return maker()
+    return getattr(conversions, request.param)()
 
 
 def message(pixels, encoding, *, padding=0, bigendian=False):
@@ -174,6 +174,17 @@ def test_a_message_that_contradicts_itself_is_refused_with_the_reason(change, te
         to_rgb(bad, find_converter())
 
 
+def test_cv_bridge_is_tested_where_it_works(monkeypatch):
+    """The converters are not skipped where cv_bridge works, though each find makes a new one."""
+    played = SimpleNamespace(CvBridge=lambda: SimpleNamespace(
+        imgmsg_to_cv2=lambda image, encoding: image.data.reshape(1, 1, 3)[..., ::-1]))
+    monkeypatch.setitem(sys.modules, 'cv_bridge', played)
+    assert conversions._cv_bridge() != conversions._cv_bridge()
+    assert works('_cv_bridge')
+    monkeypatch.setitem(sys.modules, 'cv_bridge', None)
+    assert not works('_cv_bridge')
+
+
 def test_an_error_of_the_converter_is_told_as_one_of_the_image(monkeypatch):
     def fail(image, encoding):
         raise TypeError('no such thing')
@@ -188,9 +199,11 @@ def test_every_encoding_is_told_in_full_by_its_entry():
 
 class TestFindConverter:
 
-    def test_it_does_not_trust_a_cv_bridge_that_fails(self, monkeypatch):
+    @pytest.mark.parametrize('error', [KeyError(16), AttributeError('newbyteorder'),
+                                       RuntimeError('no such type'), cv2.error('no such code')])
+    def test_it_does_not_trust_a_cv_bridge_that_fails(self, monkeypatch, error):
         def fail(image, encoding):
-            raise KeyError(16)
+            raise error
         monkeypatch.setattr(conversions, '_cv_bridge',
                             lambda: conversions.Converter('cv_bridge', fail))
         assert find_converter().name == 'rosbags-image'
