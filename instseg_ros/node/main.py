@@ -3,17 +3,23 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Sequence
+from typing import Any, Callable, Sequence
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; end with code 0 and without a traceback on SIGINT or SIGTERM."""
+    caught = []
+
+    def interrupt(number: int, frame: Any) -> None:
+        caught.append(number)  # an import or a destructor may swallow the exception
+        raise KeyboardInterrupt
+
     for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler)  # rclpy passes signals on to these
+        signal.signal(number, interrupt)  # rclpy passes signals on to this
     try:
-        return run(args)
+        return run(args, is_interrupted=lambda: bool(caught))
     except KeyboardInterrupt:
         return 0
     finally:
@@ -30,8 +36,16 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def run(args: Sequence[str] | None = None) -> int:
+def run(args: Sequence[str] | None = None,
+        is_interrupted: Callable[[], bool] = lambda: False) -> int:
     """Run the node until the ROS context is shut down or a KeyboardInterrupt comes.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        The command line; by default, that of the process.
+    is_interrupted : callable
+        Whether a signal came before rclpy handled signals.
 
     Returns
     -------
@@ -51,6 +65,8 @@ def run(args: Sequence[str] | None = None) -> int:
     try:
         rclpy.init(args=args)
         is_initialized = True
+        if is_interrupted():
+            return 0
         node = SegmenterNode()
         check_arguments(sys.argv if args is None else args, node.get_fully_qualified_name(),
                         node.get_parameters_by_prefix(''))

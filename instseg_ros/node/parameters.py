@@ -29,10 +29,10 @@ class NodeConfig:
     model: str = option('', 'Path of the ONNX model; empty takes the installed street.onnx')
     image_reliability: str = option(
         'best_effort', 'Reliability of the subscription to images; best_effort receives from '
-        'every camera, reliable needs a reliable one and never loses large images',
+        'every camera, reliable only from reliable ones, but loses no large images',
         choices=RELIABILITIES)
-    image_depth: int = option(1, 'Images kept while one is processed, the newest; 1 gives the '
-                              'lowest latency', unit='images', minimum=1, maximum=100)
+    image_depth: int = option(1, 'Number of images kept while one is processed, the newest ones; '
+                              '1 gives the lowest latency', minimum=1, maximum=100)
     autostart: bool = option(False, 'Configure and activate when the node starts, without a '
                              'lifecycle manager')
 

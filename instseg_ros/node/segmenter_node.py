@@ -104,6 +104,8 @@ class SegmenterNode(LifecycleNode):
         return segmenter
 
     def _log_compilation(self, kernel: str, ready: int, total: int) -> None:
+        if not self.context.ok():  # the compiler may have swallowed the exception of a signal
+            raise KeyboardInterrupt
         self.get_logger().info(f'compiling kernels, once on this machine: {ready + 1} of {total} '
                                f'({kernel.lstrip("_")}); "instseg warm-up" does it in advance')
 

@@ -125,13 +125,24 @@ def test_a_change_that_another_callback_refuses_is_not_applied(graph, tiny_model
 
 
 @pytest.mark.parametrize('transitions', [(), ('configure',), ('configure', 'activate')])
-def test_unchanged_values_are_accepted_in_every_state(graph, transitions):
-    """As `ros2 param load` sets them: the shipped file, on a node that was started with it."""
+def test_the_shipped_file_can_be_loaded_completely_in_every_state(graph, transitions):
+    """With the client behind `ros2 param load`."""
+    client_module = pytest.importorskip('rclpy.parameter_client', reason='needs Iron or later')
     graph.start(*transitions)
-    written = flatten(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters'])
-    assert {name: reason for name, value in written.items()
-            if (reason := graph.set_parameter(name, value))} == {}
-    assert graph.set_parameter('autostart', False) == ''
+    client = client_module.AsyncParameterClient(graph.observer, 'segmenter')
+    graph.spin_until(client.services_are_ready, 'the parameter services')
+    answer = client.load_parameter_file(str(CONFIG), use_wildcard=True)
+    graph.spin_until(answer.done, 'an answer')
+    results = answer.result().results
+    assert len(results) > 10 and [result.reason for result in results if not result.successful] \
+        == []
+
+
+def test_unchanged_values_are_accepted(graph, tiny_model):
+    graph.start('configure', 'activate', model=str(tiny_model))
+    for name, value in [('model', str(tiny_model)), ('image_depth', 1), ('network.threads', 0),
+                        ('autostart', False)]:
+        assert graph.set_parameter(name, value) == ''
 
 
 def test_a_change_beside_unchanged_values_is_still_refused(graph, tiny_model):

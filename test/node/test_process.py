@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+TIMEOUT = pytest.importorskip('node_tools').TIMEOUT
+
 
 class Process:
     """The node's executable, run as a user runs it."""
@@ -24,7 +26,7 @@ class Process:
         """Send signals, wait, and return exit code and output."""
         for number in numbers:
             self._process.send_signal(number)
-        code = self._process.wait(timeout=120)
+        code = self._process.wait(timeout=TIMEOUT)
         return code, self._log.read_text()
 
     def lives(self):
@@ -63,11 +65,12 @@ def test_a_signal_while_images_come_ends_it_with_code_0(graph, start, tiny_model
     assert 'Traceback' not in output
 
 
-def run_main(code, *arguments):
+def run_main(code, *arguments, **environment):
     """Run a script and then the executable in one process."""
     return subprocess.run(
         [sys.executable, '-c', f'import sys\n{code}\nfrom instseg_ros.node.main import main\n'
-         'sys.exit(main())', *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+         'sys.exit(main())', *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        env={**os.environ, **environment}, timeout=TIMEOUT)
 
 
 @pytest.mark.parametrize('error, is_ours', [
@@ -128,6 +131,51 @@ sys.exit(main())
     result = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+
+
+def test_a_signal_that_an_import_swallows_ends_it_all_the_same(rclpy):
+    result = run_main(f'''
+import os
+
+class Signal:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'rclpy':
+            try:
+                os.kill(os.getpid(), {int(signal.SIGINT)})
+            except KeyboardInterrupt:
+                pass
+
+sys.meta_path.insert(0, Signal())
+''')
+    assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+
+
+def test_a_signal_that_the_compiler_swallows_ends_the_compilation(rclpy, tiny_model, tmp_path):
+    """The cache is empty; the signal comes with the third kernel."""
+    result = run_main(f'''
+import os
+from numba.core import event
+
+class Signal(event.Listener):
+    def on_start(self, event):
+        global kernels
+        kernels += event.data['dispatcher'].__module__.startswith('instseg_ros')
+        if kernels == 3:
+            try:
+                os.kill(os.getpid(), {int(signal.SIGINT)})
+            except KeyboardInterrupt:
+                pass
+
+    def on_end(self, event):
+        pass
+
+kernels = 0
+event.register('numba:compile', Signal())
+''', '--ros-args', '-p', 'autostart:=true', '-p', f'model:={tiny_model}',
+                      NUMBA_CACHE_DIR=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert 'Traceback' not in result.stderr
+    assert 2 <= result.stderr.count('compiling kernels') <= 4
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
