@@ -83,6 +83,7 @@ def run_node(domain: int, stages_ms: list[float]) -> None:
     from instseg_ros.node.segmenter_node import SegmenterNode
 
     class SleepingNode(SegmenterNode):
+
         def load(self, path: Path) -> Any:
             return SleepingSegmenter(*(milliseconds / 1000 for milliseconds in stages_ms))
 

@@ -30,9 +30,9 @@ ARGUMENTS = [
                           description='auto, cpu, cuda or tensorrt; empty: as in the parameter '
                                       'file'),
     DeclareLaunchArgument('autostart', default_value='', choices=['', 'true', 'false'],
-                          description='Configure and activate the node; empty: as in the parameter '
-                                      'file, or true if it does not say; false leaves that to '
-                                      '"ros2 lifecycle" or a lifecycle manager'),
+                          description='Configure and activate the node; empty: as in the '
+                                      'parameter file, or true if it does not say; false leaves '
+                                      'that to "ros2 lifecycle" or a lifecycle manager'),
     DeclareLaunchArgument('use_sim_time', default_value='', choices=['', 'true', 'false'],
                           description='Take the time from /clock, for bags; empty: as in the '
                                       'parameter file'),

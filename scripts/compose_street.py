@@ -1,11 +1,11 @@
-"""Put the street model together from a detector and the semantic branch of an older model.
+r"""Put the street model together from a detector and the semantic branch of an older model.
 
 Nothing is trained. The weights of the semantic branch are read from an ONNX file that "instseg
 export" wrote, whose tensors have the names of the network's parameters. Of this repository's
 history, models/street.onnx at commit 313812e is that file:
 
   git show 313812e:models/street.onnx > build/street_2026.onnx
-  python scripts/compose_street.py --semantic build/street_2026.onnx \\
+  python scripts/compose_street.py --semantic build/street_2026.onnx \
       --config config/training/street_composed.yaml --out build/street.ckpt
 """
 from __future__ import annotations

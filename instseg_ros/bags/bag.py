@@ -121,7 +121,7 @@ class BagReader:
             self._reader.open()
         except PermissionError:
             raise PermissionError(f'{path}: no permission to read this bag') from None
-        except Exception as error:  # of many types: the parser trusts the sizes and offsets in a damaged file
+        except Exception as error:  # of many types: a damaged file's sizes and offsets are trusted
             raise self._damaged(error) from error
         self.topics = {connection.topic: connection.msgtype
                        for connection in self._reader.connections}
@@ -140,7 +140,7 @@ class BagReader:
             There is none or, without `topic`, more than one.
         """
         matching = [name for name, kind in self.topics.items() if kind == message_type]
-        if topic in matching or len(matching) == 1 and not topic:
+        if topic in matching or (len(matching) == 1 and not topic):
             return topic or matching[0]
         wanted = f'a topic {topic}' if topic else 'one topic'
         raise BagError(f'{self.path}: expected {wanted} of type {message_type}, got '

@@ -153,4 +153,3 @@ def _cpu_name() -> str:
             if name.strip() == key:
                 return value.strip()
     return platform.processor() or platform.machine()
-

@@ -72,14 +72,14 @@ def street_scene(size: tuple[int, int], instances: int = BenchmarkConfig.instanc
     seed : int
     """
     rng = np.random.default_rng(seed)
-    grid = grid or tuple(-(-side // info.output_stride) for side in size)
+    rows, columns = grid or (-(-side // info.output_stride) for side in size)
     instances = instances if info.thing_ids else 0
     street = make_scene(rng, *size, things=instances)
     labels = _semantic_ids(street, info), street.instance_ids
-    scale = tuple(output / side for output, side in zip(grid, size))
-    rows, columns = _displaced(grid, scale, size, rng)
-    output = _simulated_output(*(np.ascontiguousarray(ids[rows, columns]) for ids in labels),
-                               instances, info, rng)
+    scale = rows / size[0], columns / size[1]
+    pixels = _displaced((rows, columns), scale, size, rng)
+    semantic_ids, instance_ids = (np.ascontiguousarray(ids[pixels]) for ids in labels)
+    output = _simulated_output(semantic_ids, instance_ids, instances, info, rng)
     return Scene(Inference(street.image, output, scale), *labels, instances, info)
 
 
@@ -97,12 +97,13 @@ def _semantic_ids(street: Street, info: ModelInfo) -> np.ndarray:
 def _displaced(grid: tuple[int, int], scale: tuple[float, float], size: tuple[int, int],
                rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the row and column of the image that each output pixel takes its label from."""
-    place = np.stack(np.mgrid[:grid[0], :grid[1]]) + .5
+    place = np.mgrid[:grid[0], :grid[1]] + .5
     noise = np.stack([cv2.GaussianBlur(layer, (0, 0), 1.0)
                       for layer in rng.normal(size=place.shape)])
     place += .5 * noise / max(noise.std(), 1e-9)
-    return tuple(np.clip(axis / step, 0, side - 1).astype(int)
-                 for axis, step, side in zip(place, scale, size))
+    y, x = (np.clip(axis / step, 0, side - 1).astype(int)
+            for axis, step, side in zip(place, scale, size))
+    return y, x
 
 
 def _simulated_output(semantic_ids: np.ndarray, instance_ids: np.ndarray, instances: int,

@@ -252,7 +252,8 @@ class CocoDataset(CocoImages):
         masks = self._masks(index)
         semantic_ids, instance_ids = self._paint(index, masks)
         instances = [item for item in masks if item.is_instance]
-        objects = [LabelledObject(item.class_id, encode_mask(item.mask)) for item in instances]
+        objects = [LabelledObject(item.class_id, encode_mask(item.mask))
+                   for item in instances if item.class_id is not None]
         objects += [LabelledObject(item.class_id, encode_mask(item.mask), crowd=True)
                     for item in masks if item.is_ignored and item.class_id is not None]
         candidates = self.candidates(index)

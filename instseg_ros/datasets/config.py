@@ -78,7 +78,8 @@ class DataSetConfig:
                 raise ValueError(f'{prefix}.{name}: format {self.format} has no such option, only '
                                  f'{", ".join(formats)}')
         if self.select and '=' not in self.select:
-            raise ValueError(f'{prefix}.select: expected FIELD=PATTERN or FIELD!=PATTERN, got {self.select!r}')
+            raise ValueError(f'{prefix}.select: expected FIELD=PATTERN or FIELD!=PATTERN, '
+                             f'got {self.select!r}')
 
     def _freeze_names(self, prefix: str, name: str) -> None:
         values = getattr(self, name)

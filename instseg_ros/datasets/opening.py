@@ -10,12 +10,12 @@ from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
 from instseg_ros.datasets.config import DataConfig, DataSetConfig
 from instseg_ros.datasets.label_images import LabelImages
 from instseg_ros.datasets.mixture import MixedImages
-from instseg_ros.datasets.types import BACKGROUND, DatasetError, LabelledImages
+from instseg_ros.datasets.types import BACKGROUND, DatasetError, LabelledImages, OpenedDataSet
 
 
 def open_dataset(config: DataSetConfig, class_names: Sequence[str] = (),
                  thing_ids: Sequence[int] | None = None,
-                 file: CocoFile | None = None) -> LabelledImages:
+                 file: CocoFile | None = None) -> OpenedDataSet:
     """Open one data set.
 
     Parameters
@@ -101,6 +101,7 @@ def open_validation_data(config: DataConfig) -> LabelledImages:
     DatasetError
         A file is missing or can't be understood, or no category is one of the classes.
     """
+    assert config.validation is not None
     dataset = open_dataset(config.validation, config.classes, config.thing_ids)
     dataset.check_images()
     return dataset
@@ -116,7 +117,7 @@ def _annotated_names(file: CocoFile) -> tuple[str, ...]:
     return tuple(dict.fromkeys((BACKGROUND, *annotated)))
 
 
-def _refuse_unknown(config: DataConfig, parts: Iterable[LabelledImages]) -> None:
+def _refuse_unknown(config: DataConfig, parts: Iterable[OpenedDataSet]) -> None:
     """Refuse classes that no data set has, and a background that is a category."""
     known: dict[str, None] = {}
     hints = []
@@ -137,10 +138,10 @@ def _refuse_unknown(config: DataConfig, parts: Iterable[LabelledImages]) -> None
                            f'{", ".join(map(repr, missing))}; {"; ".join(hints)}')
 
 
-def _hint(config: DataSetConfig, part: LabelledImages, counts: Mapping[str, int | None]) -> str:
+def _hint(config: DataSetConfig, part: OpenedDataSet, counts: Mapping[str, int | None]) -> str:
     if config.format == 'cityscapes':
         return 'Cityscapes has the labels: ' + ', '.join(counts)
     names = ', '.join(name if count is None else f'{name} ({count})'
                       for name, count in counts.items())
     what = 'annotations are of' if isinstance(part, CocoImages) else 'classes are'
-    return f'{part.path}: its {what}: {names or "nothing"}'
+    return f'{config.annotations}: its {what}: {names or "nothing"}'

@@ -74,7 +74,7 @@ def _image_record(number: int, scene: Scene) -> dict[str, Any]:
 
 def _instance_records(number: int, scene: Scene, known: int) -> list[dict[str, Any]]:
     """Return an annotation for every visible instance; ids go on from `known`."""
-    records = []
+    records: list[dict[str, Any]] = []
     for instance_id in np.unique(scene.instance_ids[scene.instance_ids > 0]).tolist():
         mask = scene.instance_ids == instance_id
         runs = encode_mask(mask)

@@ -102,6 +102,13 @@ class LabelledImages(Protocol):
         """
 
 
+class OpenedDataSet(LabelledImages, Protocol):
+    """One data set, with what its files offer."""
+
+    def annotated_categories(self) -> Mapping[str, int | None]:
+        """Return the categories of the labels, each with its number of annotations if known."""
+
+
 def background_candidates(class_count: int, labelled: Container[int | None]) -> tuple[int, ...]:
     """Return class 0 and all classes that are not in `labelled`."""
     return (0, *(k for k in range(1, class_count) if k not in labelled))

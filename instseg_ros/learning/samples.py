@@ -133,15 +133,17 @@ class WholeImages(Dataset):
         # At output stride 1 the grid is the scaled image without its padding.
         scaled = scale_image(sample.image, self.long_side, self.size_multiple, output_stride=1)
         height, width = scaled.grid
-        maps = []
-        for labels, outside in ((sample.semantic_ids, UNLABELLED),
-                                (sample.instance_ids, NO_INSTANCE)):
-            padded = np.full(scaled.pixels.shape[:2], outside, labels.dtype)
-            padded[:height, :width] = cv2.resize(labels, (width, height),
+
+        def padded(labels: np.ndarray, outside: int) -> np.ndarray:
+            result = np.full(scaled.pixels.shape[:2], outside, labels.dtype)
+            result[:height, :width] = cv2.resize(labels, (width, height),
                                                  interpolation=cv2.INTER_NEAREST_EXACT)
-            maps.append(padded)
-        return to_tensors(Sample(scaled.pixels, *maps, sample.candidates), self.samples.dataset,
-                          self.stride)
+            return result
+
+        return to_tensors(
+            Sample(scaled.pixels, padded(sample.semantic_ids, UNLABELLED),
+                   padded(sample.instance_ids, NO_INSTANCE), sample.candidates),
+            self.samples.dataset, self.stride)
 
 
 def to_tensors(sample: Sample, dataset: LabelledImages, stride: int) -> dict[str, Tensor]:

@@ -138,6 +138,6 @@ def test_damage_is_a_clear_error_or_goes_unnoticed(good_bag, data):
     try:
         messages = read_all(folder / 'bad.mcap')
     except BagError as error:
-        assert str(folder / 'bad.mcap') in str(error)
+        assert str(folder / 'bad.mcap') in str(error)  # noqa: PT017 - it may also be read
     else:
         assert len(bad) == len(good) and len(messages) <= 3

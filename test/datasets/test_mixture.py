@@ -85,8 +85,9 @@ def test_a_selection_of_nothing_and_a_missing_list_of_labels_are_named(values):
 
 def test_a_class_that_no_data_set_has_is_named_with_all_that_they_have(values):
     values['classes'] = [*CLASSES, 'tram']
-    with pytest.raises(DatasetError, match=r"no annotation has the class 'tram'; .*instances.json: "
-                       r'its annotations are of: auto \(1\), person \(1\), bus \(1\); .*index.json'
+    with pytest.raises(DatasetError, match=r"no annotation has the class 'tram'; .*instances.json"
+                       r': its annotations are of: auto \(1\), person \(1\), bus \(1\); '
+                       '.*index.json'
                        ': its classes are: other, street, grass, person'):
         open_training_data(DataConfig(**values))
 
@@ -118,7 +119,8 @@ def test_a_mixture_survives_a_checkpoint(values):
     ({'sets': ['x']}, r'data.sets\[0\]: expected a section with keys'),
     ({'sets': [{'images': 'x'}]}, r'data.sets\[0\].annotations: expected a path'),
     ({'sets': [{'image': 'x'}]}, r'unknown key "data.sets\[0\].image"'),
-    ({'sets': [{'images': 'x', 'annotations': 'y'}] * 2}, "expected different names, got 'y' twice"),
+    ({'sets': [{'images': 'x', 'annotations': 'y'}] * 2},
+     "expected different names, got 'y' twice"),
     ({'sets': [{'images': 'x', 'annotations': 'y', 'share': 0}]}, 'expected a share above 0'),
     ({'sets': [{'images': 'x', 'annotations': 'y', 'select': 'z'}]}, 'expected FIELD=PATTERN'),
     ({'sets': [{'format': 'cityscapes', 'root': 'x', 'select': 'a=b'}]},
