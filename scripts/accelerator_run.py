@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Train, export, evaluate and time in one go, from an archive of `scripts/pack_training.py`.
+
+Made for ten minutes on a machine with an accelerator and without network:
+
+    python3 scripts/accelerator_run.py street.tar --out results --seconds 560 \
+        --set optimization.workers=14 --set optimization.batch_size=64
+
+Every step has its own process. The next one is run also if one fails or runs out of time; what was
+found is written after each: `summary.json`, `log.txt`, models and a checkpoint without the
+optimizer's state. What the machine doesn't have (CUDA or TensorRT in ONNX Runtime) is left out, and
+the summary says so.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PROVIDERS = {'CUDAExecutionProvider': 'cuda', 'TensorrtExecutionProvider': 'tensorrt'}
+KEPT = ('state_dict', 'hyper_parameters', 'epoch', 'global_step', 'instseg_ros',
+        'pytorch-lightning_version')
+"""Entries of a checkpoint from which a model can be exported or a training started."""
+RESERVE = 0.45
+"""Share of the time that is kept for what follows the training."""
+
+
+class Run:
+    """Runs commands one after the other within a time, and keeps their results.
+
+    Parameters
+    ----------
+    out : Path
+        Gets `summary.json` and `log.txt`.
+    seconds : float
+        For all commands together.
+    environment : dict
+        Of the commands.
+    """
+
+    def __init__(self, out: Path, seconds: float, environment: dict[str, str]) -> None:
+        self.out = out
+        self.deadline = time.monotonic() + seconds
+        self.environment = environment
+        self.summary: dict[str, Any] = {'steps': {}}
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.deadline - time.monotonic()
+
+    def step(self, name: str, command: list[str], share: float = 1.0) -> bool:
+        """Run a command in at most a share of the time that is left; return whether it succeeded.
+        """
+        start, limit = time.monotonic(), share * self.left()
+        print(f'{name}: {" ".join(command)}', flush=True)
+        with open(self.out / 'log.txt', 'a') as log:
+            print(f'\n== {name}: {" ".join(command)}', file=log, flush=True)
+            try:
+                code: int | str = subprocess.run(
+                    [sys.executable, *command], cwd=ROOT, env=self.environment, stdout=log,
+                    stderr=subprocess.STDOUT, timeout=max(limit, 1)).returncode
+            except subprocess.TimeoutExpired:
+                code = f'stopped after {limit:.0f} s'
+        self.summary['steps'][name] = {'result': code,
+                                       'seconds': round(time.monotonic() - start, 1)}
+        print(f'{name}: {code}, {self.left():.0f} s left', flush=True)
+        self.save()
+        return code == 0
+
+    def add(self, name: str, path: Path) -> None:
+        """Put the content of a JSON file into the summary."""
+        if path.is_file():
+            self.summary[name] = json.loads(path.read_text())
+            self.save()
+
+    def save(self) -> None:
+        """Write the summary."""
+        (self.out / 'summary.json').write_text(json.dumps(self.summary, indent=2) + '\n')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run all steps; return 0 if all succeeded."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('archive', type=Path)
+    parser.add_argument('--out', required=True, type=Path, help='folder for the results')
+    parser.add_argument('--work', type=Path, default=None, metavar='DIR',
+                        help='folder for what is not kept (default: OUT/work)')
+    parser.add_argument('--seconds', type=float, default=560, help='for all steps (default 560)')
+    parser.add_argument('--wheels', type=Path, metavar='DIR',
+                        help='wheels to install first, for a machine that lacks some packages')
+    parser.add_argument('--set', action='append', default=[], metavar='SECTION.KEY=VALUE',
+                        help='option of the training; repeatable')
+    parser.add_argument('--size', action='append', dest='sizes', metavar='HxW',
+                        help='of the timings; repeatable (default 480x640 and 1024x2048)')
+    parser.add_argument('--rounds', type=int, default=20, help='of the timings (default 20)')
+    args = parser.parse_args(argv)
+    out = args.out.resolve()
+    work = (args.work or out / 'work').resolve()
+    for folder in (out, work):
+        folder.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
+        filter(None, (str(work / 'site'), str(ROOT), os.environ.get('PYTHONPATH'))))}
+    run = Run(out, args.seconds, environment)
+    if args.wheels:
+        run.step('install', ['-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps',
+                             '--target', str(work / 'site'),
+                             *map(str, sorted(args.wheels.resolve().glob('*.whl')))])
+    with tarfile.open(args.archive) as archive:
+        archive.extractall(work / 'packed', filter='data')
+    describe_machine(run)
+    all_steps(run, args, work)
+    return int(any(step['result'] != 0 for step in run.summary['steps'].values()))
+
+
+def describe_machine(run: Run) -> None:
+    """Note the accelerator and what ONNX Runtime can use."""
+    code = ('import json, onnxruntime, torch; print(json.dumps({"torch": torch.__version__, '
+            '"cuda": torch.cuda.is_available() and torch.cuda.get_device_name(), '
+            '"onnxruntime": onnxruntime.__version__, '
+            '"providers": onnxruntime.get_available_providers()}))')
+    result = subprocess.run([sys.executable, '-c', code], env=run.environment,
+                            capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(f'torch or onnxruntime is missing here: {result.stderr.strip()}')
+    run.summary['machine'] = {**json.loads(result.stdout.strip().splitlines()[-1]),
+                              'processors': os.cpu_count()}
+    run.save()
+
+
+def all_steps(run: Run, args: argparse.Namespace, work: Path) -> None:
+    """Train, export, evaluate, and time with all that the machine has."""
+    out, config = run.out, work / 'packed' / 'training.yaml'
+    instseg = ['-m', 'instseg_ros.cli']
+    overrides = [text for item in args.set for text in ('--set', item)]
+    run.step('train', [*instseg, 'train', '--config', str(config), '--out', str(work / 'training'),
+                       *overrides], share=1 - RESERVE)
+    last = work / 'training' / 'last.ckpt'
+    if not last.is_file():
+        return
+    checkpoint = keep_weights(last, out / 'weights.ckpt')
+    metrics = work / 'training' / 'metrics.csv'
+    if metrics.is_file():
+        shutil.copy(metrics, out)
+    models = {}
+    for precision in ('fp32', 'fp16'):
+        path = out / f'model_{precision}.onnx'
+        if run.step(f'export_{precision}', [*instseg, 'export', str(checkpoint), '--precision',
+                                            precision, '--out', str(path)]):
+            models[precision] = path
+    # A network that has hardly been trained can't be calibrated; its times are of interest.
+    if not models and run.step('export_raw', [*instseg, 'export', str(checkpoint),
+                                              '--no-calibration', '--out',
+                                              str(out / 'model_fp32.onnx')]):
+        models['fp32'] = out / 'model_fp32.onnx'
+    if 'fp32' in models:
+        evaluate(run, models['fp32'], config, work)
+    sizes = [text for size in args.sizes or ('480x640', '1024x2048') for text in ('--size', size)]
+    times = work / 'torch.json'
+    run.step('time_torch', ['scripts/time_network.py', str(checkpoint), *sizes, '--rounds',
+                            str(args.rounds), '--json', str(times)], share=0.5)
+    run.add('torch_times', times)
+    available = [PROVIDERS[name] for name in run.summary['machine']['providers']
+                 if name in PROVIDERS]
+    run.summary['providers_not_available'] = sorted(set(PROVIDERS.values()) - set(available))
+    for provider in ['cpu', *available]:
+        for precision, model in models.items():
+            if provider == 'cpu' and precision == 'fp16':
+                continue  # slower than fp32 there, and of no use
+            name = f'time_{provider}_{precision}'
+            times = work / f'{name}.json'
+            run.step(name, [*instseg, 'benchmark', '--parts', 'model', '--model', str(model),
+                            '--provider', provider, *sizes, '--rounds', str(args.rounds),
+                            '--json', str(times)], share=0.5)
+            run.add(name, times)
+
+
+def evaluate(run: Run, model: Path, config: Path, work: Path) -> None:
+    """Evaluate a model on the validation data of the archive, if it has any."""
+    import yaml
+
+    validation = yaml.safe_load(config.read_text())['data'].get('validation')
+    if not validation:
+        return
+    figures = work / 'figures.json'
+    run.step('evaluate', ['-m', 'instseg_ros.cli', 'evaluate', '--model', str(model), '--images',
+                          str(config.parent / validation['images']), '--annotations',
+                          str(config.parent / validation['annotations']), '--json',
+                          str(figures)], share=0.5)
+    run.add('evaluation', figures)
+
+
+def keep_weights(source: Path, target: Path) -> Path:
+    """Write a checkpoint without the state of the optimizer; return its path."""
+    import torch
+
+    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
+    torch.save({key: value for key, value in checkpoint.items() if key in KEPT}, target)
+    return target
+
+
+if __name__ == '__main__':
+    sys.exit(main())
