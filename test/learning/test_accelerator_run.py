@@ -36,7 +36,7 @@ def config(tmp_path):
     (tmp_path / 'stuff').mkdir()
     photographs, labels, index = write_label_images(tmp_path / 'stuff')
     own = {key: values['data'].pop(key) for key in ('images', 'annotations')}
-    del values['data']['calibration_images']
+    del values['data']['validation_images']
     values['data'].update(
         classes=[*CLASSES, 'road'], stuff=['road'], crops=4, validation={**own, 'name': 'held'},
         sets=[{**own, 'name': 'boxes'},
