@@ -32,8 +32,8 @@ _TONES = ((0.85, 1.0), (0.6, 1.0), (0.9, 0.75))  # saturation, value
 def instance_color(instance_id: int) -> tuple[int, int, int]:
     """Return the RGB colour of an instance id: always the same, different from near ids'."""
     saturation, value = _TONES[instance_id % len(_TONES)]
-    rgb = colorsys.hsv_to_rgb(instance_id * GOLDEN_ANGLE % 1.0, saturation, value)
-    return tuple(round(255 * channel) for channel in rgb)
+    red, green, blue = colorsys.hsv_to_rgb(instance_id * GOLDEN_ANGLE % 1.0, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> np.ndarray:

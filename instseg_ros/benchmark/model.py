@@ -55,11 +55,12 @@ class OtherNetwork:
             raise ModelError(f'{path}: expected a network with one input of '
                              f'{", ".join(ELEMENT_TYPES)}, got {found}')
         declared = list(inputs[0].shape)
-        fixed = all(isinstance(length, int) for length in declared)
-        if not fixed and shape is None:
+        if all(isinstance(length, int) for length in declared):
+            shape = declared
+        elif shape is None:
             raise ModelError(f'{path}: its input {declared} has no fixed shape; give one, for '
                              'example --compare-shape 1x3x640x640')
-        self.shape = tuple(declared if shape is None or fixed else shape)
+        self.shape = tuple(shape)
         values = np.random.default_rng(0).integers(0, 256, self.shape)
         kind = ELEMENT_TYPES[inputs[0].type]
         # As images are fed: bytes as they are, floats from 0 to 1.
@@ -135,7 +136,7 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
            for name in ('network', 'segment')},
         'stages_ms': {stage: 1e3 * median(lap[stage] for lap in laps[1:]) for stage in laps[0]},
         'peak_memory_mib': peak_memory_of(segment_once, path, configs, image,
-                                          scene.inference.output),
+                                            scene.inference.output),
         'others': [{'network': other.name, 'shape': list(other.shape),
                     **dataclasses.asdict(times[f'other {index}']),
                     'ratio': times[f'other {index}'].ratios_to(segment)}

@@ -55,7 +55,7 @@ def scene_info(classes: int = BenchmarkConfig.classes, *,
 
 
 def street_scene(size: tuple[int, int], instances: int = BenchmarkConfig.instances,
-                 info: ModelInfo = scene_info(), grid: tuple[int, int] | None = None,
+                 info: ModelInfo | None = None, grid: tuple[int, int] | None = None,
                  seed: int = 0) -> Scene:
     """Make a scene.
 
@@ -65,22 +65,24 @@ def street_scene(size: tuple[int, int], instances: int = BenchmarkConfig.instanc
         Height and width of the image.
     instances : int
         Objects that are drawn; none if the network has no thing classes.
-    info : ModelInfo
-        Classes, output stride and length of the embeddings.
+    info : ModelInfo, optional
+        Classes, output stride and length of the embeddings; by default `scene_info()`.
     grid : (int, int), optional
         Height and width of the network's output; by default `size` over the output stride.
     seed : int
     """
     rng = np.random.default_rng(seed)
-    rows, columns = grid or (-(-side // info.output_stride) for side in size)
+    info = info or scene_info()
+    if grid is None:
+        grid = -(-size[0] // info.output_stride), -(-size[1] // info.output_stride)
     instances = instances if info.thing_ids else 0
     street = make_scene(rng, *size, things=instances)
-    labels = _semantic_ids(street, info), street.instance_ids
-    scale = rows / size[0], columns / size[1]
-    pixels = _displaced((rows, columns), scale, size, rng)
-    semantic_ids, instance_ids = (np.ascontiguousarray(ids[pixels]) for ids in labels)
-    output = _simulated_output(semantic_ids, instance_ids, instances, info, rng)
-    return Scene(Inference(street.image, output, scale), *labels, instances, info)
+    semantic_ids, instance_ids = _semantic_ids(street, info), street.instance_ids
+    scale = grid[0] / size[0], grid[1] / size[1]
+    places = _displaced(grid, scale, size, rng)
+    output = _simulated_output(semantic_ids[places], instance_ids[places], instances, info, rng)
+    return Scene(Inference(street.image, output, scale), semantic_ids, instance_ids, instances,
+                 info)
 
 
 def _semantic_ids(street: Street, info: ModelInfo) -> np.ndarray:
@@ -101,9 +103,9 @@ def _displaced(grid: tuple[int, int], scale: tuple[float, float], size: tuple[in
     noise = np.stack([cv2.GaussianBlur(layer, (0, 0), 1.0)
                       for layer in rng.normal(size=place.shape)])
     place += .5 * noise / max(noise.std(), 1e-9)
-    y, x = (np.clip(axis / step, 0, side - 1).astype(int)
-            for axis, step, side in zip(place, scale, size))
-    return y, x
+    rows, columns = (np.clip(axis / step, 0, side - 1).astype(int)
+                     for axis, step, side in zip(place, scale, size))
+    return rows, columns
 
 
 def _simulated_output(semantic_ids: np.ndarray, instance_ids: np.ndarray, instances: int,

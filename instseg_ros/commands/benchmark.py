@@ -154,11 +154,12 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         report['growth'] = measure_growth(largest, config.instances, info, config.threads,
                                           3 * config.rounds, bar('growth'))
         show(text.growth_lines(report['growth']))
-    for size in sizes if 'model' in args.parts else ():
-        report['model'].append(measure_model(
-            model, model_configs(args), size, config.instances, 3 * config.rounds,
-            bar(f'model, {format_shape(size)}'), others=others))
-        show(text.model_lines(report['model'][-1]))
+    if model:
+        for size in sizes:
+            report['model'].append(measure_model(
+                model, model_configs(args), size, config.instances, 3 * config.rounds,
+                bar(f'model, {format_shape(size)}'), others=others))
+            show(text.model_lines(report['model'][-1]))
     return report
 
 

@@ -13,7 +13,7 @@ PROVIDERS = ('auto', 'cpu', 'cuda', 'tensorrt')
 PRECISIONS = ('model', 'fp16')
 REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
 
-ACCEPTED = {bool: bool, int: numbers.Integral, float: numbers.Real}
+ACCEPTED: dict[type, type] = {bool: bool, int: numbers.Integral, float: numbers.Real}
 """Python's and NumPy's types of values for an option of each type."""
 
 
@@ -66,14 +66,15 @@ def check_options(config: Any, prefix: str) -> None:
         Naming the option, what was expected and what came.
     """
     for item in options_of(config):
-        value, name = item.default, f'{prefix}.{item.name}' if prefix else item.name
+        value: Any = item.default
+        name = f'{prefix}.{item.name}' if prefix else item.name
         if item.choices is not None:
             if value not in item.choices:
                 raise ValueError(f'{name}: expected one of {", ".join(item.choices)}, '
                                  f'got {value!r}')
             continue
-        if not isinstance(value, ACCEPTED.get(item.type, object)) or (
-                isinstance(value, bool) and item.type is not bool):
+        accepted = isinstance(value, ACCEPTED.get(item.type, object))
+        if not accepted or (isinstance(value, bool) and item.type is not bool):
             raise ValueError(f'{name}: expected a value of type {item.type.__name__}, '
                              f'got {value!r}')
         low, high = item.minimum, item.maximum

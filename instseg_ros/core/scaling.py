@@ -85,8 +85,8 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
             inside[:] = image
         else:
             cv2.resize(image, scaled[::-1], dst=inside, interpolation=method)
-    grid = tuple(-(-side // output_stride) for side in scaled)
-    scale = tuple(new / old / output_stride for new, old in zip(scaled, sides))
+    grid = -(-scaled[0] // output_stride), -(-scaled[1] // output_stride)
+    scale = scaled[0] / sides[0] / output_stride, scaled[1] / sides[1] / output_stride
     return ScaledImage(pixels=pixels, grid=grid, scale=scale)
 
 

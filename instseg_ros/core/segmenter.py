@@ -70,10 +70,10 @@ class Segmenter:
     def with_options(self, *, grouping: GroupingConfig | None = None,
                      refinement: RefinementConfig | None = None) -> Segmenter:
         """Return a segmenter with other options that shares the network; all else is kept."""
-        changes = {'grouping': grouping, 'refinement': refinement}
-        return Segmenter(self.network, dataclasses.replace(self.postprocessor, **{
-            name: config for name, config in changes.items() if config is not None}),
-            self.input_size)
+        postprocessor = dataclasses.replace(
+            self.postprocessor, grouping=grouping or self.postprocessor.grouping,
+            refinement=refinement or self.postprocessor.refinement)
+        return Segmenter(self.network, postprocessor, self.input_size)
 
     @property
     def model_info(self) -> ModelInfo:

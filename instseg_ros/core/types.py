@@ -150,7 +150,9 @@ class DeviceArray(Protocol):
     See `instseg_ros.core.network.device_grouping`.
     """
 
-    shape: tuple[int, int, int]
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """H, W and E."""
 
     def crop(self, rows: int, columns: int) -> DeviceArray:
         """Return the first rows and columns."""

@@ -65,7 +65,8 @@ class DeviceGrouping:
         check_array('embedding', embedding, ('H', 'W', 'E'), np.float32)
         value = onnxruntime.OrtValue.ortvalue_from_numpy(embedding[np.newaxis], self.device,
                                                          DEVICE_ID)
-        return DeviceEmbedding(self, value, embedding.shape)
+        height, width, length = embedding.shape
+        return DeviceEmbedding(self, value, (height, width, length))
 
     def take(self, embedding: onnxruntime.OrtValue, pixels: np.ndarray) -> np.ndarray:
         """Return the embeddings (K, E) float32 of pixels (K, 3) int64, given as (0, y, x)."""
@@ -125,7 +126,7 @@ class DeviceEmbedding:
                  shape: tuple[int, int, int]) -> None:
         self._grouping = grouping
         self._value = value
-        self.shape = tuple(shape)
+        self.shape = shape
 
     def crop(self, rows: int, columns: int) -> DeviceEmbedding:
         """Return the first rows and columns, without a copy."""

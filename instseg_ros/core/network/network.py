@@ -23,6 +23,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ class Network:
         shapes = self._output_shapes(height, width)
         binding = self._session.io_binding()
         binding.bind_cpu_input(INPUT, np.ascontiguousarray(image)[np.newaxis])
-        outputs = {}
+        outputs: dict[str, Any] = {}
         for name, shape in shapes.items():
             if name == EMBEDDING and self._grouping:
                 binding.bind_output(name, self._grouping.device, DEVICE_ID)
@@ -119,14 +120,16 @@ class Network:
         self._session.run_with_iobinding(binding)
         if self._grouping:
             value = binding.get_outputs()[list(shapes).index(EMBEDDING)]
-            outputs[EMBEDDING] = DeviceEmbedding(self._grouping, value, shapes[EMBEDDING][1:])
+            _, rows, columns, length = shapes[EMBEDDING]
+            outputs[EMBEDDING] = DeviceEmbedding(self._grouping, value, (rows, columns, length))
         return NetworkOutput(**outputs)
 
     def to_device(self, output: NetworkOutput) -> NetworkOutput:
         """Return an output of arrays with its embedding where `run` leaves it: a GPU, if any."""
         if self._grouping is None:
             return output
-        return dataclasses.replace(output, embedding=self._grouping.upload(output.embedding))
+        embedding = self._grouping.upload(np.asarray(output.embedding))
+        return dataclasses.replace(output, embedding=embedding)
 
     def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         shape = (1, height // self.info.output_stride, width // self.info.output_stride)

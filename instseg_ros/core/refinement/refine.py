@@ -56,7 +56,7 @@ def refine(image: np.ndarray, semantic_ids: np.ndarray, instance_ids: np.ndarray
     scale = float(scale[0]), float(scale[1])
     # One layout: for any other one the kernels would be compiled again, in the middle of a video.
     image, semantic_ids, instance_ids = (
-        np.require(array, requirements='CW') for array in (image, semantic_ids, instance_ids))
+        np.require(array, None, ('C', 'W')) for array in (image, semantic_ids, instance_ids))
     rows = nearest_index(image.shape[0], semantic_ids.shape[0], scale[0])
     columns = nearest_index(image.shape[1], semantic_ids.shape[1], scale[1])
     codes = semantic_ids.astype(np.uint32) << 16 | instance_ids
