@@ -6,10 +6,10 @@ Made for ten minutes on a machine with an accelerator and without network:
     python3 scripts/accelerator_run.py street.tar --out results --seconds 560 \
         --set optimization.workers=14 --set optimization.batch_size=64
 
-Every step has its own process. The next one is run also if one fails or runs out of time; what was
-found is written after each: `summary.json`, `log.txt`, models and a checkpoint without the
-optimizer's state. What the machine doesn't have (CUDA or TensorRT in ONNX Runtime) is left out, and
-the summary says so.
+Every step has its own process. If one fails or runs out of time, the next one runs all the same.
+Results are written after each: `summary.json`, `log.txt`, models, and a checkpoint without the
+optimizer's state. What the machine doesn't have (CUDA or TensorRT in ONNX Runtime) is left out and
+named in the summary.
 """
 from __future__ import annotations
 

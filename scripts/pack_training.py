@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def pack_data(config: DataConfig, folder: Path, limits: dict[str, int], long_side: int,
               validation_long_side: int, quality: int) -> DataConfig:
-    """Write all data sets below `folder`; return the configuration with the new, relative paths."""
+    """Write all data sets below `folder`; return the configuration with the relative paths."""
     things = config.thing_ids
 
     def pack(part: DataSetConfig, side: int) -> DataSetConfig:

@@ -4,7 +4,7 @@
 Reports medians in milliseconds: copying images there, the network, copying its output back, all of
 these together, and on the CPU the post-processing of one image.
 
-    scripts/time_network.py runs/street/last.ckpt --size 480x640 --batch 1 --batch 4 --json times.json
+    scripts/time_network.py runs/street/last.ckpt --size 480x640 --batch 1 --batch 4
 """
 from __future__ import annotations
 

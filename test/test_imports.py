@@ -15,7 +15,7 @@ ALL = {path.stem if path.is_file() else path.name for path in (ROOT / PACKAGE).i
 OURS = {
     'core': set(),
     'visualization': {'core'},
-    'datasets': {'core', 'files', 'errors', 'media', 'visualization'},
+    'datasets': {'core', 'files'},
     'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
     'benchmark': {'core', 'datasets', 'evaluation'},
     'bags': {'core', 'files', 'errors', 'media'},

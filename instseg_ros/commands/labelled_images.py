@@ -62,10 +62,6 @@ def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
     from instseg_ros.datasets.config import DataSetConfig
 
     labelled = tuple(args.labelled)
-    unknown = [name for name in labelled if class_names and name not in class_names]
-    if unknown:
-        raise ValueError(f'--labelled: {unknown[0]!r} is none of the classes: '
-                         f'{", ".join(class_names)}')
     if args.cityscapes is not None:
         config = DataSetConfig(format='cityscapes', root=str(args.cityscapes), split=args.split,
                                labelled=labelled)

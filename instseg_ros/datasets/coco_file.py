@@ -131,7 +131,7 @@ class CocoFile:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file says.
+    """Return the content of a JSON file.
 
     Raises
     ------

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.datasets.coco import CocoImages
 from instseg_ros.datasets.coco_file import CocoFile
+from instseg_ros.datasets.coco_images import CocoImages
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import BACKGROUND, DatasetError, GroundTruth, LabelledObject
 
 NO_SEGMENT = 0
-"""Id of pixels that nobody labelled; they are ignored."""
+"""Id of pixels without a label; they are ignored."""
 
 
 class CocoPanopticDataset(CocoImages):

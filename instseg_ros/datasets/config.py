@@ -120,7 +120,7 @@ class DataConfig(DataSetConfig):
                                       'data sets the first is the background')
     stuff: tuple[str, ...] = option((), 'Classes without instances, such as road, beside the '
                                     'background; the others are things. A single data set of '
-                                    'another format than COCO instances says it itself')
+                                    'another format than COCO instances determines them')
     sets: tuple[DataSetConfig, ...] = option((), 'Data sets to mix, each with the keys above; '
                                              'instead of one data set')
     validation: DataSetConfig | None = option(None, 'Data set for validation and calibration, '

@@ -1,7 +1,7 @@
 """Photographs with a label image each: one class for every pixel, no instances.
 
-A label image is an 8 bit PNG of one channel, called like its photograph. An index file (JSON) says
-what the values are called, and which images there are:
+A label image is an 8 bit PNG of one channel, called like its photograph. An index file (JSON)
+lists the names of the values, and the images:
 
     {"classes": {"0": "other", "1": "road", ...}, "images": [{"file": "NAME without suffix"}, ...]}
 
@@ -19,7 +19,7 @@ from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.coco_file import read_json
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import (
-    BACKGROUND, DatasetError, GroundTruth, LabelledObject, background_candidates)
+    BACKGROUND, DatasetError, GroundTruth, LabelledObject, background_candidates, labelled_ids)
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 """What the name of a photograph may end with."""
@@ -77,7 +77,7 @@ class LabelImages:
         self._classes[UNLABELLED] = UNLABELLED
         self._candidates = background_candidates(
             len(self.class_names),
-            {ids[name] for name in labelled} if labelled else set(matched.values()))
+            labelled_ids(labelled, ids) if labelled else set(matched.values()))
 
     def __len__(self) -> int:
         return len(self._files)

@@ -88,7 +88,7 @@ def _expand_runs(segmentation: Mapping[str, Any], height: int, width: int) -> np
 def _uncompress(counts: str) -> list[int] | None:
     """Return the runs of COCO's compressed text, None where it ends within a number.
 
-    Each character carries 5 bits of a number, lowest first, and a sixth that says whether more
+    Each character carries 5 bits of a number, lowest first, and a sixth that is set if more
     follow; from the fourth on, a number is the difference to the one two before it
     (`rleFrString` of the COCO API).
     """

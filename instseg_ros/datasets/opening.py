@@ -4,8 +4,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Iterable, Mapping, Sequence
 
-from instseg_ros.datasets.coco import CocoDataset, CocoImages
+from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.coco_file import CocoFile
+from instseg_ros.datasets.coco_images import CocoImages
 from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
 from instseg_ros.datasets.config import DataConfig, DataSetConfig
 from instseg_ros.datasets.label_images import LabelImages
@@ -25,8 +26,8 @@ def open_dataset(config: DataSetConfig, class_names: Sequence[str] = (),
         Classes in the order of their ids; default: all that the data has a category for, in COCO
         instances after the background.
     thing_ids : sequence of int, optional
-        Classes that have instances; default: for COCO instances all but the background. COCO
-        panoptic and Cityscapes say themselves which these are.
+        Classes that have instances; default: for COCO instances all but the background. In COCO
+        panoptic and Cityscapes the data determines them.
     file : CocoFile, optional
         The annotation file, if it has been read already.
 
@@ -63,8 +64,8 @@ def open_training_data(config: DataConfig) -> tuple[LabelledImages, DataConfig]:
     Returns
     -------
     (LabelledImages, DataConfig)
-        The data set, or all of `config.sets` as one; and the configuration with the classes that
-        a single data set says itself.
+        The data set, or all of `config.sets` as one; and the configuration with the classes, also
+        where it leaves them to the data.
 
     Raises
     ------

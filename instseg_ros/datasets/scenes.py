@@ -72,7 +72,7 @@ def person(rng: np.random.Generator) -> tuple[float, float, list[Part]]:
 
 
 def bicycle(rng: np.random.Generator) -> tuple[float, float, list[Part]]:
-    """Return width and height in meters, and the parts of a bicycle; one sees through it."""
+    """Return width and height in meters, and the parts of a bicycle, with gaps between them."""
     back, pedals, saddle, head = (0.2, 0.67), (0.45, 0.7), (0.38, 0.22), (0.72, 0.2)
     return 1.7, 1.05, [
         Part('ellipse', (back, (0.19, 0.31)), DARK, 0.05),

@@ -1,8 +1,8 @@
-"""Labelled images as the rest of the package knows them, whatever their format on disk."""
+"""Labelled images in the form that the package works with, whatever their format on disk."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Container, Mapping, Protocol
+from typing import Any, Container, Iterable, Mapping, Protocol
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class LabelledImages(Protocol):
     def candidates(self, index: int) -> tuple[int, ...]:
         """Return the classes that a pixel of image `index` with label 0 may have.
 
-        That is class 0 and all classes that are not labelled in the image: there, label 0 says
+        That is class 0 and all classes that are not labelled in the image: there, label 0 means
         only "none of the labelled classes".
         """
 
@@ -107,6 +107,21 @@ class OpenedDataSet(LabelledImages, Protocol):
 
     def annotated_categories(self) -> Mapping[str, int | None]:
         """Return the categories of the labels, each with its number of annotations if known."""
+
+
+def labelled_ids(labelled: Iterable[str], class_ids: Mapping[str, int]) -> set[int]:
+    """Return the ids of classes that a configuration lists as labelled.
+
+    Raises
+    ------
+    DatasetError
+        A name is none of the classes.
+    """
+    for name in labelled:
+        if name not in class_ids:
+            raise DatasetError(f'labelled: {name!r} is none of the classes: '
+                               f'{", ".join(class_ids)}')
+    return {class_ids[name] for name in labelled}
 
 
 def background_candidates(class_count: int, labelled: Container[int | None]) -> tuple[int, ...]:

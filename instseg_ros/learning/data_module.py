@@ -31,7 +31,7 @@ class TrainingData(lightning.LightningDataModule):
     Attributes
     ----------
     config : TrainingConfig
-        With the classes that the data set says itself.
+        With the classes, also where they were left to the data.
     samples, validation : CachedSamples
     plan : Plan
         Which of the samples the crops are taken from.

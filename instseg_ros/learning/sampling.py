@@ -46,7 +46,7 @@ class Plan(Protocol):
 class EveryImage:
     """Every image with instances once an epoch, and as many others as make up a share of it.
 
-    The others show what is *no* object, but too many of them waste time.
+    The others teach the background, but too many of them waste time.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class EveryImage:
         self.crops = shown + self._empty_count
 
     def numbers(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
-        """Return numbers that say the sample modulo the number of samples."""
+        """Return numbers that are the sample modulo the number of samples."""
         empty = rng.permutation(self.samples.without_instances).tolist()[:self._empty_count]
         chosen = np.array(self.samples.with_instances + empty, np.int64)
         return epoch * len(self.samples) + rng.permutation(chosen)
 
     def draw(self, number: int, rng: np.random.Generator) -> Draw:
-        """Return the sample that the number says."""
+        """Return the sample that belongs to the number."""
         return Draw(number % len(self.samples))
 
     def draw_source(self, rng: np.random.Generator) -> Draw | None:

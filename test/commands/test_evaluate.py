@@ -53,6 +53,24 @@ def test_a_model_that_sees_all_reaches_one(street, tiny_model, tmp_path, capsys)
     assert 'Running per image evaluation' not in shown.out + shown.err  # pycocotools is silent
 
 
+def test_a_class_that_is_labelled_in_some_images_only_is_never_false(street, tiny_model, tmp_path):
+    images, annotations, document = street
+    del document['annotations'][1]  # the car
+    document['annotations'][1]['category_id'] = 90  # and the bus is one
+    annotations.write_text(json.dumps(document))
+    figures = {}
+    for name, arguments in (('all', ()), ('part', ('--labelled', 'person'))):
+        out = tmp_path / f'{name}.json'
+        assert evaluate(street, '--model', tiny_model, '--refinement', 'nearest', '--json', out,
+                        *arguments) == 0
+        report = json.loads(out.read_text())
+        figures[name] = (report['semantic']['iou']['car'],
+                         report['panoptic']['per_class']['car']['false'],
+                         report['panoptic']['per_class']['background']['found'])
+    assert figures['all'][0] < 1 and figures['all'][1] == 1
+    assert figures['part'] == (1, 0, 1)
+
+
 def test_a_page_with_pictures_is_written(street, tiny_model, tmp_path, capsys):
     out = tmp_path / 'new' / 'report.html'
     assert evaluate(street, '--model', tiny_model, '--refinement', 'nearest', '--html', out) == 0
@@ -172,6 +190,7 @@ def test_unusable_data_is_one_sentence_and_leaves_the_old_file(
     (('--model', 'x.onnx', '--score-threshold', '0.5'), '--score-threshold is for --predictions'),
     (('--predictions', 'x.json', '--classes', 'tree'), 'none of its categories'),
     (('--predictions', 'x.json'), 'x.json: No such file'),
+    (('--predictions', 'x.json', '--labelled', 'tree'), "labelled: 'tree' is none of the classes"),
     (('--predictions', '.', '--score-threshold', '0.5'), 'is for a COCO results file'),
     (('--model', 'x.onnx', '--cityscapes', '.'), 'either --images and --annotations, or --citys'),
     (('--model', 'nowhere.onnx'), 'nowhere.onnx')])

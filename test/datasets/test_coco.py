@@ -198,7 +198,7 @@ def test_missing_files_are_named(tmp_path):
 
 def test_an_image_of_another_size_than_its_record_is_named(tmp_path):
     dataset = load(tmp_path, coco_document(), image_size=(10, 20))
-    with pytest.raises(DatasetError, match='a.png: 10x20 pixels, but instances.json says 20x10 '
+    with pytest.raises(DatasetError, match='a.png: 10x20 pixels, but instances.json has 20x10 '
                        r'\(was it labelled without its EXIF orientation\?\)'):
         dataset.load_image(0)
 

@@ -35,8 +35,7 @@ def test_an_unlabelled_class_is_neither_right_nor_wrong(predicted, truth, unlabe
 
 
 def evaluated(dataset, *objects):
-    """Return the report of one image: road everywhere, and boxes (class, left, top, right, bottom).
-    """
+    """Return the report of an image of road with boxes (class, left, top, right, bottom)."""
     semantic = np.full((50, 60), ROAD, np.uint8)
     instance = np.zeros((50, 60), np.uint16)
     found = []

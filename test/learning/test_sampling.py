@@ -75,7 +75,8 @@ def test_draws_show_the_class_they_are_drawn_for(parts, empty_share, seed):
             assert not samples.with_instances
         else:
             assert source.sample in samples.with_instances
-            assert source.class_id in THINGS and samples.shows_class[source.sample][source.class_id]
+            assert source.class_id in THINGS
+            assert samples.shows_class[source.sample][source.class_id]
     shares = plan.sample_shares()
     assert shares.sum() == pytest.approx(1) and (shares >= 0).all()
     assert plan.class_frequencies().sum() == pytest.approx(1)
