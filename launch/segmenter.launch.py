@@ -1,5 +1,4 @@
 """Start the segmenter: ros2 launch instseg_ros segmenter.launch.py image:=/camera/image_raw."""
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
@@ -9,6 +8,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from instseg_ros.installed import fast_dds_variable
 from instseg_ros.node.parameter_files import read_sections
+from launch import LaunchDescription
 
 NAME = 'segmenter'
 SHARE = FindPackageShare('instseg_ros')
@@ -31,8 +31,8 @@ ARGUMENTS = [
                                       'file'),
     DeclareLaunchArgument('autostart', default_value='', choices=['', 'true', 'false'],
                           description='Configure and activate the node; empty: as in the '
-                                      'parameter file, or true if it does not say; false leaves '
-                                      'that to "ros2 lifecycle" or a lifecycle manager'),
+                                      'parameter file, or true if that has no such entry; false '
+                                      'leaves it to "ros2 lifecycle" or a lifecycle manager'),
     DeclareLaunchArgument('use_sim_time', default_value='', choices=['', 'true', 'false'],
                           description='Take the time from /clock, for bags; empty: as in the '
                                       'parameter file'),

@@ -121,7 +121,7 @@ class BagReader:
             self._reader.open()
         except PermissionError:
             raise PermissionError(f'{path}: no permission to read this bag') from None
-        except Exception as error:  # of many types: a damaged file's sizes and offsets are trusted
+        except Exception as error:  # of many types: a damaged file may have any size or offset
             raise self._damaged(error) from error
         self.topics = {connection.topic: connection.msgtype
                        for connection in self._reader.connections}

@@ -1,10 +1,11 @@
 """The demo's side of the ROS graph: publishes images, receives results, drives the lifecycle.
 
-Messages stay serialized, from the bag of images to the node and from the node to the bag of results.
+Messages stay serialized, from the bag of images to the node and from there to the bag of results.
 """
 from __future__ import annotations
 
 import time
+from functools import partial
 from types import TracebackType
 from typing import Any, Callable
 
@@ -113,7 +114,7 @@ class Graph:
     def wait_for_node(self, process: NodeProcess) -> None:
         """Wait until the node answers service calls."""
         for name in SERVICES:
-            self.wait(lambda: self._is_ready(name), process, 'starting the node',
+            self.wait(partial(self._is_ready, name), process, 'starting the node',
                       ACTIVATION_TIMEOUT)
 
     def _make_client(self, name: str) -> Client:

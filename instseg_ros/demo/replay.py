@@ -11,8 +11,8 @@ from typing import Any, Callable, Mapping
 from instseg_ros.bags.bag import BagError, BagReader, BagWriter
 from instseg_ros.bags.messages import LABEL_INFO, NANOSECONDS, stamp_of
 from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
-from instseg_ros.demo.graph import NODE, POLL, Graph
 from instseg_ros.demo.frame_tracker import FrameTracker
+from instseg_ros.demo.graph import NODE, POLL, Graph
 from instseg_ros.demo.node_process import NodeProcess, isolated
 
 PREFIX = f'{NODE}/'
@@ -133,7 +133,8 @@ class Replay:
             graph.change_state('cleanup', process)
             return tracker, graph.diagnostics, process.stop()
 
-    def _spin_until(self, due: float, graph: Graph, process: NodeProcess, tracker: FrameTracker) -> None:
+    def _spin_until(self, due: float, graph: Graph, process: NodeProcess,
+                    tracker: FrameTracker) -> None:
         while time.monotonic() < due:
             graph.spin(min(POLL, due - time.monotonic()))
             self._check(graph, process, tracker)
@@ -150,8 +151,8 @@ class Replay:
         tracker.settle(dropped_frames(graph.diagnostics), time.monotonic())
         if tracker.in_flight and time.monotonic() - tracker.last_event > self.timeout:
             raise process.failure(
-                f'the node stalled: no result for {self.timeout:g} s after {tracker.frames_out} of '
-                f'{tracker.frames_in} frames')
+                f'the node stalled: no result for {self.timeout:g} s after '
+                f'{tracker.frames_out} of {tracker.frames_in} frames')
 
 
 def dropped_frames(diagnostics: Mapping[str, str]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Collection, Iterator, Mapping, Sequence
 
@@ -104,7 +105,7 @@ def check_arguments(arguments: Sequence[str], node_name: str, known: Collection[
     ValueError
         A file has no section for the node, or a parameter is unknown.
     """
-    for option, value in zip(arguments, arguments[1:]):
+    for option, value in pairwise(arguments):
         if option == '--params-file':
             sections = read_sections(value)
             ours = [section for section in sections if section.matches(node_name)]

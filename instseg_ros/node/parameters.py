@@ -86,15 +86,15 @@ def make_descriptor(name: str, item: Option) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         name=name, description=item.help + (f' [{item.unit}]' if item.unit else ''),
         additional_constraints=when_it_takes_effect(name))
+    low, high = item.minimum, item.maximum
     if item.choices is not None:
         descriptor.additional_constraints = (
             f'One of: {", ".join(item.choices)}. {descriptor.additional_constraints}')
-    elif item.type is int:
-        descriptor.integer_range = [IntegerRange(
-            from_value=int(item.minimum), to_value=int(item.maximum), step=1)]
-    elif item.type is float:
+    elif low is not None and high is not None and item.type is int:
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    elif low is not None and high is not None:
         descriptor.floating_point_range = [FloatingPointRange(
-            from_value=float(item.minimum), to_value=float(item.maximum), step=0.0)]
+            from_value=float(low), to_value=float(high), step=0.0)]
     return descriptor
 
 

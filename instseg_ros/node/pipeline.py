@@ -10,7 +10,7 @@ Frame = TypeVar('Frame')
 
 
 class Pipeline(Generic[Frame]):
-    """Takes frames through two stages in order: while one is in the second, the next is in the first.
+    """Takes frames through two stages: while one is in the second, the next is in the first.
 
     The rate is nearly that of the slower stage alone. The first stage begins a frame only when
     the second has taken the one before, so at most one frame waits between the stages. A queue

@@ -114,11 +114,13 @@ class SegmenterNode(LifecycleNode):
         """Begin to take images."""
         self._statistics = Statistics()
         self._configs = read_configs(self)
+        stages = self._stages
+        assert stages is not None  # only a configured node is activated
         try:
             super().on_activate(state)
-            self._stages.outputs.publish_labels(Header(stamp=self.get_clock().now().to_msg()))
-            self._pipeline = Pipeline(self._stages.infer, self._stages.publish,
-                                      on_result=self._on_result, on_error=self._on_error,
+            stages.outputs.publish_labels(Header(stamp=self.get_clock().now().to_msg()))
+            self._pipeline = Pipeline(stages.infer, stages.publish, on_result=self._on_result,
+                                      on_error=self._on_error,
                                       depth=self._configs.node.image_depth)
             self._subscription = self.create_subscription(
                 Image, 'image', image_callback(self._on_image), image_qos(self._configs.node))
@@ -189,6 +191,7 @@ class SegmenterNode(LifecycleNode):
                 stages.outputs.destroy()
 
     def _on_image(self, message: Image, info: Mapping[str, Any]) -> None:
+        assert self._pipeline is not None  # it is there while the subscription is
         now = time.monotonic()
         self._statistics.frame_arrived(info, now)
         self._statistics.frames_given_up(self._pipeline.submit(Frame(message, now)))

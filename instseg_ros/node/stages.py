@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Mapping
 
 from sensor_msgs.msg import Image
 
@@ -21,18 +22,18 @@ class Frame:
     message : Image
     arrived : float
         Seconds, of `time.monotonic`.
-    inference : Inference or None
-        Set by the first stage.
-    segmentation : Segmentation or None
-        Set by the second stage.
+    inference : Inference
+        Set by the first stage; not there before.
+    segmentation : Segmentation
+        Set by the second stage; not there before.
     timings : dict of str to float
         Seconds spent in each step so far, in order, from the arrival on.
     """
 
     message: Image
     arrived: float
-    inference: Inference | None = None
-    segmentation: Segmentation | None = None
+    inference: Inference = field(init=False)
+    segmentation: Segmentation = field(init=False)
     timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class Frame:
         self.timings[step] = now - self._step_ended
         self._step_ended = now
 
-    def take(self, timings: dict[str, float]) -> None:
+    def take(self, timings: Mapping[str, float]) -> None:
         """Add the timings of steps that were measured elsewhere and have just ended."""
         self.timings.update(timings)
         self._step_ended = time.monotonic()

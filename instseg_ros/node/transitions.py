@@ -11,7 +11,8 @@ Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 SUCCESS = TransitionCallbackReturn.SUCCESS
 
 
-def transition(name: str, otherwise: TransitionCallbackReturn) -> Callable[[Transition], Transition]:
+def transition(name: str, otherwise: TransitionCallbackReturn
+               ) -> Callable[[Transition], Transition]:
     """Decorate a transition callback, whose exceptions rclpy would drop without a word.
 
     After an exception it calls the node's `on_transition_failed(name, error)` and returns

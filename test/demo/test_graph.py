@@ -7,12 +7,13 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('vision_msgs', reason='needs vision_msgs')
 
-from instseg_ros.demo import graph as demo_graph
-from instseg_ros.errors import UserError
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+
+from instseg_ros.demo import graph as demo_graph
+from instseg_ros.errors import UserError
 
 DOMAIN = 1 + os.getpid() % 100
 

@@ -23,7 +23,8 @@ def test_the_profile_is_set_where_fast_dds_of_the_distribution_reads_it(environm
     environment(distro)
     before = dict(os.environ)
     with node_process.isolated(7, tmp_path):
-        assert {name for name in node_process.PROFILE_VARIABLES if name in os.environ} == {variable}
+        assert [name for name in node_process.PROFILE_VARIABLES
+                if name in os.environ] == [variable]
         assert os.environ['ROS_DOMAIN_ID'] == '7'
     assert dict(os.environ) == before
 
@@ -50,8 +51,9 @@ def start(tmp_path, monkeypatch):
 
 
 def played(code):
-    return (f'print("lamp on", flush=True)\nsignal.signal(signal.SIGINT, lambda *_: sys.exit({code}))'
-            '\nprint("ready", flush=True)\nsignal.pause()\n')
+    return ('print("lamp on", flush=True)\n'
+            f'signal.signal(signal.SIGINT, lambda *_: sys.exit({code}))\n'
+            'print("ready", flush=True)\nsignal.pause()\n')
 
 
 def wait_until_ready(process):

@@ -67,9 +67,10 @@ class Graph:
 
     def start(self, *states, **parameters):
         """Make the node and take it through the transitions."""
-        from instseg_ros.node.segmenter_node import SegmenterNode
         from rclpy.lifecycle import TransitionCallbackReturn
         from rclpy.parameter import Parameter
+
+        from instseg_ros.node.segmenter_node import SegmenterNode
         self.node = self.add(SegmenterNode(context=self.context, parameter_overrides=[
             Parameter(name.replace('__', '.'), value=value)
             for name, value in parameters.items()]))
@@ -181,7 +182,11 @@ class Graph:
 def service_types():
     from lifecycle_msgs.srv import ChangeState, GetState
     from rcl_interfaces.srv import (
-        DescribeParameters, GetParameters, SetParameters, SetParametersAtomically)
+        DescribeParameters,
+        GetParameters,
+        SetParameters,
+        SetParametersAtomically,
+    )
     return {'change_state': ChangeState, 'get_state': GetState, 'set_parameters': SetParameters,
             'set_parameters_atomically': SetParametersAtomically,
             'get_parameters': GetParameters, 'describe_parameters': DescribeParameters}
@@ -219,8 +224,9 @@ def scene():
 def make_image(rclpy, scene):
     """Return a function that makes a message of the scene with a stamp of its own."""
     from builtin_interfaces.msg import Time
-    from instseg_ros.node.outputs import image_message
     from std_msgs.msg import Header
+
+    from instseg_ros.node.outputs import image_message
 
     def make(number=1, *, frame_id='front_camera', pixels=scene[0], encoding='rgb8'):
         header = Header(stamp=Time(sec=number, nanosec=number * 1000), frame_id=frame_id)

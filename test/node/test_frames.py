@@ -67,8 +67,9 @@ def test_an_image_without_objects_gives_empty_results(active, make_image):
 
 
 def test_label_info_reaches_those_that_come_late(active):
-    from instseg_ros.node.qos import LATCHED_QOS
     from vision_msgs.msg import LabelInfo
+
+    from instseg_ros.node.qos import LATCHED_QOS
     for _ in range(2):
         labels = active.listen(LabelInfo, '/segmenter/label_info', LATCHED_QOS)
         active.spin_until(lambda: labels, 'label info')
@@ -141,8 +142,9 @@ def test_the_newest_image_wins_when_they_come_ten_times_too_fast(active, make_im
 
 
 def test_the_overlay_is_only_drawn_for_subscribers(active, scene, make_image, monkeypatch):
-    from instseg_ros.node import outputs
     from sensor_msgs.msg import Image
+
+    from instseg_ros.node import outputs
     drawn = []
     overlay = outputs.overlay
 

@@ -152,10 +152,11 @@ def test_parameters_may_change_with_every_image(active, make_image):
 
 
 def test_two_nodes_share_a_process(graph, rclpy, tiny_model, scene, make_image):
-    from instseg_ros.node.segmenter_node import SegmenterNode
     from rclpy.parameter import Parameter
     from rclpy.qos import QoSProfile
     from sensor_msgs.msg import Image
+
+    from instseg_ros.node.segmenter_node import SegmenterNode
     parameters = {'model': str(tiny_model), 'image_reliability': 'reliable', 'image_depth': 30}
     results, cameras = {}, {}
     for name in ('left', 'right'):

@@ -78,7 +78,7 @@ def run_main(code, *arguments, **environment):
     ('rclpy.executors.ExternalShutdownException()', False),
     ('rclpy.impl.implementation_singleton.rclpy_implementation.RCLError("gone")', False)])
 def test_only_the_end_of_the_context_excuses_an_exception(rclpy, error, is_ours):
-    result = run_main(f'''
+    result = run_main(f"""
 import rclpy, rclpy.executors, rclpy.impl.implementation_singleton
 
 def spin(node):
@@ -86,20 +86,20 @@ def spin(node):
     raise {error}
 
 rclpy.spin = spin
-''')
+""")
     assert (result.returncode != 0) == is_ours, result.stderr
     assert ('the lamp is off' in result.stderr) == is_ours
 
 
 def test_a_mistake_that_no_user_can_fix_is_not_dressed_up(rclpy):
-    result = run_main('''
+    result = run_main("""
 from instseg_ros.node.segmenter_node import SegmenterNode
 
 def break_down(node):
     raise KeyError('lamp')
 
 SegmenterNode.start = break_down
-''', '--ros-args', '-p', 'autostart:=true')
+""", '--ros-args', '-p', 'autostart:=true')
     assert result.returncode == 1
     assert 'Traceback' in result.stderr and 'KeyError' in result.stderr
 
@@ -134,7 +134,7 @@ sys.exit(main())
 
 
 def test_a_signal_that_an_import_swallows_ends_it_all_the_same(rclpy):
-    result = run_main(f'''
+    result = run_main(f"""
 import os
 
 class Signal:
@@ -146,13 +146,13 @@ class Signal:
                 pass
 
 sys.meta_path.insert(0, Signal())
-''')
+""")
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
 
 
 def test_a_signal_that_the_compiler_swallows_ends_the_compilation(rclpy, tiny_model, tmp_path):
     """The cache is empty; the signal comes with the third kernel."""
-    result = run_main(f'''
+    result = run_main(f"""
 import os
 from numba.core import event
 
@@ -171,7 +171,7 @@ class Signal(event.Listener):
 
 kernels = 0
 event.register('numba:compile', Signal())
-''', '--ros-args', '-p', 'autostart:=true', '-p', f'model:={tiny_model}',
+""", '--ros-args', '-p', 'autostart:=true', '-p', f'model:={tiny_model}',
                       NUMBA_CACHE_DIR=str(tmp_path))
     assert result.returncode == 0, result.stderr
     assert 'Traceback' not in result.stderr
@@ -229,8 +229,8 @@ def test_arguments_that_ros_cannot_read_are_one_sentence_too(rclpy, arguments, c
 
 
 @pytest.mark.parametrize('content, words', [
-    ('camera: {ros__parameters: {model: x}}', 'expected parameters of /segmenter, found only those '
-                                              'of /camera'),
+    ('camera: {ros__parameters: {model: x}}',
+     'expected parameters of /segmenter, found only those of /camera'),
     ('segmenter: {ros__parameters: {grouping: {centre_threshold: 0.5}}}',
      'has no parameter grouping.centre_threshold; did you mean grouping.center_threshold?'),
     ('segmenter: {ros__parameters: {lamp: on}}', 'has no parameter lamp; it has autostart, '),

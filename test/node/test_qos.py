@@ -47,8 +47,9 @@ def test_a_camera_that_does_not_fit_is_reported_with_a_hint(graph, tiny_model, c
 
 
 def test_a_subscriber_that_asks_for_too_much_is_reported(graph, tiny_model):
-    from instseg_ros.node.qos import LATCHED_QOS
     from vision_msgs.msg import Detection2DArray
+
+    from instseg_ros.node.qos import LATCHED_QOS
     graph.start('configure', 'activate', model=str(tiny_model))
     diagnostics = graph.diagnostics()
     graph.observer.create_subscription(
@@ -59,8 +60,9 @@ def test_a_subscriber_that_asks_for_too_much_is_reported(graph, tiny_model):
 
 
 def test_a_mismatch_noticed_while_inactive_is_still_reported_when_active(graph, tiny_model):
-    from instseg_ros.node.qos import LATCHED_QOS
     from vision_msgs.msg import Detection2DArray
+
+    from instseg_ros.node.qos import LATCHED_QOS
     graph.start('configure', model=str(tiny_model))
     messages = graph.diagnostics()
     subscription = graph.observer.create_subscription(

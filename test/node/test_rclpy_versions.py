@@ -9,9 +9,10 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 @pytest.fixture
 def humble(monkeypatch):
     """Hide what rclpy of Humble lacks."""
-    from instseg_ros.node import rclpy_versions
     from rclpy.node import Node
     from rclpy.subscription import Subscription
+
+    from instseg_ros.node import rclpy_versions
     with monkeypatch.context() as patch:
         patch.delattr(Subscription, 'CallbackType', raising=False)
         importlib.reload(rclpy_versions)
