@@ -7,6 +7,8 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('vision_msgs', reason='needs vision_msgs')
 
+import contextlib
+
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
@@ -57,10 +59,8 @@ class FakeNode:
 
     def _spin(self):
         while not self._ending.is_set():
-            try:
+            with contextlib.suppress(Lost):
                 self._executor.spin_once(timeout_sec=0.05)
-            except Lost:
-                pass
 
     def __enter__(self):
         rclpy.init(args=[], context=self._context, domain_id=DOMAIN)
