@@ -57,8 +57,7 @@ class Run:
         return self.deadline - time.monotonic()
 
     def step(self, name: str, command: list[str], share: float = 1.0) -> bool:
-        """Run a command in at most a share of the time that is left; return whether it succeeded.
-        """
+        """Run a command in a share of the time that is left; return whether it succeeded."""
         start, limit = time.monotonic(), share * self.left()
         print(f'{name}: {" ".join(command)}', flush=True)
         with open(self.out / 'log.txt', 'a') as log:

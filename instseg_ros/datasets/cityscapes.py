@@ -19,7 +19,12 @@ from cityscapesscripts.helpers.labels import labels
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import (
-    BACKGROUND, DatasetError, GroundTruth, LabelledObject, background_candidates)
+    BACKGROUND,
+    DatasetError,
+    GroundTruth,
+    LabelledObject,
+    background_candidates,
+)
 
 EVALUATED = sorted((label for label in labels if not label.ignoreInEval),
                    key=lambda label: label.trainId)

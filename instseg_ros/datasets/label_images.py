@@ -19,7 +19,13 @@ from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.coco_file import read_json
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import (
-    BACKGROUND, DatasetError, GroundTruth, LabelledObject, background_candidates, labelled_ids)
+    BACKGROUND,
+    DatasetError,
+    GroundTruth,
+    LabelledObject,
+    background_candidates,
+    labelled_ids,
+)
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 """What the name of a photograph may end with."""

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from instseg_ros.datasets.masks import encode_mask
-from instseg_ros.files import unfinished_folder
 from instseg_ros.datasets.scenes import SCENE_CLASSES, THINGS, Scene, make_scene
+from instseg_ros.files import unfinished_folder
 
 JPEG_QUALITY = 92
 FIRST_THING = len(SCENE_CLASSES)

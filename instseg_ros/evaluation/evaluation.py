@@ -7,14 +7,18 @@ from typing import Any, Callable, Iterable, Sequence
 import numpy as np
 
 from instseg_ros.core.types import UNLABELLED
-from instseg_ros.datasets.types import GroundTruth
+from instseg_ros.datasets.types import GroundTruth, LabelledImages
 from instseg_ros.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_score
 from instseg_ros.evaluation.confidence import operating_points, reliability
 from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
 from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids
-from instseg_ros.evaluation.predictions import (
-    ImageSegmenter, ModelPredictions, Prediction, Predictions)
 from instseg_ros.evaluation.partial_labels import restrict_to_labels
+from instseg_ros.evaluation.predictions import (
+    ImageSegmenter,
+    ModelPredictions,
+    Prediction,
+    Predictions,
+)
 from instseg_ros.evaluation.semantic import SemanticScore, mean_of_known
 
 Progress = Callable[[Iterable[int]], Iterable[int]]

@@ -16,7 +16,6 @@ from instseg_ros.core.config import check_options, option
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 
-
 GREY = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
 
@@ -32,9 +31,9 @@ class AugmentationConfig:
                             'given', unit='px', minimum=64, maximum=4096)
     crop_height: int = option(0, 'Height of the crop; 0: that of a square', unit='px', minimum=0,
                               maximum=4096)
-    long_side_min: int = option(384, "Smallest long side of the scaled image", unit='px',
+    long_side_min: int = option(384, 'Smallest long side of the scaled image', unit='px',
                                 minimum=32, maximum=8192)
-    long_side_max: int = option(1280, "Largest long side of the scaled image", unit='px',
+    long_side_max: int = option(1280, 'Largest long side of the scaled image', unit='px',
                                 minimum=32, maximum=8192)
     thing_probability: float = option(0.8, 'Share of crops that are centered near a thing, or '
                                       'near the class that they are drawn for', minimum=0.0,

@@ -17,7 +17,6 @@ from instseg_ros.core.config import check_options, option
 from instseg_ros.core.types import UNLABELLED, ModelInfo
 from instseg_ros.learning.model import Prediction
 
-
 MARGIN = 1.5
 """Distance at which repulsion ends, in duplicate distances of the grouping. (Ours.)"""
 

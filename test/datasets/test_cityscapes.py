@@ -4,11 +4,11 @@ import pytest
 from cityscapes_files import LABEL_IDS, NAMES, SIZE, STREETS, write_cityscapes
 
 from instseg_ros.core.types import Instance, Segmentation
-from instseg_ros.evaluation.instances import detections_of
 from instseg_ros.datasets.masks import decode_segmentation
 from instseg_ros.datasets.types import DatasetError
-from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.evaluation.evaluation import evaluate_predictions
+from instseg_ros.evaluation.instances import detections_of
+from instseg_ros.evaluation.predictions import Prediction
 
 pytest.importorskip('cityscapesscripts', reason='needs: pip install --no-deps -r '
                     'requirements/cityscapes.txt')

@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as hnp
 
 from instseg_ros.core.types import Instance, Segmentation
 from instseg_ros.datasets.coco import CocoDataset
+from instseg_ros.evaluation.evaluation import Evaluation
 from instseg_ros.evaluation.instances import detections_of
 from instseg_ros.evaluation.partial_labels import restrict_classes
 from instseg_ros.evaluation.predictions import Prediction
-from instseg_ros.evaluation.evaluation import Evaluation
 
 CLASSES = ('background', 'car', 'person', 'bus', 'road')
 CAR, PERSON, BUS, ROAD = range(1, 5)

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from instseg_ros.core.scaling import PADDING
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.learning.augmentation import (
-    AugmentationConfig, Sample, augment, change_colors, paste_instances, random_color_map,
-    random_crop)
+    AugmentationConfig,
+    Sample,
+    augment,
+    change_colors,
+    paste_instances,
+    random_color_map,
+    random_crop,
+)
 
 
 def painted(height=120, width=160):

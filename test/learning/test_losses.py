@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from instseg_ros.core.types import UNLABELLED, ModelInfo
 from instseg_ros.learning.losses import (
-    LossConfig, center_loss, class_weights, embedding_loss, semantic_loss, total_loss,
-    unlabelled_share)
+    LossConfig,
+    center_loss,
+    class_weights,
+    embedding_loss,
+    semantic_loss,
+    total_loss,
+    unlabelled_share,
+)
 from instseg_ros.learning.model import Prediction
 
 

@@ -24,16 +24,16 @@ from instseg_ros.core.scaling import scale_image, to_image
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.config import DataConfig
-from instseg_ros.datasets.opening import open_training_data
+from instseg_ros.datasets.opening import open_training_data, open_validation_data
 from instseg_ros.datasets.types import DatasetError
 from instseg_ros.learning import module
 from instseg_ros.learning.augmentation import AugmentationConfig, Sample, change_colors
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_module import scaled_images
+from instseg_ros.learning.export.onnx_export import class_colors
 from instseg_ros.learning.samples import CachedSamples, WholeImages
 from instseg_ros.learning.sampling import EveryImage, TrainingCrops
-from instseg_ros.learning.export.onnx_export import class_colors
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = ModelInfo(('background', 'box', 'post'), (1, 2), ((0, 0, 0),) * 3, output_stride=4,
@@ -76,7 +76,7 @@ def test_stuff_of_coco_instances_is_named_in_the_configuration(tmp_path):
 
 
 def test_panoptic_data_says_itself_what_is_stuff(tmp_path):
-    dataset, config = open_training_data(panoptic_config(tmp_path))
+    _, config = open_training_data(panoptic_config(tmp_path))
     assert (config.classes, config.stuff, config.thing_ids) == (('road', 'car'), ('road',), (1,))
     assert open_training_data(config)[1] == config
     with pytest.raises(DatasetError, match='data.stuff: expected some of road; got car'):
@@ -165,7 +165,7 @@ def scenes(tmp_path):
 
 
 def test_samples_are_the_same_whether_memory_suffices_or_not(scenes):
-    dataset, config = open_training_data(scenes)
+    dataset, _ = open_training_data(scenes)
     few = 2.5 * 6 * 360 * 640 / 1e9
     caches = [CachedSamples(dataset, range(5), cache_gb=size) for size in (1, 0, few)]
     for number in range(5):
@@ -288,3 +288,21 @@ def test_colours_of_classes_differ_and_only_a_background_is_black():
     many = tuple(f'class {k}' for k in range(60))
     assert len(set(class_colors(many))) == 60 and (0, 0, 0) not in class_colors(many)
     assert class_colors(('background', 'box')) == ((0, 0, 0), class_colors(('box',))[0])
+
+
+def test_the_data_of_the_street_model_opens_with_what_is_labelled_in_it(shared, monkeypatch):
+    monkeypatch.setenv('INSTSEG_DATA', str(shared / 'data'))
+    monkeypatch.setenv('INSTSEG_WEIGHTS', str(shared / 'weights'))
+    config = TrainingConfig.from_yaml(ROOT / 'config' / 'training' / 'street_detector.yaml')
+    dataset, data = open_training_data(config.data)
+    assert [len(part) for part in dataset.parts] == [392, 117, 1002, 91]
+    stuff = tuple(range(7, 13))
+    found = [{dataset.candidates(k) for k in range(len(dataset))
+              if dataset.part_of(k)[0] == part} for part in range(4)]
+    buses, trucks = data.classes.index('bus'), data.classes.index('truck')
+    assert found[0] == {(0, buses, trucks, *stuff)}
+    assert found[1] == {(0, *stuff), (0, *range(2, 13)), (0, trucks, *stuff)}
+    assert found[2] == {(0, *range(2, 13))} and found[3] == {(0,)}
+    semantic_ids, instance_ids = dataset.load_label_maps(len(dataset) - 1)
+    assert semantic_ids.shape == instance_ids.shape and not instance_ids.any()
+    assert open_validation_data(data).candidates(0) == (0, *stuff)
