@@ -1,4 +1,4 @@
-"""Train, export and evaluate variations of a configuration, and write a table of their figures.
+"""Train, export and evaluate variations of a configuration, and write a table of their metrics.
 
 The variations are a YAML file: for each name, the options that differ from the base. Options of
 training (augmentation.paste_probability: 0) stand beside options of evaluation
@@ -9,12 +9,13 @@ training (augmentation.paste_probability: 0) stand beside options of evaluation
   last      the weights after the last step of the same training
   initial   those that the training starts from, with uncalibrated confidences
 
-Everything is done by the commands train, export and evaluate. What is finished stays in the output
-folder and is not done again, and an interrupted training goes on where it was: call it again with
-the same arguments. The table is written anew after every result: table.md (mean and standard
-deviation over the seeds) and table.json (all figures).
+Everything is done by the commands train, export and evaluate. Finished results stay in the output
+folder and are not made again, and an interrupted training is resumed: call it again with the same
+arguments. The table is rewritten after every result: table.md (mean and standard deviation over
+the seeds) and table.json (all metrics).
 
-examples:
+For example:
+
   python benchmarks/ablation.py --config config/training/street.yaml --out runs/ablation \
       --images val/images --annotations val/instances.json
   python benchmarks/ablation.py --config config/training/street.yaml --out runs/short \
@@ -43,7 +44,7 @@ from instseg_ros.files import replacing
 from instseg_ros.learning.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = {'mIoU': ('semantic', 'miou'), 'AP': ('instance', 'ap'), 'AP50': ('instance', 'ap50'),
+METRICS = {'mIoU': ('semantic', 'miou'), 'AP': ('instance', 'ap'), 'AP50': ('instance', 'ap50'),
            'PQ': ('panoptic', 'pq'), 'PQ things': ('panoptic', 'pq_things'),
            'boundary F': ('boundary', 'panoptic', 'f')}
 """Columns of the table, and where `instseg evaluate --json` has them."""
@@ -219,8 +220,8 @@ def instseg(*arguments: object) -> None:
 def write_table(folder: Path, results: Mapping[str, Mapping[int, Any]]) -> None:
     """Write what is known so far."""
     figures = {name: {figure: [look_up(report, path) for report in reports.values()]
-                      for figure, path in FIGURES.items()} for name, reports in results.items()}
-    lines = [f'| | seeds | {" | ".join(FIGURES)} |', f'|{" --- |" * (len(FIGURES) + 2)}']
+                      for figure, path in METRICS.items()} for name, reports in results.items()}
+    lines = [f'| | seeds | {" | ".join(METRICS)} |', f'|{" --- |" * (len(METRICS) + 2)}']
     for name, row in figures.items():
         cells = [mean_and_spread(values) for values in row.values()]
         lines.append(f'| {name} | {len(results[name])} | {" | ".join(cells)} |')

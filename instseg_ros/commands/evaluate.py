@@ -7,21 +7,26 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from instseg_ros.commands.labelled_images import (
-    add_data_arguments, check_data_arguments, open_dataset)
+    add_data_arguments,
+    check_data_arguments,
+    open_dataset,
+)
 from instseg_ros.commands.options import CONFIGS, add_config_arguments, configs_of
 
 if TYPE_CHECKING:
+    from instseg_ros.core.segmenter import Segmenter
     from instseg_ros.core.types import ModelInfo
     from instseg_ros.datasets.types import LabelledImages
-    from instseg_ros.evaluation.predictions import Predictions
     from instseg_ros.evaluation.evaluation import Evaluation, Progress
+    from instseg_ros.evaluation.prediction_files import SizedImages
+    from instseg_ros.evaluation.predictions import Predictions
 
 EPILOG = """\
 classes are matched with the data's categories by name; what else is labelled, and crowds, is
-ignored: finding it, or not, changes no figure. The same holds for classes of the model that the
+ignored: finding it, or not, changes no metric. The same holds for classes of the model that the
 data has no category for, or that --labelled leaves out. In COCO instances, pixels without a label
 are background; in COCO panoptic and Cityscapes they are ignored, and other stuff is background,
 if the model has one.
@@ -59,6 +64,16 @@ examples:
       --classes person bicycle car motorcycle
   instseg evaluate --model cityscapes.onnx --cityscapes /data/cityscapes --split val
 """
+
+
+class Job(NamedTuple):
+    """The predictions and the labels of one evaluation, and the settings for its report."""
+
+    predictions: Predictions
+    dataset: LabelledImages
+    info: ModelInfo
+    settings: dict[str, Any]
+    segmenter: Segmenter | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,13 +114,13 @@ def run(args: argparse.Namespace) -> int:
 
     check_data_arguments(args)
     prepare = prepare_model if args.model is not None else prepare_predictions
-    predictions, dataset, info, settings = prepare(args)
-    dataset.check_images()
+    job = prepare(args)
+    job.dataset.check_images()
     progress = functools.partial(tqdm, unit='image', dynamic_ncols=True)
-    evaluation, more = compare(args, predictions, dataset, info, progress)
+    evaluation, more = evaluate_job(job, args, progress)
     source = args.cityscapes or args.annotations
     report = {**evaluation.report(), **more,
-              'settings': {**settings, 'labels': source.name}}
+              'settings': {**job.settings, 'labels': source.name}}
     print(format_text(report))
     if args.json is not None:
         with replacing(args.json) as temporary:
@@ -115,8 +130,8 @@ def run(args: argparse.Namespace) -> int:
         from instseg_ros.evaluation.html_report import render_html
         from instseg_ros.visualization import overlay
 
-        page = render_html(evaluation, report, predictions, dataset,
-                           functools.partial(overlay, info=info),
+        page = render_html(evaluation, report, job.predictions, job.dataset,
+                           functools.partial(overlay, info=job.info),
                            progress=functools.partial(progress, desc='pictures'))
         with replacing(args.html) as temporary:
             temporary.write_text(page, encoding='utf-8')
@@ -124,31 +139,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def compare(args: argparse.Namespace, predictions: Predictions,
-            dataset: LabelledImages, info: ModelInfo,
-            progress: Progress) -> tuple[Evaluation, dict[str, Any]]:
-    """Return the evaluation, and what is reported beside it.
+def evaluate_job(job: Job, args: argparse.Namespace,
+                 progress: Progress) -> tuple[Evaluation, dict[str, Any]]:
+    """Return the evaluation and further metrics for the report.
 
-    That is, for a model, metrics at other center thresholds, and for Cityscapes what the official
-    scripts say.
+    These are, for a model, metrics at other center thresholds, and for Cityscapes those of the
+    official scripts.
     """
-    from instseg_ros.evaluation.evaluation import evaluate_predictions
     from instseg_ros.evaluation.center_thresholds import CENTER_THRESHOLDS, CenterThresholds
+    from instseg_ros.evaluation.evaluation import evaluate_predictions
 
     more: dict[str, Any] = {}
-    if args.model is not None and args.compare_thresholds != []:
+    predictions, dataset, thing_ids = job.predictions, job.dataset, job.info.thing_ids
+    thresholds = None
+    if job.segmenter is not None and args.compare_thresholds != []:
         predictions = thresholds = CenterThresholds(
-            predictions.segmenter, dataset, args.compare_thresholds or CENTER_THRESHOLDS)
-    else:
-        thresholds = None
+            job.segmenter, dataset, args.compare_thresholds or CENTER_THRESHOLDS)
     if args.cityscapes is None:
-        evaluation = evaluate_predictions(predictions, dataset, info.thing_ids, progress)
+        evaluation = evaluate_predictions(predictions, dataset, thing_ids, progress)
     else:
+        from instseg_ros.datasets.cityscapes import CityscapesDataset
         from instseg_ros.evaluation.cityscapes_official import RecordedPredictions
 
         with tempfile.TemporaryDirectory() as folder:
-            recorded = RecordedPredictions(predictions, dataset, info.thing_ids, Path(folder))
-            evaluation = evaluate_predictions(recorded, dataset, info.thing_ids, progress)
+            recorded = RecordedPredictions(predictions, cast(CityscapesDataset, dataset),
+                                           thing_ids, Path(folder))
+            evaluation = evaluate_predictions(recorded, dataset, thing_ids, progress)
             print('running the evaluation of cityscapesscripts, a second or so an image')
             more['cityscapes'] = recorded.official_report()
     if thresholds is not None:
@@ -156,15 +172,14 @@ def compare(args: argparse.Namespace, predictions: Predictions,
     return evaluation, more
 
 
-def prepare_model(args: argparse.Namespace) -> tuple[
-        Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
-    """Return the model's predictions, the data set, the classes and the settings to report."""
+def prepare_model(args: argparse.Namespace) -> Job:
+    """Open the model and the data set."""
     from instseg_ros import Segmenter
     from instseg_ros.evaluation.predictions import ModelPredictions
 
     for name in ('classes', 'score_threshold'):
         if getattr(args, name) is not None:
-            raise ValueError(f'--{name.replace("_", "-")} is for --predictions: a model brings '
+            raise ValueError(f'--{name.replace("_", "-")} is for --predictions: a model has '
                              'its own classes and --center-threshold')
     configs = configs_of(args)
     segmenter = Segmenter.from_onnx(args.model, **configs)
@@ -172,12 +187,11 @@ def prepare_model(args: argparse.Namespace) -> tuple[
     dataset = open_dataset(args, info.class_names, info.thing_ids)
     settings = {'model': args.model.name, **{
         part: dataclasses.asdict(config) for part, config in configs.items()}}
-    return ModelPredictions(segmenter, dataset), dataset, info, settings
+    return Job(ModelPredictions(segmenter, dataset), dataset, info, settings, segmenter)
 
 
-def prepare_predictions(args: argparse.Namespace) -> tuple[
-        Predictions, LabelledImages, ModelInfo, dict[str, Any]]:
-    """Return the predictions in files, the data set, the classes and the settings to report."""
+def prepare_predictions(args: argparse.Namespace) -> Job:
+    """Open the files of predictions and the data set."""
     from instseg_ros.core.types import ModelInfo
     from instseg_ros.datasets.coco import CocoDataset
     from instseg_ros.datasets.types import BACKGROUND
@@ -191,24 +205,25 @@ def prepare_predictions(args: argparse.Namespace) -> tuple[
                          'change nothing in predictions that are already made')
     is_folder = args.predictions.is_dir()
     if is_folder and args.score_threshold is not None:
-        raise ValueError('--score-threshold is for a COCO results file: label images already '
-                         'hold what was kept')
+        raise ValueError('--score-threshold is for a COCO results file: label images hold only '
+                         'the instances that were kept')
     if args.classes is not None and args.cityscapes is not None:
         raise ValueError('--classes is for COCO annotations: label images of Cityscapes hold the '
                          'official train ids')
     chosen = dict.fromkeys((BACKGROUND, *args.classes)) if args.classes else ()
     dataset = open_dataset(args, tuple(chosen))
     names, thing_ids = dataset.class_names, dataset.thing_ids
-    # Whatever network made the predictions: only classes and colours matter here.
+    # The network that made the predictions is unknown; only classes and colours matter here.
     info = ModelInfo(names, thing_ids, output_stride=1, size_multiple=1, embedding_size=1,
                      palette=((0, 0, 0), *(instance_color(k) for k in range(1, len(names)))),
                      input_size=1)
     settings: dict[str, Any] = {'predictions': args.predictions.name}
     if is_folder:
-        return LabelFolder(args.predictions, dataset, thing_ids), dataset, info, settings
+        predictions = LabelFolder(args.predictions, cast('SizedImages', dataset), thing_ids)
+        return Job(predictions, dataset, info, settings)
     if not isinstance(dataset, CocoDataset):
         raise ValueError(f'{args.predictions}: for Cityscapes and panoptic data, predictions are '
                          'read from a folder of label images only')
     threshold = SCORE_THRESHOLD if args.score_threshold is None else args.score_threshold
-    predictions = ResultsFile(args.predictions, dataset, threshold)
-    return predictions, dataset, info, {**settings, 'score_threshold': threshold}
+    return Job(ResultsFile(args.predictions, dataset, threshold), dataset, info,
+               {**settings, 'score_threshold': threshold})

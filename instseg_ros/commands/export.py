@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
 
 from instseg_ros.commands.labelled_images import (
-    add_data_arguments, check_data_arguments, names_data, open_dataset)
+    add_data_arguments,
+    check_data_arguments,
+    names_data,
+    open_dataset,
+)
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,11 +11,11 @@ from typing import Any, Sequence
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.datasets.types import LabelledImages
 from instseg_ros.evaluation.confidence import operating_point
+from instseg_ros.evaluation.evaluation import without_nan
 from instseg_ros.evaluation.instances import InstanceScore, detections_of
 from instseg_ros.evaluation.panoptic import PanopticScore
 from instseg_ros.evaluation.partial_labels import restrict_to_labels
 from instseg_ros.evaluation.predictions import Prediction
-from instseg_ros.evaluation.evaluation import without_nan
 from instseg_ros.evaluation.semantic import mean_of_known
 
 CENTER_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

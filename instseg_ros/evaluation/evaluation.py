@@ -137,10 +137,9 @@ class Evaluation:
         return SemanticScore(count), PanopticScore(count, self.thing_ids)
 
     def _instance_report(self, precision: AveragePrecision) -> dict[str, Any]:
-        kinds = {f'{name}{suffix}': {'iou50': name == 'ap50', 'size': size}
-                 for name in ('ap', 'ap50')
-                 for suffix, size in (('', 'all'), *((f'_{size}', size) for size in SIZES))}
-        of_classes = {name: precision.of_classes(**kind) for name, kind in kinds.items()}
+        sizes = (('', 'all'), *((f'_{size}', size) for size in SIZES))
+        of_classes = {f'{name}{suffix}': precision.of_classes(iou50=name == 'ap50', size=size)
+                      for name in ('ap', 'ap50') for suffix, size in sizes}
         return {**{name: mean_of_known(values) for name, values in of_classes.items()},
                 'per_class': {self.class_names[thing]: {
                     name: values[thing] for name, values in of_classes.items()}

@@ -11,6 +11,8 @@ import numpy as np
 
 from instseg_ros.core.types import UNLABELLED, Segmentation
 from instseg_ros.datasets.types import GroundTruth, LabelledImages
+from instseg_ros.evaluation.evaluation import Evaluation, Progress
+from instseg_ros.evaluation.panoptic import match_segments, panoptic_ids
 from instseg_ros.evaluation.plots import (
     FOUND_COLORS,
     draw_center_thresholds,
@@ -20,10 +22,7 @@ from instseg_ros.evaluation.plots import (
     draw_score_thresholds,
     draw_sizes,
 )
-from instseg_ros.evaluation.panoptic import match_segments, panoptic_ids
 from instseg_ros.evaluation.predictions import Predictions
-from instseg_ros.evaluation.evaluation import Evaluation
-from instseg_ros.evaluation.evaluation import Progress
 from instseg_ros.evaluation.text_report import Table, report_tables, summary_lines
 
 Draw = Callable[[np.ndarray, Segmentation], np.ndarray]

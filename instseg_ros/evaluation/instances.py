@@ -110,16 +110,16 @@ class InstanceScore:
         """
         height, width = truth.semantic_ids.shape
         self._images.append({'id': len(self._images) + 1, 'height': height, 'width': width})
-        for item in truth.objects:
-            self._objects.append(self._record(item, iscrowd=int(item.crowd)))
+        for labelled in truth.objects:
+            self._objects.append(self._record(labelled, iscrowd=int(labelled.crowd)))
         ignored = encode_mask(truth.semantic_ids == UNLABELLED)
-        for item in detections:
-            if list(item.mask['size']) != [height, width]:
+        for found in detections:
+            if list(found.mask['size']) != [height, width]:
                 raise ValueError(f'mask of a detection: expected {height} rows and {width} '
-                                 f'columns, got {item.mask["size"]}')
-            on_ignored = coco_mask.area(coco_mask.merge([item.mask, ignored], intersect=True))
-            if on_ignored <= VOID_SHARE * coco_mask.area(item.mask):
-                self._detections.append(self._record(item, iscrowd=0, score=item.score))
+                                 f'columns, got {found.mask["size"]}')
+            on_ignored = coco_mask.area(coco_mask.merge([found.mask, ignored], intersect=True))
+            if on_ignored <= VOID_SHARE * coco_mask.area(found.mask):
+                self._detections.append(self._record(found, iscrowd=0, score=found.score))
 
     def _record(self, item: Any, **more: Any) -> dict[str, Any]:
         return {'image_id': len(self._images), 'category_id': item.class_id,

@@ -88,7 +88,8 @@ class ResultsFile:
         """Return the detections of image `index`, and the label maps painted from them."""
         image, shape = self.dataset.images[index], self.dataset.image_size(index)
         semantic_ids, instance_ids = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
-        found, detections = {}, []
+        found: dict[int, tuple[int, float]] = {}
+        detections = []
         strongest_last = sorted(self._records[image['id']], key=lambda item: item[1]['score'])
         for number, record in strongest_last:
             class_id = self.dataset.category_to_class.get(record['category_id'])

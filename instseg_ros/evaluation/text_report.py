@@ -71,9 +71,9 @@ def class_size_rows(report: Mapping[str, Any]) -> Rows:
     instance, objects = report['instance'], report['objects']
     rows: list[tuple[Any, ...]] = [('AP50 of', *(f'{size} objects' for size in SIZES), 'recall',
                                     'precision', 'false an image')]
-    for name, values, counts in (
-            *((name, values, objects['per_class'][name])
-              for name, values in instance['per_class'].items()), ('all classes', instance, objects)):
+    per_class = [(name, values, objects['per_class'][name])
+                 for name, values in instance['per_class'].items()]
+    for name, values, counts in (*per_class, ('all classes', instance, objects)):
         rows.append((name, *(values[f'ap50_{size}'] for size in SIZES), counts['recall'],
                      counts['precision'], counts['per_image']['false']))
     return rows

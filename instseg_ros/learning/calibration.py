@@ -20,9 +20,9 @@ from scipy.special import expit
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, ModelInfo, NetworkOutput
-from instseg_ros.evaluation.instances import AveragePrecision, Detection, InstanceScore
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import GroundTruth, LabelledObject
+from instseg_ros.evaluation.instances import AveragePrecision, Detection, InstanceScore
 from instseg_ros.evaluation.panoptic import PanopticScore
 from instseg_ros.learning.targets import Targets
 
@@ -133,7 +133,7 @@ class ThingQuality:
 
 def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
                     info: ModelInfo) -> CalibrationReport:
-    """Fit the maps on images that were not trained on. (Ours, not the paper's.)
+    """Fit the maps on images that were not trained on. Ours, not the paper's.
 
     Parameters
     ----------

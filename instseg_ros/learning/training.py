@@ -9,7 +9,11 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import (
-    Callback, LearningRateMonitor, ModelCheckpoint, WeightAveraging)
+    Callback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -45,7 +49,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     output : path
         Folder for checkpoints, pictures, `metrics.csv` and TensorBoard's files.
     resume : bool
-        Go on from the last checkpoint in `output`.
+        Continue from the last checkpoint in `output`.
     machine : MachineConfig
         With more than one process Lightning starts the others, by calling the same command line
         again, unless torchrun or a cluster has started them.

@@ -13,11 +13,11 @@ from made_up import write_dataset
 from instseg_ros.cli import main
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning import calibration
-from instseg_ros.learning.export import onnx_export as export
 from instseg_ros.learning.calibration import Calibration, CalibrationReport
 from instseg_ros.learning.checkpoints import MetadataWriter
 from instseg_ros.learning.config import DataConfig, ModelConfig, TrainingConfig
 from instseg_ros.learning.data_module import TrainingData
+from instseg_ros.learning.export import onnx_export as export
 from instseg_ros.learning.module import TrainingModule
 
 REPORT = CalibrationReport(Calibration(2.0, 1.5), Calibration(0.75, -1.25), threshold=0.4,

@@ -9,9 +9,9 @@ from instseg_ros import GroupingConfig, RefinementConfig, Segmenter
 from instseg_ros.core.network import Network
 from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.datasets.coco import CocoDataset
+from instseg_ros.evaluation.center_thresholds import CenterThresholds
 from instseg_ros.evaluation.evaluation import evaluate_predictions
 from instseg_ros.evaluation.text_report import format_text
-from instseg_ros.evaluation.center_thresholds import CenterThresholds
 
 PERSON = (1, (16, 16, 56, 40))
 CAR = (3, (80, 24, 128, 96))

@@ -10,14 +10,23 @@ from coco_files import coco_document, rectangle, write_coco
 from instseg_ros.core.types import Segmentation
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.types import GroundTruth
-from instseg_ros.evaluation.plots import (
-    draw_center_thresholds, draw_confusion, draw_precision_recall, draw_reliability,
-    draw_score_thresholds, draw_sizes)
-from instseg_ros.evaluation.instances import AveragePrecision
-from instseg_ros.evaluation.html_report import (
-    OUTLINE_COLORS, choose_images, draw_errors, render_html)
-from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.evaluation.evaluation import evaluate_predictions
+from instseg_ros.evaluation.html_report import (
+    OUTLINE_COLORS,
+    choose_images,
+    draw_errors,
+    render_html,
+)
+from instseg_ros.evaluation.instances import AveragePrecision
+from instseg_ros.evaluation.plots import (
+    draw_center_thresholds,
+    draw_confusion,
+    draw_precision_recall,
+    draw_reliability,
+    draw_score_thresholds,
+    draw_sizes,
+)
+from instseg_ros.evaluation.predictions import Prediction
 
 CLASSES = ('background', 'person', 'car')
 

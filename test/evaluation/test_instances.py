@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from instseg_ros.core.types import Instance, Segmentation
-from instseg_ros.evaluation.instances import Detection, InstanceScore, detections_of
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import GroundTruth, LabelledObject
+from instseg_ros.evaluation.instances import Detection, InstanceScore, detections_of
 
 SHAPE = (40, 60)
 
@@ -27,7 +27,7 @@ def truth(*objects, ignored=None):
         semantic_ids[ignored] = 255
     labelled = tuple(LabelledObject(class_id, encode_mask(mask), bool(crowd))
                      for class_id, mask, *crowd in objects)
-    for class_id, mask, *crowd in objects:
+    for _, mask, *crowd in objects:
         if crowd:
             semantic_ids[mask] = 255
     for class_id, mask, *crowd in objects:

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.types import ModelInfo, NetworkOutput
 from instseg_ros.learning.calibration import (
-    ACCEPTED_LOSS, Calibration, choose_threshold, fit_calibration)
+    ACCEPTED_LOSS,
+    Calibration,
+    choose_threshold,
+    fit_calibration,
+)
 from instseg_ros.learning.targets import build_targets
 
 INFO = ModelInfo(class_names=('background', 'person'), thing_ids=(1,), palette=((0, 0, 0),) * 2,

@@ -3,10 +3,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from instseg_ros.learning.initial_weights import blend_with_initial
 from instseg_ros.learning.encoders import build_encoder
-from instseg_ros.learning.model import (VOC_CLASSES, InstanceSegmentationNetwork,
-                                        load_initial_weights)
+from instseg_ros.learning.initial_weights import blend_with_initial
+from instseg_ros.learning.model import (
+    VOC_CLASSES,
+    InstanceSegmentationNetwork,
+    load_initial_weights,
+)
 
 NAMES = ('background', 'person', 'crate')
 

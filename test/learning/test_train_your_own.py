@@ -1,4 +1,4 @@
-"""docs/how-to/train-your-own.md does what it says: its commands are run, on fewer and smaller images."""
+"""The commands of docs/how-to/train-your-own.md, on fewer and smaller images."""
 from __future__ import annotations
 
 import re
@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from instseg_ros import Segmenter, cli
+from instseg_ros.datasets.scenes import STUFF, THINGS
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.export.onnx_export import model_info
-from instseg_ros.datasets.scenes import STUFF, THINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / 'docs' / 'how-to' / 'train-your-own.md').read_text()
@@ -88,4 +88,5 @@ def test_messages_that_the_guide_explains_are_given(message):
 
 def test_linked_files_exist():
     links = re.findall(r'\]\(([^)#:]+)\)', GUIDE)
-    assert links and [link for link in links if not (ROOT / 'docs' / 'how-to' / link).exists()] == []
+    folder = ROOT / 'docs' / 'how-to'
+    assert links and [link for link in links if not (folder / link).exists()] == []

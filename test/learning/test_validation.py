@@ -11,12 +11,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from instseg_ros.core.types import ModelInfo, NetworkOutput
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.checkpoints import load_checkpoint
+from instseg_ros.learning.data_module import scaled_images, targets_of, validation_images
 from instseg_ros.learning.export.onnx_export import model_info
 from instseg_ros.learning.export.wrapper import ExportedNetwork
-from instseg_ros.learning.validation import THRESHOLDS, TILE, ValidationScore, picture_row
 from instseg_ros.learning.losses import embedding_loss
 from instseg_ros.learning.targets import build_targets
-from instseg_ros.learning.data_module import scaled_images, targets_of, validation_images
+from instseg_ros.learning.validation import THRESHOLDS, TILE, ValidationScore, picture_row
 
 INFO = ModelInfo(class_names=('background', 'person'), thing_ids=(1,), palette=((0, 0, 0),) * 2,
                  output_stride=4, size_multiple=32, embedding_size=4, input_size=64)

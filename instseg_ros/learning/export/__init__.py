@@ -1,1 +1,1 @@
-"""From a checkpoint to the ONNX file that a robot runs."""
+"""Export of a trained network as an ONNX file."""

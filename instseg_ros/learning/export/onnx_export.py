@@ -1,4 +1,4 @@
-"""From a checkpoint to the ONNX file that a robot runs."""
+"""Writing the ONNX file of a trained network, and checking it."""
 from __future__ import annotations
 
 import copy
@@ -17,14 +17,15 @@ from instseg_ros.datasets.types import BACKGROUND
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.export.parity import agreement, compare, open_model, smooth_images
+from instseg_ros.learning.export.precision import PRECISIONS, to_half, to_int8
 from instseg_ros.learning.export.wrapper import ExportedNetwork
 from instseg_ros.learning.model import InstanceSegmentationNetwork
-from instseg_ros.learning.export.precision import PRECISIONS, to_half, to_int8
 from instseg_ros.visualization import instance_color
 
 OPSET = 18
 IR_VERSION = 8
 """Old enough for the ONNX Runtime releases of the oldest supported distribution."""
+
 
 def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, info: ModelInfo,
                 path: str | Path, precision: str = 'fp32',
@@ -34,7 +35,7 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
     Parameters
     ----------
     network, calibration, info
-        What the file is made of.
+        The contents of the file.
     path : path
     precision : str
         fp32, fp16 or int8.
@@ -46,20 +47,20 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
     -------
     dict of str to float
         For fp32 and fp16 the largest difference of each output to PyTorch on random images of two
-        sizes (`comparison.compare`); for int8 how far they agree on `images`
-        (`comparison.agreement`).
+        sizes (`parity.compare`); for int8 how far they agree on `images`
+        (`parity.agreement`).
 
     Raises
     ------
     ValueError
-        The exported file does not say what the network says.
+        The output of the exported file differs too much from that of the network.
     """
     if precision not in PRECISIONS:
         raise ValueError(f'precision: expected one of {", ".join(PRECISIONS)}, got {precision!r}')
     if precision == 'int8' and not len(images):
         raise ValueError('precision int8: expected images to measure the ranges of the '
                          'activations on, got none; the training has to hold some out '
-                         '(data.validation_images)')
+                         '(data.validation_images), or name others')
     module = ExportedNetwork(copy.deepcopy(network).float().cpu(), calibration).eval()
     with replacing(path) as temporary:
         whole = temporary.with_name('whole.onnx')
@@ -93,7 +94,7 @@ def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
         opset_version=OPSET, dynamo=True, verbose=False,
         dynamic_shapes={'image': {1: multiple * rows, 2: multiple * columns}})
     model = program.model_proto
-    # The exporter notes for every node where in whose folders its code stands.
+    # The exporter records the source file of every node, with paths of this machine.
     graph = model.graph
     for item in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input,
                  *graph.output):
@@ -104,7 +105,7 @@ def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
 def fold_batch_norms(module: nn.Module) -> None:
     """Fold every batch normalisation, in place, into the convolution that is defined before it.
 
-    The exporter folds most, but not all; what is left costs time, most of all in integers.
+    The exporter folds most, but not all; the others cost time, most of all in integers.
     """
     before, convolution = '', None
     for name, child in list(module.named_children()):

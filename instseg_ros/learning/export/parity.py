@@ -1,4 +1,4 @@
-"""Does the exported file say what the network says?"""
+"""Comparison of an exported file, run by ONNX Runtime, with the network in PyTorch."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from instseg_ros.core.types import NetworkOutput
 from instseg_ros.learning.export.wrapper import ExportedNetwork, peak_window
 
 Predict = Callable[[np.ndarray], NetworkOutput]
-"""From an image (H, W, 3) uint8 to what the network says about it."""
+"""From an image (H, W, 3) uint8 to the network's output."""
 
 TOLERANCES: Mapping[str, Mapping[str, float]] = {
     'fp32': {'semantic_ids': 1e-3, 'center_heatmap': 1e-3, 'embedding': 1e-2},
@@ -24,12 +24,12 @@ TOLERANCES: Mapping[str, Mapping[str, float]] = {
 """Largest accepted difference of each output: rounding through some 60 layers."""
 
 LEAST_AGREEMENT = 0.9
-"""Share of pixels whose class 8-bit arithmetic has to leave as it is. Ours: the loss is measured
-by evaluation; this is to notice a broken file."""
+"""Least share of pixels whose class is the same in 8-bit arithmetic. Ours: it only detects broken
+files; `instseg evaluate` measures the loss of quality."""
 
 
 def open_model(path: str | Path, threads: int = 0) -> Predict:
-    """Return what ONNX Runtime computes with a model file on the CPU, metadata or not."""
+    """Return a function that runs a model file, with or without metadata, on the CPU."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = thread_count(threads)
@@ -75,7 +75,7 @@ def compare(network: ExportedNetwork, exported: Predict, images: Sequence[np.nda
             'semantic_ids': np.mean(got.semantic_ids != wanted.semantic_ids),
             'center_heatmap': peak_difference(
                 network.all_confidences(image), got.center_heatmap, window),
-            'embedding': np.quantile(np.abs(got.embedding - wanted.embedding).max(2), 0.99)}
+            'embedding': np.quantile(np.abs(_embedding(got) - _embedding(wanted)).max(2), 0.99)}
         for name, difference in differences.items():
             worst[name] = max(worst[name], float(difference))
     for name, difference in worst.items():
@@ -86,10 +86,11 @@ def compare(network: ExportedNetwork, exported: Predict, images: Sequence[np.nda
 
 
 def peak_difference(confidence: np.ndarray, heatmap: np.ndarray, window: int) -> float:
-    """Return by how much the peaks of a heatmap are not those of a map of confidences.
+    """Return how far the peaks of a heatmap differ from those of a map of confidences.
 
     Between (nearly) equally strong neighbours rounding decides which is the peak. So a peak may
-    be weaker than its neighbours, and one may be missing, by as much as is returned.
+    be weaker than its neighbours, or a peak may be missing; the result is the largest difference
+    in confidence of these cases.
     """
     padded = np.pad(confidence, window // 2, constant_values=-1.0)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (window, window))
@@ -100,15 +101,20 @@ def peak_difference(confidence: np.ndarray, heatmap: np.ndarray, window: int) ->
                      (-lead)[peaks].max(initial=0.0), lead[~peaks].max(initial=0.0)))
 
 
+def _embedding(output: NetworkOutput) -> np.ndarray:
+    assert isinstance(output.embedding, np.ndarray)  # not left on a device
+    return output.embedding
+
+
 def agreement(expected: Predict, exported: Predict,
               images: Sequence[np.ndarray]) -> dict[str, float]:
-    """Return how far a file with coarse arithmetic agrees with the network, over all images.
+    """Return how far a file in 8-bit arithmetic agrees with the network, over all images.
 
     Returns
     -------
     dict of str to float
-        `same class`: share of pixels. `same centers`: of the centers that the network is sure
-        enough of, the share that the file has too, at most one output pixel away; NaN without any.
+        `same class`: share of pixels. `same centers`: of the network's centers at or above the
+        threshold, the share that the file has too, at most one output pixel away; NaN without any.
         `embedding`: mean distance of a pixel's embedding from the network's.
 
     Raises
@@ -122,7 +128,7 @@ def agreement(expected: Predict, exported: Predict,
     for image in images:
         want, got = expected(image), exported(image)
         same.append(np.mean(want.semantic_ids == got.semantic_ids))
-        distance.append(np.mean(np.linalg.norm(want.embedding - got.embedding, axis=2)))
+        distance.append(np.mean(np.linalg.norm(_embedding(want) - _embedding(got), axis=2)))
         near = np.pad(got.center_heatmap >= threshold, 1)
         for y, x in np.argwhere(want.center_heatmap >= threshold):
             centers += 1

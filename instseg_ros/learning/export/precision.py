@@ -1,8 +1,8 @@
 """Smaller arithmetic for an exported graph: 16-bit floats, or 8-bit integers.
 
-Both leave the inputs and outputs of the file as they are. What stands before the first convolution
-(normalisation) and after the last one (positions, softmax, peaks, calibration) stays in float32:
-it takes little time, and equal neighbours would make one center several.
+Both leave the inputs and outputs of the file as they are. Nodes before the first convolution
+(normalisation) and after the last one (positions, softmax, peaks, calibration) stay in float32:
+they take little time, and with coarse values equal neighbours would turn one center into several.
 """
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from typing import Iterable
 import numpy as np
 import onnx
 from onnxruntime.quantization import (
-    CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static)
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
@@ -72,7 +77,7 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
 
 
 class _Images(CalibrationDataReader):
-    """Images as ONNX Runtime wants to be handed them."""
+    """Images in the interface of ONNX Runtime's calibration."""
 
     def __init__(self, images: Iterable[np.ndarray]) -> None:
         self.images = iter(images)

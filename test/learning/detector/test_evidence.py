@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instseg_ros.learning.detector.evidence import (
-    BOXES, BoxEvidence, Boxes, strongest_boxes)
+from instseg_ros.learning.detector.evidence import BOXES, Boxes, BoxEvidence, strongest_boxes
 from instseg_ros.learning.detector.heads import BINS, SIDES, Detections
 
 THINGS, CLASSES, STRIDE = (1, 3), 4, 4

@@ -8,7 +8,13 @@ from safetensors.torch import load_file
 
 from instseg_ros.learning.detector.grids import to_output_grid
 from instseg_ros.learning.detector.heads import (
-    BINS, COCO_CLASSES, SIDES, STRIDES, DetectorHeads, boxes_of)
+    BINS,
+    COCO_CLASSES,
+    SIDES,
+    STRIDES,
+    DetectorHeads,
+    boxes_of,
+)
 from instseg_ros.learning.encoders import build_encoder
 
 FILES = {'nanodet_plus_m': ('nanodet_plus_m_416', '10x'),

@@ -7,7 +7,14 @@ import torch
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.learning.detector.modes import (
-    APART, OUTSIDE, STRENGTH, costs, corners_of, embed_boxes, seek_modes)
+    APART,
+    OUTSIDE,
+    STRENGTH,
+    corners_of,
+    costs,
+    embed_boxes,
+    seek_modes,
+)
 
 STRIDE, CLASSES = 4, 3
 HERE, THERE = (8., 8., 40., 56.), (48., 8., 80., 56.)

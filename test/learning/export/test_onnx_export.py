@@ -1,7 +1,8 @@
-"""The exported file: what the network says, at every stride and in every precision."""
+"""The exported file: its agreement with the network, at every stride and in every precision."""
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -13,11 +14,11 @@ from torch import nn
 from instseg_ros import Segmenter
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning.calibration import Calibration
-from instseg_ros.learning.export.parity import agreement, compare, smooth_images
 from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.encoders.encoder import Encoder, EncoderConv2d
 from instseg_ros.learning.export.onnx_export import export_onnx, fold_batch_norms, model_info
+from instseg_ros.learning.export.parity import agreement, compare, smooth_images
 from instseg_ros.learning.export.wrapper import PEAK_REACH, ExportedNetwork, peak_window
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 
@@ -27,7 +28,7 @@ CLASSES = ('background', 'box', 'post')
 class TinyEncoder(Encoder):
     """A convolution for each stride: another encoder needs no more, and exports quickly."""
 
-    channels = {1: 3, 2: 8, 4: 8, 8: 8, 16: 8}
+    channels: ClassVar = {1: 3, 2: 8, 4: 8, 8: 8, 16: 8}
     mean, std = (128.0,) * 3, (64.0,) * 3
 
     def __init__(self):
