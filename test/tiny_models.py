@@ -78,7 +78,7 @@ def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
     path : path
         The ONNX file to write.
     info : ModelInfo, optional
-        What the model shall claim and fulfil; default `tiny_info()`.
+        Description in the file, which the graph follows; default `tiny_info()`.
     broken : str
         A key of `BROKEN`, or empty for a sound model.
     """

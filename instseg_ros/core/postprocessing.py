@@ -16,7 +16,7 @@ from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
 
 @dataclass(frozen=True)
 class Postprocessor:
-    """Groups pixels, refines the label maps and lists the instances; safe to share by threads.
+    """Groups pixels, refines label maps and lists instances; usable from several threads.
 
     Options are changed by making another one, which keeps all that is not named:
 

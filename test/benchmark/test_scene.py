@@ -21,9 +21,9 @@ def test_grouping_finds_the_objects_that_were_drawn(size, instances, classes, st
     assert scale == tuple(low / full for low, full in zip(output.semantic_ids.shape, size))
     assert scene.semantic_ids.max() < classes and scene.instance_ids.max() <= instances
     # Each object of the truth is either covered on the output grid, or one center and one id.
-    centers, cut = find_centers(output, info)
+    centers, dropped = find_centers(output, info)
     grouped = assign_pixels(output, centers)
-    assert cut == 0 and set(np.unique(grouped[grouped > 0])) == set(range(1, len(centers) + 1))
+    assert dropped == 0 and set(np.unique(grouped[grouped > 0])) == set(range(1, len(centers) + 1))
     assert len(centers) <= len(np.unique(scene.instance_ids[scene.instance_ids > 0]))
 
 

@@ -25,7 +25,7 @@ def benchmark(*arguments):
 
 
 def write_network(path, shape, kind=TensorProto.FLOAT):
-    """Write a network that says what it sees."""
+    """Write a network whose output is its input."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph([helper.make_node('Identity', ['images'], ['same'])], 'same',
                               [value('images', kind, shape)], [value('same', kind, shape)])

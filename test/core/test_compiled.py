@@ -72,10 +72,11 @@ def test_a_folder_others_can_write_to_is_not_trusted(run_kernel):
     assert not files(folder)
 
 
-def test_compilation_is_watched_with_the_number_of_kernels_that_are_ready():
+def test_compilation_is_watched_with_the_number_of_kernels_that_are_ready(tmp_path, monkeypatch):
     import numba
 
     from instseg_ros.core import compiled as module
+    monkeypatch.setattr(module.numba_config, 'CACHE_DIR', str(tmp_path))  # else of an earlier run
     seen, before = [], len(module.KERNELS)
 
     def inner(x):

@@ -24,13 +24,13 @@ def squared_distance(a, b):
 
 
 def reference_centers(output, info, config):
-    """Return kept centers as (y, x) and the number cut, in the words of the method."""
+    """Return kept centers as (y, x) and the number of dropped ones, by definition."""
     candidates = [(y, x) for y, x in np.ndindex(output.center_heatmap.shape)
                   if output.center_heatmap[y, x] >= np.float32(config.center_threshold)
                   and output.center_heatmap[y, x] > 0
                   and output.semantic_ids[y, x] in info.thing_ids]
     candidates.sort(key=lambda p: -output.center_heatmap[p])  # stable: ties in raster order
-    kept, cut = [], 0
+    kept, dropped = [], 0
     limit = np.float32((config.duplicate_distance or info.duplicate_distance) ** 2)
     for p in candidates:
         if any(output.semantic_ids[p] == output.semantic_ids[q]
@@ -40,8 +40,8 @@ def reference_centers(output, info, config):
         if len(kept) < config.max_instances:
             kept.append(p)
         else:
-            cut += 1
-    return kept, cut
+            dropped += 1
+    return kept, dropped
 
 
 def reference_assignment(output, centers):
@@ -49,9 +49,9 @@ def reference_assignment(output, centers):
                          or [np.zeros(output.semantic_ids.shape, np.float32)])
     ids = np.zeros(output.semantic_ids.shape, np.uint16)
     for y, x in np.ndindex(ids.shape):
-        rivals = np.flatnonzero(centers.class_ids == output.semantic_ids[y, x])
-        if len(rivals):
-            ids[y, x] = rivals[np.argmin(distances[rivals, y, x])] + 1
+        own_centers = np.flatnonzero(centers.class_ids == output.semantic_ids[y, x])
+        if len(own_centers):
+            ids[y, x] = own_centers[np.argmin(distances[own_centers, y, x])] + 1
     return ids
 
 
@@ -82,10 +82,10 @@ configs = st.builds(
 @settings(max_examples=300, deadline=None)
 @given(outputs(), configs)
 def test_equals_the_reference(output, config):
-    centers, cut = find_centers(output, INFO, config)
-    kept, expected_cut = reference_centers(output, INFO, config)
+    centers, dropped = find_centers(output, INFO, config)
+    kept, expected_dropped = reference_centers(output, INFO, config)
     assert [tuple(point) for point in centers.points.astype(int)] == kept
-    assert cut == expected_cut
+    assert dropped == expected_dropped
     for k, p in enumerate(kept):
         assert centers.confidences[k] == output.center_heatmap[p]
         assert centers.class_ids[k] == output.semantic_ids[p]
@@ -134,14 +134,14 @@ def test_equals_the_reference_on_thousands_of_maps():
                                heatmap.astype(np.float32), embedding.astype(np.float32))
         config = GroupingConfig(duplicate_distance=float(rng.choice([0, 0.5, 1])),
                                 max_instances=int(rng.integers(1, 20)))
-        centers, cut = find_centers(output, INFO, config)
-        kept, expected_cut = reference_centers(output, INFO, config)
+        centers, dropped = find_centers(output, INFO, config)
+        kept, expected_dropped = reference_centers(output, INFO, config)
         assert [tuple(point) for point in centers.points.astype(int)] == kept
-        assert cut == expected_cut
+        assert dropped == expected_dropped
         ids = assign_pixels(output, centers)
         assert np.array_equal(ids, reference_assignment(output, centers))
-        kinds.add((len(centers) > 1, cut > 0, bool((ids == 0).any())))
-    assert len(kinds) >= 6  # with and without centers, cuts and pixels that belong to nobody
+        kinds.add((len(centers) > 1, dropped > 0, bool((ids == 0).any())))
+    assert len(kinds) >= 6  # with and without centers, dropped ones and pixels without an instance
 
 
 def test_more_centers_than_a_block_holds_are_compared_with_each_other():
@@ -153,10 +153,10 @@ def test_more_centers_than_a_block_holds_are_compared_with_each_other():
                            np.linspace(1, 0.75, 400, dtype=np.float32)[np.newaxis], embedding)
     for most in (64, 65, 128, 500):
         config = GroupingConfig(duplicate_distance=0.5, max_instances=most)
-        centers, cut = find_centers(output, INFO, config)
-        kept, expected_cut = reference_centers(output, INFO, config)
+        centers, dropped = find_centers(output, INFO, config)
+        kept, expected_dropped = reference_centers(output, INFO, config)
         assert [tuple(point) for point in centers.points.astype(int)] == kept
-        assert cut == expected_cut and len(kept) >= 64
+        assert dropped == expected_dropped and len(kept) >= 64
 
 
 def row(classes, confidences, values):
@@ -172,8 +172,8 @@ def points(centers):
 
 def test_strongest_first_and_the_threshold_itself_is_enough():
     output = row([1] * 5, [0.5, 0.9, 0.7, 0.69, 0.8], [0, 10, 20, 30, 40])
-    centers, cut = find_centers(output, INFO)
-    assert points(centers) == [1, 4, 2] and cut == 0
+    centers, dropped = find_centers(output, INFO)
+    assert points(centers) == [1, 4, 2] and dropped == 0
     assert centers.points.tolist() == [[0, 1], [0, 4], [0, 2]]
 
 
@@ -195,7 +195,7 @@ def test_duplicates_are_dropped_within_a_class_only():
     assert points(centers) == [0, 2]
 
 
-def test_a_dropped_center_drops_nobody():
+def test_a_dropped_center_drops_no_other():
     # 1 is a duplicate of 0, and 2 is near to 1, but not to 0.
     centers, _ = find_centers(row([1, 1, 1], [0.9, 0.8, 0.75], [0, 1, 2]), INFO)
     assert points(centers) == [0, 2]
@@ -218,20 +218,20 @@ def test_the_model_has_a_duplicate_distance_that_the_option_may_override(own, op
 
 def test_max_instances_drops_the_weakest_and_counts_no_duplicates():
     output = row([1] * 4, [0.9, 0.8, 0.95, 0.85], [0, 10, 20, 0.5])
-    centers, cut = find_centers(output, INFO, GroupingConfig(max_instances=1))
-    assert points(centers) == [2] and cut == 3
-    centers, cut = find_centers(output, INFO, GroupingConfig(max_instances=2))
-    assert points(centers) == [2, 0] and cut == 1  # 3 is a duplicate of 0
+    centers, dropped = find_centers(output, INFO, GroupingConfig(max_instances=1))
+    assert points(centers) == [2] and dropped == 3
+    centers, dropped = find_centers(output, INFO, GroupingConfig(max_instances=2))
+    assert points(centers) == [2, 0] and dropped == 1  # 3 is a duplicate of 0
 
 
 def test_without_centers_nothing_is_assigned():
     output = row([1, 0, 2], [0, 0, 0], [0, 0, 0])
-    centers, cut = find_centers(output, INFO)
-    assert len(centers) == 0 and cut == 0 and centers.embeddings.shape == (0, 1)
+    centers, dropped = find_centers(output, INFO)
+    assert len(centers) == 0 and dropped == 0 and centers.embeddings.shape == (0, 1)
     assert assign_pixels(output, centers).tolist() == [[0, 0, 0]]
 
 
-def test_things_without_a_center_of_their_class_belong_to_nobody():
+def test_things_without_a_center_of_their_class_belong_to_no_instance():
     output = row([1, 2, 1, 0], [0.9, 0, 0, 0], [0, 0, 50, 0])
     assert assign_pixels(output, find_centers(output, INFO)[0]).tolist() == [[1, 0, 1, 0]]
 

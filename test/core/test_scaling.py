@@ -17,7 +17,7 @@ def test_any_size_fits(size, long_side, grid):
     scaled = scale_image(np.full((*size, 3), 7, np.uint8), long_side, multiple, stride)
     assert scaled.pixels.dtype == np.uint8 and scaled.pixels.flags.c_contiguous
     assert all(side % multiple == 0 and side > 0 for side in scaled.pixels.shape[:2])
-    # The scaled image is as long as asked for, in shape, and at the upper left.
+    # The scaled image has the given length, keeps its shape, and is at the upper left.
     height, width = (round(s * stride * n) for s, n in zip(scaled.scale, size))
     assert max(height, width) == long_side
     for old, new in zip(size, (height, width)):
@@ -43,7 +43,7 @@ def test_corners_of_image_and_scaled_image_coincide(size, long_side):
 
 @given(st.integers(0, 5000), st.floats(0.01, 1))
 def test_mapping_there_and_back(pixel, axis_scale):
-    cell = (pixel + 0.5) * axis_scale - 0.5  # the mapping as refinement knows it
+    cell = (pixel + 0.5) * axis_scale - 0.5  # refinement's mapping
     assert to_image(cell, axis_scale) == pytest.approx(pixel, abs=1e-6)
 
 

@@ -121,7 +121,7 @@ def test_any_image_gives_a_consistent_result(segmenter, height, width, seed, gra
         assert -0.5 <= instance.center_yx[0] < height and -0.5 <= instance.center_yx[1] < width
 
 
-def test_the_model_file_says_how_scores_are_calibrated(tmp_path):
+def test_the_model_file_has_the_calibration_of_the_scores(tmp_path):
     info = dataclasses.replace(INFO, score_scale=0.5, score_shift=-1.0)
     write_tiny_model(tmp_path / 'calibrated.onnx', info)
     semantic_ids, instance_ids = rectangles((120, 160), [(2, (40, 40, 80, 60))])
@@ -214,7 +214,7 @@ def test_several_threads_may_use_several_segmenters(tiny_model):
         assert list(pool.map(work, range(4))) == [[0, 1, 2, 3, 4, 5]] * 4
 
 
-def test_one_number_of_threads_holds_for_every_stage(tiny_model):
+def test_one_number_of_threads_applies_to_every_stage(tiny_model):
     image = paint_scene(*rectangles((120, 160), BOXES), INFO)
     before = cv2.getNumThreads()
     try:
@@ -224,7 +224,7 @@ def test_one_number_of_threads_holds_for_every_stage(tiny_model):
             assert segmenter.postprocessor.threads == cv2.getNumThreads() == threads
             results.append(segmenter.segment(image))
         Segmenter.from_onnx(tiny_model)
-        assert cv2.getNumThreads() == 3  # what was not asked for leaves the process alone
+        assert cv2.getNumThreads() == 3  # 0 leaves OpenCV as it is
     finally:
         cv2.setNumThreads(before)
     assert np.array_equal(results[0].instance_ids, results[1].instance_ids)

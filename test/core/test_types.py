@@ -54,7 +54,7 @@ def test_model_info_survives_metadata(info):
     ({'duplicate_distance': float('inf')}, 'duplicate_distance: expected .* got inf'),
     ({'size_multiple': 30}, 'size_multiple: expected a multiple of output_stride 4, got 30'),
 ])
-def test_model_info_says_what_is_wrong(changes, message):
+def test_a_wrong_model_info_is_refused_with_a_reason(changes, message):
     with pytest.raises(ValueError, match=message):
         tiny_info(**changes)
 

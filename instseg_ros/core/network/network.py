@@ -139,7 +139,7 @@ class Network:
     def _check_outputs(self) -> None:
         """Compare the outputs for one image with the documented format.
 
-        Only a run shows the true stride; a wrong one shall fail here, not on the first image.
+        Only a run shows the true stride; a wrong one has to fail here, not on the first image.
         """
         side = 2 * self.info.size_multiple
         arrays = self._session.run(list(OUTPUTS), {INPUT: np.zeros((1, side, side, 3), np.uint8)})

@@ -1,7 +1,6 @@
 """The requested provider runs the network, or there is an error or a message that says why.
 
-There is no GPU where the tests run: what ONNX Runtime does with one is played by sessions on the
-CPU that say something else.
+There is no GPU where the tests run: sessions on the CPU that report other providers take its place.
 """
 import threading
 
@@ -59,14 +58,14 @@ def test_cuda_that_does_not_start_is_an_error(tiny_model, broken_cuda):
         Network(tiny_model, NetworkConfig(provider='cuda'))
 
 
-def test_automatic_choice_says_when_cuda_does_not_start(tiny_model, broken_cuda, caplog):
+def test_automatic_choice_warns_when_cuda_does_not_start(tiny_model, broken_cuda, caplog):
     assert Network(tiny_model).provider == 'cpu'
     assert 'cuda is installed but did not start' in caplog.text
     assert 'runs on the CPU' in caplog.text
 
 
 class SessionOfTensorrt(RealSession):
-    """A session that says it runs on TensorRT; keeps what it was given."""
+    """A session that reports TensorRT and records its arguments."""
 
     def __init__(self, path, options, providers):
         super().__init__(path, options, providers=['CPUExecutionProvider'])
