@@ -10,6 +10,7 @@ centers found at the operating point into scores: how often the whole instance i
 """
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Iterator, Mapping, Sequence
 
@@ -24,6 +25,7 @@ from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.types import GroundTruth, LabelledObject
 from instseg_ros.evaluation.instances import AveragePrecision, Detection, InstanceScore
 from instseg_ros.evaluation.panoptic import PanopticScore
+from instseg_ros.evaluation.partial_labels import restrict_classes
 from instseg_ros.learning.targets import Targets
 
 CANDIDATE_THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.06, 0.96, 0.03), 2))
@@ -140,7 +142,8 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     outputs : sequence of NetworkOutput
         Of the uncalibrated network, whose `center_heatmap` is sigmoid(logit) at peaks.
     targets : sequence of Targets
-        The truth on the same grids.
+        The truth on the same grids. Predictions of classes that are not labelled in an image
+        count neither as right nor as wrong, see `restrict_output`.
 
     Notes
     -----
@@ -158,6 +161,7 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     ValueError
         The images have no object, or no peak is right: there is nothing to fit.
     """
+    outputs = [restrict_output(output, target) for output, target in zip(outputs, targets)]
     logits, right = _candidates(outputs, targets, info)
     if not right.any() or right.all():
         raise ValueError(f'calibration: expected right and wrong centers on the {len(outputs)} '
@@ -176,6 +180,12 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     return CalibrationReport(
         Calibration(scale, shift), Calibration(*score), threshold, quality, len(outputs),
         len(right), int(right.sum()), len(found.right), int(found.right.sum()))
+
+
+def restrict_output(output: NetworkOutput, target: Targets) -> NetworkOutput:
+    """Return the output without predictions of classes that are not labelled in the image."""
+    return dataclasses.replace(output, semantic_ids=restrict_classes(
+        output.semantic_ids, target.semantic_ids, target.candidates))
 
 
 def choose_threshold(quality: Mapping[float, float]) -> float:

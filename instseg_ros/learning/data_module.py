@@ -180,4 +180,5 @@ def targets_of(sample: dict[str, Tensor]) -> Targets:
     """Return the targets of one image, from the tensors of `samples.to_tensors`."""
     arrays = {name: tensor.cpu().numpy() for name, tensor in sample.items()}
     return Targets(arrays['semantic_ids'].astype(np.uint8),
-                   arrays['instance_ids'].astype(np.uint16), arrays['center_mask'])
+                   arrays['instance_ids'].astype(np.uint16), arrays['center_mask'],
+                   tuple(np.flatnonzero(arrays['candidates']).tolist()))

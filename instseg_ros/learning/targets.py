@@ -26,11 +26,14 @@ class Targets:
         0: none.
     center_mask : (H, W) uint8
         1 in the disc around a center, 0 elsewhere, 255 where it is ignored.
+    candidates : tuple of int
+        Classes that a pixel with label 0 may have; more than class 0 if some are not labelled.
     """
 
     semantic_ids: np.ndarray
     instance_ids: np.ndarray
     center_mask: np.ndarray
+    candidates: tuple[int, ...] = (0,)
 
 
 def build_targets(semantic_ids: np.ndarray, instance_ids: np.ndarray, stride: int,

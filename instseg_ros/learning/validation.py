@@ -9,7 +9,6 @@ training images, and centers go on improving long after.
 """
 from __future__ import annotations
 
-import dataclasses
 import functools
 import operator
 from pathlib import Path
@@ -26,10 +25,14 @@ from torch import Tensor
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
-from instseg_ros.evaluation.partial_labels import restrict_classes
 from instseg_ros.evaluation.semantic import SemanticScore
 from instseg_ros.files import replacing
-from instseg_ros.learning.calibration import CANDIDATE_THRESHOLDS, Calibration, ThingQuality
+from instseg_ros.learning.calibration import (
+    CANDIDATE_THRESHOLDS,
+    Calibration,
+    ThingQuality,
+    restrict_output,
+)
 from instseg_ros.learning.data_module import targets_of
 from instseg_ros.learning.export.wrapper import ExportedNetwork
 from instseg_ros.learning.module import TrainingModule, Validated
@@ -68,9 +71,7 @@ class ValidationScore:
         target = targets_of(sample)
         self.images += 1
         self._add_losses({name: loss.item() for name, loss in losses.items()})
-        candidates = sample['candidates'].nonzero()[:, 0].tolist()
-        output = dataclasses.replace(output, semantic_ids=restrict_classes(
-            output.semantic_ids, target.semantic_ids, candidates))
+        output = restrict_output(output, target)
         self.semantic.update(target.semantic_ids, output.semantic_ids)
         self.things.update(output, target)
 

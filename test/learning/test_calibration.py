@@ -1,6 +1,7 @@
 """Calibration moves the best operating point to the method's threshold."""
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -76,6 +77,21 @@ def test_peaks_on_stuff_are_no_candidates():
                      palette=((0, 0, 0),) * 3, output_stride=1, size_multiple=32,
                      embedding_size=4, input_size=64)
     assert fit_calibration(outputs, targets, info).candidates == 3 * 8
+
+
+def test_objects_of_an_unlabelled_class_are_neither_right_nor_wrong():
+    rng = np.random.default_rng(0)
+    labelled, partly = [], []
+    for _ in range(3):
+        output, target = scene(rng, right=0.4, wrong=0.2)
+        labelled.append((output, target))
+        output = copy.deepcopy(output)
+        output.semantic_ids[20:24] = 2  # buses, which are not labelled
+        output.center_heatmap[22, 5::10] = 0.9
+        partly.append((output, dataclasses.replace(target, candidates=(0, 2))))
+    info = dataclasses.replace(INFO, class_names=('background', 'person', 'bus'),
+                               thing_ids=(1, 2), palette=((0, 0, 0),) * 3)
+    assert fit_calibration(*zip(*partly), info) == fit_calibration(*zip(*labelled), info)
 
 
 def test_the_score_says_how_often_an_instance_is_right():
