@@ -115,8 +115,9 @@ def test_a_change_that_another_callback_refuses_is_not_applied(graph, tiny_model
     node = graph.start('configure', 'activate', model=str(tiny_model),
                        image_reliability='reliable')
     node.add_on_set_parameters_callback(refuse)
-    if not is_first:  # whichever order rclpy calls them in, one of both cases has ours first
-        node._on_set_parameters_callbacks.reverse()
+    if not is_first:  # rclpy calls the callback that was added last first
+        node.remove_on_set_parameters_callback(node._check_parameters)
+        node.add_on_set_parameters_callback(node._check_parameters)
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     assert graph.set_parameter('grouping.center_threshold', 0.9) == 'not today'
     camera.publish(make_image())
