@@ -16,7 +16,8 @@ from instseg_ros.errors import UserError
 COMMANDS = {
     'segment': ('instseg_ros.commands.segment', 'find the objects in images, folders and videos'),
     'demo': ('instseg_ros.commands.demo', 'run the ROS 2 node on a video and record its results'),
-    'warm-up': ('instseg_ros.commands.warm_up', 'compile the kernels, so that no later start waits'),
+    'warm-up': ('instseg_ros.commands.warm_up',
+                'compile the kernels, so that no later start waits'),
     'evaluate': ('instseg_ros.commands.evaluate', 'measure a model on labelled images'),
     'benchmark': ('instseg_ros.commands.benchmark', 'measure how fast this machine is'),
     'scenes': ('instseg_ros.commands.scenes', 'make up labelled images, to try training with'),

@@ -105,6 +105,7 @@ def slow_bilateral(image, codes, scale, config):
 
 
 class _Grid:
+
     def __init__(self, image, codes, scale):
         self.image, self.codes = image, codes
         self.rows = nearest_index(image.shape[0], codes.shape[0], scale[0])

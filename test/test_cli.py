@@ -82,8 +82,9 @@ def test_a_mistake_in_the_code_is_not_dressed_up(command):
         cli.main(['probe'])
 
 
-@pytest.mark.parametrize('module, hint', [('torch', 'pip install ".[train]" in the sources'), ('rclpy', 'make demo'),
-                                          ('nosuchlibrary', 'pip install nosuchlibrary')])
+@pytest.mark.parametrize('module, hint', [
+    ('torch', 'pip install ".[train]" in the sources'), ('rclpy', 'make demo'),
+    ('nosuchlibrary', 'pip install nosuchlibrary')])
 def test_a_missing_library_is_one_sentence(command, capsys, monkeypatch, module, hint):
     monkeypatch.setitem(sys.modules, module, None)
     command(f'import {module}.part')

@@ -65,8 +65,8 @@ def test_an_image_gives_overlay_labels_and_record(run, tmp_path):
     assert files(out) == {'instances.jsonl', 'overlay/photo.png', 'semantic/photo.png',
                           'instance/photo.png'}
     semantic_ids, instance_ids = scene()
-    semantic, instance = (read_labels(out / kind / 'photo.png') for kind in ('semantic',
-                                                                              'instance'))
+    semantic = read_labels(out / 'semantic' / 'photo.png')
+    instance = read_labels(out / 'instance' / 'photo.png')
     assert semantic.dtype == np.uint8 and np.array_equal(semantic, semantic_ids)
     assert instance.dtype == np.uint16
     record, = read_records(out)

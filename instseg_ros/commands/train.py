@@ -66,11 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--resume', action='store_true',
                         help='continue from the last checkpoint in the output folder')
     group = parser.add_argument_group('instead of what the configuration file says')
-    for flag, key, help in (
+    for flag, key, text in (
             ('--images', 'data.images', 'folder of the training images'),
             ('--annotations', 'data.annotations', 'their COCO file (JSON)'),
             ('--weights', 'model.weights', "initial weights or checkpoint; '': random weights")):
-        group.add_argument(flag, dest='overrides', action='append', metavar='PATH', help=help,
+        group.add_argument(flag, dest='overrides', action='append', metavar='PATH', help=text,
                            type=functools.partial(_override, key))
     group.add_argument('--set', dest='overrides', action='append', metavar='SECTION.KEY=VALUE',
                        type=parse_override, help='any option; the value is read as YAML; '

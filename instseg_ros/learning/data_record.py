@@ -83,7 +83,7 @@ def fingerprint(semantic_ids: np.ndarray, instance_ids: np.ndarray) -> str:
     """Return a digest of label maps, each (H0, W0): 16 hexadecimal digits."""
     digest = hashlib.sha256(repr(semantic_ids.shape).encode())
     for labels in (semantic_ids.astype(np.uint8), instance_ids.astype('<u2')):
-        digest.update(np.ascontiguousarray(labels))
+        digest.update(labels.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,8 @@ class InstanceSegmentationNetwork(nn.Module):
         self.encoder = encoder
         self.output_stride = min(widths)
         self.size_multiple = max(32, 2 * max(encoder.channels))
-        parts = {'channels': encoder.channels, 'widths': widths, 'dropout': dropout}
+        parts: dict[str, Any] = {
+            'channels': encoder.channels, 'widths': widths, 'dropout': dropout}
         self.semantic = SemanticDecoder(classes=classes, **parts)
         self.center = CenterDecoder(**parts)
         self.embedding = EmbeddingDecoder(size=embedding_size, position=position, **parts)

@@ -96,7 +96,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
 
 
 def validation_callbacks(network: InstanceSegmentationNetwork, config: TrainingConfig,
-                       data: TrainingData, output: Path) -> list[Callback]:
+                         data: TrainingData, output: Path) -> list[Callback]:
     """Return the callbacks for the validation images; none if there are no such images.
 
     Raises

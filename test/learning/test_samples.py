@@ -80,8 +80,8 @@ def test_panoptic_data_says_itself_what_is_stuff(tmp_path):
     assert (config.classes, config.stuff, config.thing_ids) == (('road', 'car'), ('road',), (1,))
     assert open_training_data(config)[1] == config
     with pytest.raises(DatasetError, match='data.stuff: expected some of road; got car'):
-        open_training_data(dataclasses.replace(panoptic_config(tmp_path, classes=('road', 'car')),
-                                         stuff=('car',)))
+        open_training_data(dataclasses.replace(
+            panoptic_config(tmp_path, classes=('road', 'car')), stuff=('car',)))
 
 
 def test_a_background_takes_the_stuff_of_panoptic_data_that_is_no_class(tmp_path):

@@ -1,4 +1,4 @@
-"""Heads of the detector NanoDet-Plus: class and box of the object at every cell of four strides."""
+"""Heads of the detector NanoDet-Plus: class and box of an object at each cell of four strides."""
 from __future__ import annotations
 
 from typing import Mapping, NamedTuple, Sequence
