@@ -3,10 +3,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tiny_models import tiny_info
 
 from instseg_ros.core.types import UNLABELLED, Instance, Segmentation
 from instseg_ros.visualization import contact_sheet, instance_color, overlay
-from tiny_models import tiny_info
 
 GRAY = 120
 INFO = tiny_info()

@@ -136,7 +136,7 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
            for name in ('network', 'segment')},
         'stages_ms': {stage: 1e3 * median(lap[stage] for lap in laps[1:]) for stage in laps[0]},
         'peak_memory_mib': peak_memory_of(segment_once, path, configs, image,
-                                            scene.inference.output),
+                                          scene.inference.output),
         'others': [{'network': other.name, 'shape': list(other.shape),
                     **dataclasses.asdict(times[f'other {index}']),
                     'ratio': times[f'other {index}'].ratios_to(segment)}

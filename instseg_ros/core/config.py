@@ -107,7 +107,7 @@ class GroupingConfig:
     center_threshold: float = option(0.7, 'Centers with a lower confidence are dropped',
                                      minimum=0.0, maximum=1.0)
     duplicate_distance: float = option(0.0, 'A center whose embedding is nearer than this to a '
-                                       "stronger one of its class is a duplicate; 0 takes the "
+                                       'stronger one of its class is a duplicate; 0 takes the '
                                        "model's own distance", minimum=0.0, maximum=100.0)
     max_instances: int = option(500, 'At most this many instances in an image, strongest first',
                                 minimum=1, maximum=65534)

@@ -175,7 +175,7 @@ def _official_scripts() -> Iterator[None]:
     # cityscapesscripts 2.3.0 calls numpy.in1d, which NumPy 2.4 has removed.
     missing = not hasattr(np, 'in1d')
     if missing:
-        np.in1d = np.isin  # noqa: NPY201
+        np.in1d = np.isin  # type: ignore[attr-defined, unused-ignore]  # noqa: NPY201
     try:
         with contextlib.redirect_stdout(output), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of means over classes that don't occur
@@ -185,7 +185,7 @@ def _official_scripts() -> Iterator[None]:
         raise DatasetError(f'the evaluation of cityscapesscripts stopped: {lines[-1]}') from error
     finally:
         if missing:
-            del np.in1d  # noqa: NPY201
+            del np.in1d  # type: ignore[attr-defined, unused-ignore]  # noqa: NPY201
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

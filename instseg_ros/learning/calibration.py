@@ -176,7 +176,8 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     scale, _ = _logistic_regression(logits, right)
     shift = float(_logit(GroupingConfig.center_threshold) - scale * _logit(threshold))
     found = _instances(outputs, targets, info, threshold)
-    score = _logistic_regression(scale * _logit(found.scores) + shift, found.right)
+    logits = np.asarray(scale * _logit(found.scores) + shift)
+    score = _logistic_regression(logits, found.right)
     return CalibrationReport(
         Calibration(scale, shift), Calibration(*score), threshold, quality, len(outputs),
         len(right), int(right.sum()), len(found.right), int(found.right.sum()))

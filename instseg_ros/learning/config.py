@@ -33,7 +33,7 @@ class ModelConfig:
     """What network is trained."""
 
     encoder: str = option('mobilenet_v2', 'Name of the encoder', choices=tuple(ENCODERS))
-    weights: str = option('', "Initial weights: for the encoder (.safetensors, or .pth in "
+    weights: str = option('', 'Initial weights: for the encoder (.safetensors, or .pth in '
                           "torchvision's layout for ResNets), or a checkpoint of the whole "
                           'network (.ckpt); empty: random')
     blend_with: str = option('', 'Weights that the encoder of a checkpoint in model.weights once '

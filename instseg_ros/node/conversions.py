@@ -105,7 +105,7 @@ def find_converter() -> Converter:
     for make in (_cv_bridge, _rosbags):
         try:
             converter = make()
-            probe = PackedImage('bgr8', 1, 1, 3, int(IS_BIGENDIAN), np.uint8([1, 2, 3]))
+            probe = PackedImage('bgr8', 1, 1, 3, int(IS_BIGENDIAN), np.array([1, 2, 3], np.uint8))
             if converter.convert(probe, 'rgb8').tolist() == [[[3, 2, 1]]]:
                 return converter
             problems.append(f'{converter.name} gives wrong colours')

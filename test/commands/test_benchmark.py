@@ -113,7 +113,7 @@ def test_the_shape_of_a_network_may_be_open(tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (('--size', '640'), "expected height x width, 32 to 16384 pixels each, for example 480x640, "
+    (('--size', '640'), 'expected height x width, 32 to 16384 pixels each, for example 480x640, '
                         "got '640'"),
     (('--size', '0x9'), 'expected height x width'),
     (('--parts', 'nothing'), 'invalid choice'),

@@ -148,7 +148,6 @@ def test_what_segment_writes_can_be_scored(street, tiny_model, tmp_path):
     assert reports[0] == reports[1]
 
 
-
 def remove_image(images, annotations):
     (images / 'a.png').unlink()
 

@@ -23,8 +23,7 @@ def dataset(tmp_path):
     """Return an image with a person, a car, and a bicycle that is only in the picture."""
     document = coco_document((160, 120), [
         {'category_id': category, 'segmentation': [rectangle(*box)]}
-        for category, box in (PERSON, CAR)], ((1, 'person'), (2, 'bicycle'),
-                                                         (3, 'car')))
+        for category, box in (PERSON, CAR)], ((1, 'person'), (2, 'bicycle'), (3, 'car')))
     images, annotations = write_coco(tmp_path, document)
     image = paint_scene(*rectangles((120, 160), [PERSON, CAR, NO_BICYCLE]), tiny_info(),
                         confidence={1: .9, 2: .5, 3: .3})

@@ -104,8 +104,8 @@ def test_scores_of_all_images_are_ordered_together():
 def test_an_object_behind_another_is_expected_with_its_labelled_mask():
     behind, front = box(0, 0, 20, 20), box(10, 0, 20, 20)
     visible = behind & ~front
-    result = evaluate((truth((1, behind), (2, front)), [detection(1, visible),
-                                                       detection(2, front)]))
+    result = evaluate((truth((1, behind), (2, front)),
+                       [detection(1, visible), detection(2, front)]))
     assert result.of_classes(iou50=True)[1:] == pytest.approx([1, 1])
     assert result.of_classes()[1] == pytest.approx(1 / 10)  # IoU 1/2 is right at .50 only
 

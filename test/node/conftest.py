@@ -232,4 +232,3 @@ def make_image(rclpy, scene):
         header = Header(stamp=Time(sec=number, nanosec=number * 1000), frame_id=frame_id)
         return image_message(header, np.asarray(pixels), encoding)
     return make
-

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from instseg_ros.learning.decoders import SemanticDecoder
 from instseg_ros.learning.detector.decoders import (
-    DetectorSemanticDecoder, ResidualDecoder, at_pixels)
+    DetectorSemanticDecoder,
+    ResidualDecoder,
+    at_pixels,
+)
 from instseg_ros.learning.detector.evidence import BoxEvidence, strongest_boxes
 from instseg_ros.learning.detector.heads import STRIDES, Detections, DetectorHeads
 from instseg_ros.learning.detector.modes import embed_boxes, seek_modes
@@ -76,7 +79,8 @@ class DetectorNetwork(nn.Module):
             self.register_buffer('semantic_std', _color(semantic_encoder.std))
         self.evidence = BoxEvidence(self.thing_ids, classes, output_stride, *evidence)
         inputs = channels[STRIDES[0]] + len(self.thing_ids)
-        self.center = self.embedding = None
+        self.center: nn.Module | None = None
+        self.embedding: nn.Module | None = None
         if residual_width:
             self.center = ResidualDecoder(inputs, residual_width, 1, output_stride)
             self.embedding = ResidualDecoder(inputs, residual_width, embedding_size, output_stride)
@@ -91,7 +95,7 @@ class DetectorNetwork(nn.Module):
         class_ids = semantic.argmax(1)
         logits, boxes = at_pixels(detections, class_ids, self.thing_ids, self.output_stride)
         embedding = embed_boxes(boxes)
-        if self.center is not None:
+        if self.center is not None and self.embedding is not None:
             size = tuple(class_ids.shape[1:])
             finest = torch.cat([features[STRIDES[0]], detections[STRIDES[0]].classes.sigmoid()], 1)
             logits = logits + self.center(finest, size)[:, 0]

@@ -8,7 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from instseg_ros.learning.encoders.encoder import (
-    Encoder, EncoderConv2d, batch_to_space, space_to_batch)
+    Encoder,
+    EncoderConv2d,
+    batch_to_space,
+    space_to_batch,
+)
 
 
 class InvertedResidual(nn.Module):

@@ -51,8 +51,8 @@ def test_equals_grouping_on_the_cpu_on_a_thousand_maps(grouping):
         config = GroupingConfig(duplicate_distance=float(rng.choice([1e-3, 0.5, 1])),
                                 max_instances=int(rng.integers(1, 20)))
         there = on_device(grouping, output)
-        (here, dropped), (centers, dropped_there) = (find_centers(each, INFO, config)
-                                             for each in (output, there))
+        here, dropped = find_centers(output, INFO, config)
+        centers, dropped_there = find_centers(there, INFO, config)
         assert dropped == dropped_there
         for name, array in vars(here).items():
             assert np.array_equal(array, vars(centers)[name])

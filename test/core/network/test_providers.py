@@ -1,6 +1,7 @@
 """The requested provider runs the network, or there is an error or a message that says why.
 
-There is no GPU where the tests run: sessions on the CPU that report other providers take its place.
+There is no GPU where the tests run: sessions on the CPU that report other providers take its
+place.
 """
 import threading
 
