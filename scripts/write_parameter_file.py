@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from instseg_ros.core.config import options_of
-from instseg_ros.node.parameters import SECTIONS, START_PARAMETERS
+from instseg_ros.node.options import SECTIONS
+from instseg_ros.node.parameters import START_PARAMETERS
 
 PATH = Path(__file__).resolve().parents[1] / 'config' / 'segmenter.yaml'
 HEAD = """\

@@ -84,6 +84,30 @@ def _flatten(prefix: str, tree: Any) -> Iterator[tuple[str, Any]]:
             yield f'{prefix}{key}', value
 
 
+def read_parameters(path: Path | str, node_name: str, known: Collection[str]) -> dict[str, Any]:
+    """Return the parameters that a file sets for a node, by their dotted names.
+
+    A section for this node alone overrides a shared one.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    ValueError
+        It is not a parameter file, has no section for the node, or names an unknown parameter.
+    """
+    sections = read_sections(path)
+    ours = [section for section in sections if section.matches(node_name)]
+    if not ours:
+        raise ValueError(f'{path}: expected parameters of {node_name}, found only those of '
+                         f'{", ".join(section.pattern for section in sections)}')
+    values: dict[str, Any] = {}
+    for section in sorted(ours, key=lambda section: not section.is_shared):
+        _check_names(str(path), section, node_name, known)
+        values.update(section.parameters)
+    return values
+
+
 def check_arguments(arguments: Sequence[str], node_name: str, known: Collection[str]) -> None:
     """Check the parameter files and parameters that a command line gives to a node.
 
@@ -107,14 +131,7 @@ def check_arguments(arguments: Sequence[str], node_name: str, known: Collection[
     """
     for option, value in pairwise(arguments):
         if option == '--params-file':
-            sections = read_sections(value)
-            ours = [section for section in sections if section.matches(node_name)]
-            if not ours:
-                raise ValueError(
-                    f'{value}: expected parameters of {node_name}, found only those of '
-                    f'{", ".join(section.pattern for section in sections)}')
-            for section in ours:
-                _check_names(value, section, node_name, known)
+            read_parameters(value, node_name, known)
         elif option in ('-p', '--param') and ':=' in value:
             *node, name = value.partition(':=')[0].split(':')
             if not node or node[0] == node_name.rpartition('/')[2]:

@@ -1,48 +1,14 @@
 """ROS parameters, declared from the same options as the library's configs."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Sequence
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from instseg_ros.core.config import (
-    GroupingConfig,
-    NetworkConfig,
-    Option,
-    RefinementConfig,
-    check_options,
-    option,
-    options_of,
-)
-
-RELIABILITIES = ('best_effort', 'reliable', 'system_default')
-
-
-@dataclass(frozen=True)
-class NodeConfig:
-    """Options of the node itself; the parameters without a prefix."""
-
-    model: str = option('', 'Path of the ONNX model; empty takes the installed street.onnx')
-    image_reliability: str = option(
-        'best_effort', 'Reliability of the subscription to images; best_effort receives from '
-        'every camera, reliable only from reliable ones, but loses no large images',
-        choices=RELIABILITIES)
-    image_depth: int = option(1, 'Number of images kept while one is processed, the newest ones; '
-                              '1 gives the lowest latency', minimum=1, maximum=100)
-    autostart: bool = option(False, 'Configure and activate when the node starts, without a '
-                             'lifecycle manager')
-
-    def __post_init__(self) -> None:
-        check_options(self, '')
-
-
-SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
-                             'grouping': GroupingConfig, 'refinement': RefinementConfig})
-"""Config class by the prefix of its parameters."""
+from instseg_ros.core.config import Option
+from instseg_ros.node.options import Configs, make_configs, parameter_options
 
 LIVE_SECTIONS = ('grouping', 'refinement')
 """Their parameters take effect from the next image."""
@@ -52,23 +18,6 @@ SUBSCRIPTION_PARAMETERS = ('image_reliability', 'image_depth')
 
 START_PARAMETERS = ('autostart',)
 """These take effect only when the node starts."""
-
-
-@dataclass(frozen=True)
-class Configs:
-    """The values of all parameters, checked."""
-
-    node: NodeConfig
-    network: NetworkConfig
-    grouping: GroupingConfig
-    refinement: RefinementConfig
-
-
-def parameter_options() -> Iterator[tuple[str, Option]]:
-    """Yield the name and the declaration of every parameter of the node."""
-    for section, config in SECTIONS.items():
-        for item in options_of(config):
-            yield (f'{section}.{item.name}' if section else item.name), item
 
 
 def declare_parameters(node: Node) -> None:
@@ -127,14 +76,7 @@ def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
     values: dict[str, Any] = {name: node.get_parameter(name).value
                               for name, _ in parameter_options()}
     values.update({change.name: change.value for change in changes})
-    return Configs(**{section or 'node': make_config(section, values) for section in SECTIONS})
-
-
-def make_config(section: str, values: Mapping[str, Any]) -> Any:
-    """Return the config of one section from the values of all parameters."""
-    config = SECTIONS[section]
-    prefix = f'{section}.' if section else ''
-    return config(**{item.name: values[prefix + item.name] for item in options_of(config)})
+    return make_configs(values)
 
 
 def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, configured: bool,

@@ -13,7 +13,7 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 
-from instseg_ros.node.parameters import NodeConfig
+from instseg_ros.node.options import NodeConfig
 
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Reliable and best-effort subscribers both receive the results."""

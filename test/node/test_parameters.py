@@ -16,7 +16,7 @@ def flatten(tree, prefix=''):
 
 
 def test_the_parameter_file_holds_every_parameter_with_its_default(rclpy):
-    from instseg_ros.node.parameters import parameter_options
+    from instseg_ros.node.options import parameter_options
     written = flatten(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters'])
     # The launch file and the start decide about autostart; the file only mentions it.
     assert '# autostart: false' in CONFIG.read_text()
@@ -25,7 +25,7 @@ def test_the_parameter_file_holds_every_parameter_with_its_default(rclpy):
 
 
 def test_every_parameter_is_described_with_its_range(graph):
-    from instseg_ros.node.parameters import parameter_options
+    from instseg_ros.node.options import parameter_options
     graph.start()
     options = dict(parameter_options())
     answer = graph.call('describe_parameters', names=list(options))
