@@ -199,4 +199,4 @@ def test_the_commands_name_the_extra_that_brings_a_library():
 def test_continuous_integration_runs_what_developers_run():
     commands = [line for line in (ROOT / '.ci' / 'run').read_text().splitlines()
                 if line and not line.startswith('#')]
-    assert commands[-1] == 'make test'
+    assert commands[-3:] == ['make lint', 'make docs', 'make test']
