@@ -37,9 +37,8 @@ logger = logging.getLogger(__name__)
 
 def node_options() -> dict[str, Option]:
     """Return the declaration of every parameter of the node by name."""
-    with mock(NOT_NEEDED):
-        from instseg_ros.node.options import parameter_options
-        return dict(parameter_options())
+    from instseg_ros.node.options import parameter_options
+    return dict(parameter_options())
 
 
 def takes_effect(name: str) -> str:

@@ -35,7 +35,6 @@ def commands(program):
 
 def node_parameters():
     """Return the names of the node's parameters, in declared order."""
-    pytest.importorskip('rclpy', reason='needs ROS 2')
     from instseg_ros.node.options import parameter_options
     return [name for name, _ in parameter_options()]
 
