@@ -26,9 +26,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS = {'CUDAExecutionProvider': 'cuda', 'TensorrtExecutionProvider': 'tensorrt'}
-KEPT = ('state_dict', 'hyper_parameters', 'epoch', 'global_step', 'instseg_ros',
-        'pytorch-lightning_version')
-"""Entries of a checkpoint from which a model can be exported or a training started."""
 RESERVE = 0.45
 """Share of the time that is kept for what follows the training."""
 
@@ -100,6 +97,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--size', action='append', dest='sizes', metavar='HxW',
                         help='of the timings; repeatable (default 480x640 and 1024x2048)')
     parser.add_argument('--rounds', type=int, default=20, help='of the timings (default 20)')
+    parser.add_argument('--no-calibration', action='store_true',
+                        help='export raw confidences, after a training too short to calibrate')
+    parser.add_argument('--precision', action='append', dest='precisions',
+                        choices=('fp32', 'fp16'),
+                        help='of models and timings; repeatable (default both)')
     args = parser.parse_args(argv)
     out = args.out.resolve()
     work = (args.work or out / 'work').resolve()
@@ -144,27 +146,29 @@ def all_steps(run: Run, args: argparse.Namespace, work: Path) -> None:
     last = work / 'training' / 'last.ckpt'
     if not last.is_file():
         return
-    checkpoint = keep_weights(last, out / 'weights.ckpt')
+    checkpoint = out / 'weights.ckpt'
+    run.step('keep_weights', ['-c', 'import sys; from instseg_ros.learning.checkpoints import '
+                              'write_weights; write_weights(*sys.argv[1:])', str(last),
+                              str(checkpoint)])
     metrics = work / 'training' / 'metrics.csv'
     if metrics.is_file():
         shutil.copy(metrics, out)
     models = {}
-    for precision in ('fp32', 'fp16'):
+    precisions = args.precisions or ['fp32', 'fp16']
+    for precision in precisions:
         path = out / f'model_{precision}.onnx'
-        if run.step(f'export_{precision}', [*instseg, 'export', str(checkpoint), '--precision',
-                                            precision, '--out', str(path)]):
+        if run.step(f'export_{precision}', [
+                *instseg, 'export', str(checkpoint), '--precision', precision, '--out', str(path),
+                *(['--no-calibration'] if args.no_calibration else [])]):
             models[precision] = path
-    # A network that has hardly been trained can't be calibrated; its times are of interest.
-    if not models and run.step('export_raw', [*instseg, 'export', str(checkpoint),
-                                              '--no-calibration', '--out',
-                                              str(out / 'model_fp32.onnx')]):
-        models['fp32'] = out / 'model_fp32.onnx'
     if 'fp32' in models:
         evaluate(run, models['fp32'], config, work)
     sizes = [text for size in args.sizes or ('480x640', '1024x2048') for text in ('--size', size)]
     times = work / 'torch.json'
     run.step('time_torch', ['scripts/time_network.py', str(checkpoint), *sizes, '--rounds',
-                            str(args.rounds), '--json', str(times)], share=0.5)
+                            str(args.rounds), '--json', str(times),
+                            *(text for name in precisions for text in ('--precision', name))],
+             share=0.5)
     run.add('torch_times', times)
     available = [PROVIDERS[name] for name in run.summary['machine']['providers']
                  if name in PROVIDERS]
@@ -194,15 +198,6 @@ def evaluate(run: Run, model: Path, config: Path, work: Path) -> None:
                           str(config.parent / validation['annotations']), '--json',
                           str(figures)], share=0.5)
     run.add('evaluation', figures)
-
-
-def keep_weights(source: Path, target: Path) -> Path:
-    """Write a checkpoint without the state of the optimizer; return its path."""
-    import torch
-
-    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    torch.save({key: value for key, value in checkpoint.items() if key in KEPT}, target)
-    return target
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from instseg_ros.datasets.coco import CocoDataset
@@ -29,7 +30,8 @@ from instseg_ros.datasets.label_images import LabelImages
 from instseg_ros.datasets.masks import decode_segmentation, encode_mask
 from instseg_ros.datasets.opening import open_dataset
 from instseg_ros.files import replacing
-from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.checkpoints import write_weights
+from instseg_ros.learning.config import PATHS, TrainingConfig
 
 CONFIG = 'training.yaml'
 """Name of the configuration in the archive."""
@@ -48,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
                         help='of the JPEG files (default 80)')
     parser.add_argument('--limit', action='append', default=[], metavar='NAME=COUNT',
                         help='at most so many images of a data set, evenly spread; repeatable')
+    parser.add_argument('--half', action='store_true',
+                        help='store kernels of the initial weights in float16, for less room')
     args = parser.parse_args(argv)
     config = TrainingConfig.from_yaml(args.config)
     limits = {name: int(count) for name, count in (text.split('=') for text in args.limit)}
@@ -58,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         folder = Path(temporary)
         data = pack_data(config.data, folder, limits, args.long_side,
                          args.validation_long_side, args.quality)
-        model = dataclasses.replace(config.model, **pack_weights(config, folder))
+        model = dataclasses.replace(config.model, **pack_weights(config, folder, args.half))
         packed = dataclasses.replace(config, data=data, model=model).to_dict()
         # Through JSON, as YAML would write tuples with tags of Python.
         (folder / CONFIG).write_text(yaml.safe_dump(json.loads(json.dumps(packed))))
@@ -92,14 +96,22 @@ def pack_data(config: DataConfig, folder: Path, limits: dict[str, int], long_sid
     return dataclasses.replace(config, sets=tuple(parts), validation=validation)
 
 
-def pack_weights(config: TrainingConfig, folder: Path) -> dict[str, str]:
-    """Copy the initial weights; return the options that name them."""
+def pack_weights(config: TrainingConfig, folder: Path, half: bool) -> dict[str, str]:
+    """Copy all weights that the model section names; return the options that name the copies."""
     options = {}
-    for key in ('weights', 'blend_with'):
-        source = getattr(config.model, key)
-        if source:
-            shutil.copy(source, folder)
-            options[key] = Path(source).name
+    for key in PATHS['model']:
+        source = Path(getattr(config.model, key))
+        if not source.name:
+            continue
+        options[key] = f'{key}-{source.name}'
+        target = folder / options[key]
+        if half and source.suffix == '.safetensors':
+            save_file({name: tensor.half() if tensor.ndim > 1 else tensor
+                       for name, tensor in load_file(source).items()}, target)
+        elif half and source.suffix == '.ckpt':
+            write_weights(source, target, half=True)
+        else:
+            shutil.copy(source, target)
     return options
 
 

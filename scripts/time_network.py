@@ -29,7 +29,7 @@ from instseg_ros.learning.export.onnx_export import model_info
 from instseg_ros.learning.export.wrapper import ExportedNetwork
 
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-WARM_UP = 5
+WARM_UP = 3
 """Calls before the first that is timed."""
 
 

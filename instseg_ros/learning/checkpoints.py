@@ -36,6 +36,10 @@ The images may have moved: their labels are compared. The schedule of the learni
 the number of epochs, the batch size and the number of processes, so these must not differ.
 """
 
+LASTING = ('state_dict', 'hyper_parameters', 'epoch', 'global_step', ENTRY,
+           'pytorch-lightning_version')
+"""Entries of a checkpoint that an export or a new training needs."""
+
 NUMBER = re.compile(r'\[\d+\]')
 """Place in a list, within the name of an option."""
 
@@ -117,6 +121,28 @@ def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, Trai
     return network.eval(), config, metadata
 
 
+def write_weights(source: str | Path, target: str | Path, half: bool = False) -> None:
+    """Write a checkpoint without the state of the optimizer: it can be exported, but not resumed.
+
+    Parameters
+    ----------
+    source, target : path
+    half : bool
+        Whether kernels are stored in float16. They are loaded into float32.
+
+    Raises
+    ------
+    ValueError
+        The source is missing or no checkpoint.
+    """
+    checkpoint, _, _ = _read(source)
+    if half:
+        checkpoint['state_dict'] = {
+            name: tensor.half() if tensor.dtype == torch.float32 and tensor.ndim > 1 else tensor
+            for name, tensor in checkpoint['state_dict'].items()}
+    torch.save({name: value for name, value in checkpoint.items() if name in LASTING}, target)
+
+
 def check_resumable(path: str | Path, config: TrainingConfig, data: DataRecord,
                     processes: int) -> int:
     """Check that a resumed training gives what an uninterrupted one would give.
@@ -129,14 +155,17 @@ def check_resumable(path: str | Path, config: TrainingConfig, data: DataRecord,
     Raises
     ------
     ValueError
-        It would not; naming all that differs.
+        It would not, naming all that differs; or the file has weights only.
     """
-    _, theirs, metadata = _read(path)
+    checkpoint, theirs, metadata = _read(path)
     advice = ('to train on under other conditions, start a new training from it: model.weights '
               'takes the path of a checkpoint')
     if metadata.data is None:
         raise ValueError(f'{path}: of format {metadata.format}, this version resumes format '
                          f'{FORMAT}; {advice}')
+    if 'optimizer_states' not in checkpoint:
+        raise ValueError(f'{path}: has no state of the optimizer, so no training can be resumed '
+                         f'from it; {advice}')
     found = differences(theirs.to_dict(), config.to_dict())
     found += differences({'processes': metadata.processes, 'data': _numbers(metadata.data)},
                          {'processes': processes, 'data': _numbers(data)})

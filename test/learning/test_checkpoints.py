@@ -12,7 +12,13 @@ from short_trainings import train, write_config
 from instseg_ros.cli import main
 from instseg_ros.datasets.config import DataSetConfig
 from instseg_ros.learning.callbacks import BestCheckpoint, Patience
-from instseg_ros.learning.checkpoints import FREE_TO_CHANGE, differences, load_checkpoint
+from instseg_ros.learning.checkpoints import (
+    FREE_TO_CHANGE,
+    check_resumable,
+    differences,
+    load_checkpoint,
+    write_weights,
+)
 from instseg_ros.learning.config import DataConfig, TrainingConfig
 
 
@@ -34,6 +40,23 @@ def edit(path, change):
     checkpoint = torch.load(path, weights_only=True)
     change(checkpoint)
     torch.save(checkpoint, path)
+
+
+def test_weights_alone_are_the_same_network_but_do_not_resume(finished, tmp_path):
+    source = finished / 'run' / 'last.ckpt'
+    network, config, metadata = load_checkpoint(source)
+    for half, tolerance in ((False, 0), (True, 1e-3)):
+        small = tmp_path / f'{half}.ckpt'
+        write_weights(source, small, half)
+        assert small.stat().st_size < source.stat().st_size / 2
+        other, *same = load_checkpoint(small)
+        assert same == [config, metadata]
+        for name, tensor in other.state_dict().items():
+            assert tensor.dtype == network.state_dict()[name].dtype
+            assert torch.allclose(tensor, network.state_dict()[name], rtol=tolerance,
+                                  atol=tolerance / 10)
+        with pytest.raises(ValueError, match='has no state of the optimizer'):
+            check_resumable(small, config, metadata.data, 1)
 
 
 def test_what_does_not_touch_the_curve_may_change(folder, capsys):
