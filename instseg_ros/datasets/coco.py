@@ -1,7 +1,8 @@
 """Labelled images in COCO's instance format, as label maps of a model's classes.
 
-Categories are matched with classes by name. What the model has no class for, and crowds, is
-*ignored*: neither background nor a class, in training and in evaluation.
+Categories are matched with classes by name. Crowds, and annotations whose category is no class,
+are *ignored*: neither background nor a class, in training and in evaluation. Where a class is not
+labelled, background leaves open whether it is shown (`LabelledImages.candidates`).
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Made-up street scenes whose labels are exact: to try the commands out, and for tests.
 
 A pinhole camera looks along a street. Sky, buildings, sidewalk and road come first, then people,
-bicycles, cars and motorcycles from far to near, each as a few shapes; what is nearer hides what is
-behind it, in the picture as in the labels. Light and noise change colours only.
+bicycles, cars and motorcycles from far to near, each as a few shapes. Nearer things hide farther
+ones, in the picture as in the labels. Light and noise change colours only.
 """
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random crops of labelled images: scale, flip, copy-paste of instances, and colour.
 
-What moves pixels is done crop by crop where the images are read; what changes colours is chosen
-there and done for a whole batch at once, on the device that trains.
+Pixels are moved crop by crop where the images are read. Changes of colour are chosen there and
+applied to a whole batch at once, on the device that trains.
 """
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def values(tmp_path):
          'segments': str(labels), 'annotations': str(index), 'class_map': {'street': 'road'}}]}
 
 
-def test_each_image_says_what_its_background_may_be(values):
+def test_each_image_has_its_own_candidates_for_the_background(values):
     dataset, config = open_training_data(DataConfig(**values))
     assert [dataset.image_name(k) for k in range(len(dataset))] == [
         'cars/a.png', 'cars/b.png', 'streets/a.jpg']

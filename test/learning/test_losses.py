@@ -166,7 +166,7 @@ def random_batch(seed, instances=3):
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10_000))
-def test_what_the_network_says_of_ignored_pixels_is_all_the_same(seed):
+def test_predictions_at_ignored_pixels_change_no_loss(seed):
     prediction, semantic, ids, centers, ignored = random_batch(seed)
     other = Prediction(*(tensor.clone() for tensor in prediction))
     other.semantic.permute(0, 2, 3, 1)[ignored] = 9.0

@@ -71,11 +71,11 @@ def test_stuff_of_coco_instances_is_named_in_the_configuration(tmp_path):
     assert config.thing_ids == dataset.thing_ids == (1, 2)
     semantic_ids, instance_ids = dataset.load_label_maps(0)
     assert semantic_ids[9, 0] == 3 and instance_ids[9, 0] == 0
-    # As a checkpoint holds it, it says the same again.
+    # From the values in a checkpoint, the same data set opens again.
     assert open_training_data(DataConfig(**dataclasses.asdict(config)))[1] == config
 
 
-def test_panoptic_data_says_itself_what_is_stuff(tmp_path):
+def test_panoptic_data_determines_what_is_stuff(tmp_path):
     _, config = open_training_data(panoptic_config(tmp_path))
     assert (config.classes, config.stuff, config.thing_ids) == (('road', 'car'), ('road',), (1,))
     assert open_training_data(config)[1] == config

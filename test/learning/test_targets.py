@@ -1,4 +1,4 @@
-"""Targets: centers lie on their objects, and grouping inverts what targets say."""
+"""Targets: centers lie on their objects, and grouping inverts the targets."""
 from __future__ import annotations
 
 import numpy as np
@@ -43,7 +43,7 @@ def test_every_instance_has_a_center_on_itself(scene):
 
 @settings(max_examples=100, deadline=None)
 @given(scenes())
-def test_a_network_that_says_the_targets_yields_the_same_instances(scene):
+def test_a_network_that_outputs_the_targets_yields_the_same_instances(scene):
     targets = build_targets(*scene, STRIDE)
     heatmap = np.zeros(targets.semantic_ids.shape, np.float32)
     embedding = np.zeros((*targets.semantic_ids.shape, 4), np.float32)
