@@ -28,7 +28,7 @@ RENAMED = {'data': {'calibration_images': 'validation_images'}}
 FREE_TO_CHANGE = frozenset({
     *(f'{data}.{path}' for data in ('data', 'data.sets', 'data.validation') for path in PATHS),
     'data.cache_gb',
-    'model.weights', 'model.blend_with', 'optimization.workers',
+    'model.weights', 'model.blend_with', 'model.teacher', 'optimization.workers',
     'optimization.validation_period', 'optimization.monitor', 'optimization.patience'})
 """Options that may differ in a resumed training, because its curve stays the same.
 

@@ -20,7 +20,7 @@ from instseg_ros.learning.losses import LossConfig
 
 OUTPUT_STRIDES = (8, 4, 2, 1)
 
-PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with')}
+PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with', 'teacher')}
 """Options that are paths, by section."""
 
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
@@ -36,13 +36,15 @@ class ModelConfig:
     weights: str = option('', 'Initial weights: for the encoder (.safetensors, or .pth in '
                           "torchvision's layout for ResNets), or a checkpoint of the whole "
                           'network (.ckpt); empty: random')
+    teacher: str = option('', 'Checkpoint whose class probabilities training keeps near, see '
+                          'loss.distillation_weight')
     blend_with: str = option('', 'Weights that the encoder of a checkpoint in model.weights once '
                              'started from; training starts between the two')
     blend: float = option(0.3, "The checkpoint's share in that mixture", minimum=0.0, maximum=1.0)
     trained: str = option('all', 'What is trained; the rest stays as it is',
                           choices=('all', *TRAINED_PARTS))
     frozen_stages: int = option(0, 'The first stages of the encoder that are not trained; '
-                                'mobilenet_v2 has 7, ResNets have 5', minimum=0, maximum=16)
+                                'mobilenet_v2 has 7, the others have 5', minimum=0, maximum=16)
     output_stride: int = option(4, 'Pixels of the input per pixel of the output: 8, 4, 2 or 1; '
                                 'the finer, the slower, see docs/method.md', unit='px',
                                 minimum=1, maximum=8)
@@ -132,6 +134,14 @@ class TrainingConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+
+    def __post_init__(self) -> None:
+        if self.loss.distillation_weight and not self.model.teacher:
+            raise ValueError('model.teacher: expected a checkpoint, as loss.distillation_weight '
+                             'is not 0, got nothing')
+        if self.loss.consistency_weight and self.model.encoder not in DETECTORS:
+            raise ValueError('loss.consistency_weight: only for the encoders of a detector '
+                             f'({", ".join(DETECTORS)}), got {self.model.encoder}')
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:

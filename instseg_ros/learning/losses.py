@@ -38,6 +38,10 @@ class LossConfig:
                             'distance; grouping takes centers for duplicates that are nearer than '
                             'two thirds of it', minimum=0.0)
     regularization: float = option(0.001, 'Weight of the L2 norm of the embeddings', minimum=0.0)
+    distillation_weight: float = option(0.0, 'Weight of the difference from the class '
+                                        'probabilities of model.teacher', minimum=0.0)
+    consistency_weight: float = option(0.0, 'Weight of the difference from the detections that '
+                                       "a detector's network starts with", minimum=0.0)
 
     def __post_init__(self) -> None:
         check_options(self, 'loss')

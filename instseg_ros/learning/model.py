@@ -60,6 +60,11 @@ class InstanceSegmentationNetwork(nn.Module):
         self.register_buffer('std', torch.tensor(encoder.std).view(1, 3, 1, 1))
 
     @property
+    def pretrained(self) -> tuple[nn.Module, ...]:
+        """The parts that start from trained weights."""
+        return (self.encoder,)
+
+    @property
     def embedding_size(self) -> int:
         """Length of a pixel's embedding."""
         return self.embedding.head[-1].out_channels

@@ -10,6 +10,7 @@ from torch import Tensor
 from instseg_ros.learning.augmentation import change_colors
 from instseg_ros.learning.config import TRAINED_PARTS, TrainingConfig
 from instseg_ros.learning.detector.network import DetectorNetwork
+from instseg_ros.learning.distillation import Distillation
 from instseg_ros.learning.encoders import DETECTORS, build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import InstanceSegmentationNetwork, Prediction
@@ -75,6 +76,10 @@ class TrainingModule(lightning.LightningModule):
                 getattr(self.network, part).train(mode)
         return self
 
+    def on_fit_start(self) -> None:
+        # No part of the module: what training keeps to is in no checkpoint of it.
+        self.distillation = Distillation(self.config, self.device)
+
     def on_train_start(self) -> None:
         self.train()  # Lightning leaves the modes as it finds them
 
@@ -96,7 +101,10 @@ class TrainingModule(lightning.LightningModule):
         return batch
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        losses = self._losses(self._predict(batch), batch)
+        prediction = self._predict(batch)
+        losses = self._losses(prediction, batch)
+        kept = self.distillation.losses(batch['image'].float(), prediction)
+        losses = {**losses, **kept, 'total': sum(kept.values(), losses['total'])}
         self.log_dict({f'train/{key}': value.detach() for key, value in losses.items()},
                       on_step=False, on_epoch=True, batch_size=len(batch['image']),
                       sync_dist=True)
@@ -123,7 +131,7 @@ class TrainingModule(lightning.LightningModule):
         groups = []
         for part in self.network.children():
             rate = options.learning_rate * (
-                options.encoder_factor if part is self.network.encoder else 1.0)
+                options.encoder_factor if part in self.network.pretrained else 1.0)
             parameters = [p for p in part.parameters() if p.requires_grad]
             if parameters:
                 groups.append({'params': parameters, 'lr': rate})

@@ -87,6 +87,11 @@ class DetectorNetwork(nn.Module):
         self.register_buffer('mean', _color(encoder.mean))
         self.register_buffer('std', _color(encoder.std))
 
+    @property
+    def pretrained(self) -> tuple[nn.Module, ...]:
+        """The parts that start from trained weights."""
+        return self.encoder, self.heads, *filter(None, [self.semantic_encoder])
+
     def forward(self, image: Tensor) -> Prediction:
         """Predict from RGB images (N, 3, H, W) with values in [0, 255]."""
         features = self.encoder((image - self.mean) / self.std)
