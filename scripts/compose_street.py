@@ -6,7 +6,7 @@ history, models/street.onnx at commit 313812e is that file:
 
   git show 313812e:models/street.onnx > build/street_2026.onnx
   python scripts/compose_street.py --semantic build/street_2026.onnx \
-      --config config/training/street_composed.yaml --out build/street.ckpt
+      --config config/training/street_composed.yaml --out build/street_composed.ckpt
 """
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ FAINT = 0.05
 LEAST_SLOPE = 0.05
 """Lower bound of a map's slope: keeps it monotone where the fitted slope isn't positive."""
 
-ACCEPTED_LOSS = 0.07
+ACCEPTED_LOSS = 0.01
 """Share of the best panoptic quality that the operating point may lose. The quality hardly depends
 on the threshold, and a lower one finds more objects. False objects among them have low scores and
 can be filtered out later; missed objects can't be recovered."""

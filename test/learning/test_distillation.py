@@ -1,0 +1,62 @@
+"""Distillation: nearness to a teacher with other classes, and to the initial detector."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from instseg_ros.learning.detector.heads import BINS, SIDES, Detections
+from instseg_ros.learning.distillation import (
+    class_groups, consistency_loss, distillation_loss)
+
+OURS, THEIRS = ('background', 'car', 'person', 'road'), ('background', 'person', 'car')
+
+
+def test_classes_that_the_teacher_lacks_are_its_background():
+    assert class_groups(OURS, THEIRS).argmax(1).tolist() == [0, 2, 1, 0]
+
+
+def test_a_teacher_without_any_common_class_is_refused():
+    with pytest.raises(ValueError, match='model.teacher: expected some of .*road, got .*sheep'):
+        class_groups(OURS, ('background', 'sheep'))
+
+
+def test_distillation_is_least_where_the_sums_agree():
+    groups = class_groups(OURS, THEIRS)
+    probabilities = torch.tensor([0.3, 0.4, 0.1, 0.2]).view(1, 4, 1, 1)
+    wanted = torch.tensor([0.5, 0.1, 0.4]).view(1, 3, 1, 1)
+    entropy = -(wanted * wanted.log()).sum()
+    equal = distillation_loss(probabilities.log(), wanted, groups)
+    torch.testing.assert_close(equal, entropy)
+    # Background and road may share theirs as they like.
+    moved = torch.tensor([0.05, 0.4, 0.1, 0.45]).view(1, 4, 1, 1)
+    torch.testing.assert_close(distillation_loss(moved.log(), wanted, groups), entropy)
+    worse = torch.tensor([0.3, 0.1, 0.4, 0.2]).view(1, 4, 1, 1)
+    assert distillation_loss(worse.log(), wanted, groups) > entropy + 0.1
+
+
+def detections(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return {stride: Detections(torch.randn(2, 3, 64 // stride, 4, generator=generator),
+                               torch.randn(2, SIDES * BINS, 64 // stride, 4, generator=generator))
+            for stride in (8, 16)}
+
+
+def test_consistency_is_zero_for_the_same_and_grows_with_the_difference():
+    initial, other = detections(0), detections(1)
+    assert consistency_loss(initial, initial) == pytest.approx(0, abs=1e-6)
+
+    def between(share):
+        return {stride: Detections(*(torch.lerp(a, b, share) for a, b in zip(
+            initial[stride], other[stride]))) for stride in initial}
+
+    near, far = (float(consistency_loss(between(share), initial)) for share in (0.1, 0.5))
+    assert 0 < near < far
+
+
+def test_boxes_matter_only_where_the_initial_detector_sees_an_object():
+    initial = detections(0)
+    initial[8].classes[:] = -20.0
+    changed = {8: Detections(initial[8].classes, detections(1)[8].distances), 16: initial[16]}
+    assert consistency_loss(changed, initial) == pytest.approx(0, abs=1e-5)
+    initial[8].classes[:, 0] = 0.0
+    assert consistency_loss(changed, initial) > 0.1
