@@ -16,7 +16,7 @@ builds the engine for the model as well, which takes minutes.
 
 examples:
   instseg warm-up
-  instseg warm-up --model models/street_int8.onnx
+  instseg warm-up --model mine.onnx
   instseg warm-up --provider tensorrt --precision fp16
 """
 
