@@ -1,14 +1,14 @@
-"""One rosbag2 file (MCAP): write it, read it.
+"""A new rosbag2 file (MCAP).
 
 A bag is written as a single `.mcap` file, which is enough for `ros2 bag play`, `ros2 bag info` and
-Foxglove. Folders with a `metadata.yaml` are read as well.
+Foxglove.
 """
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Iterator
+from typing import Any
 
 from rosbags.interfaces import (
     Connection,
@@ -19,7 +19,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from instseg_ros.bags.messages import typestore
 from instseg_ros.files import unfinished_folder
@@ -32,10 +32,6 @@ LATCHED = Qos(history=QosHistory.KEEP_LAST, depth=1, reliability=QosReliability.
               liveliness=QosLiveliness.AUTOMATIC, liveliness_lease_duration=FOREVER,
               avoid_ros_namespace_conventions=False)
 """A profile for playback in which later subscribers still receive the last message."""
-
-
-class BagError(ValueError):
-    """A file is not a bag, is damaged, or lacks the requested topic."""
 
 
 class BagWriter:
@@ -91,91 +87,3 @@ class BagWriter:
                 self._writer.abort()
         finally:
             self._unfinished.__exit__(kind, error, trace)
-
-
-class BagReader:
-    """A bag to read; use it as a context manager.
-
-    Attributes
-    ----------
-    path : Path
-    topics : dict of str to str
-        Message type of each topic.
-    counts : dict of str to int
-        Number of messages on each topic.
-
-    Raises
-    ------
-    OSError
-        There is no such file, or it may not be read.
-    BagError
-        It is not a bag, or it is damaged.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        if not self.path.exists():
-            raise FileNotFoundError(f'{path}: no such file or folder')
-        try:
-            self._reader = Reader(self.path)
-            self._reader.open()
-        except PermissionError:
-            raise PermissionError(f'{path}: no permission to read this bag') from None
-        except Exception as error:  # of many types: a damaged file may have any size or offset
-            raise self._damaged(error) from error
-        self.topics = {connection.topic: connection.msgtype
-                       for connection in self._reader.connections}
-        self.counts = {topic: info.msgcount for topic, info in self._reader.topics.items()}
-
-    def _damaged(self, error: Exception) -> BagError:
-        return BagError(f'{self.path}: expected a rosbag2 file or folder, got something else, or '
-                        f'it is damaged ({str(error) or type(error).__name__})')
-
-    def topic_of_type(self, message_type: str, topic: str = '') -> str:
-        """Return the topic to read: `topic`, or the only one that has the type.
-
-        Raises
-        ------
-        BagError
-            There is none or, without `topic`, more than one.
-        """
-        matching = [name for name, kind in self.topics.items() if kind == message_type]
-        if topic in matching or (len(matching) == 1 and not topic):
-            return topic or matching[0]
-        wanted = f'a topic {topic}' if topic else 'one topic'
-        raise BagError(f'{self.path}: expected {wanted} of type {message_type}, got '
-                       f'{", ".join(matching) or "none"}')
-
-    def read(self, topics: list[str]) -> Iterator[tuple[str, int, bytes]]:
-        """Yield topic, time in nanoseconds and serialized message, in the order of the times."""
-        connections = [connection for connection in self._reader.connections
-                       if connection.topic in topics]
-        messages = self._reader.messages(connections) if connections else iter(())
-        while True:
-            try:
-                connection, stamp, data = next(messages)
-            except StopIteration:
-                return
-            except Exception as error:  # as in the constructor
-                raise self._damaged(error) from error
-            yield connection.topic, stamp, data
-
-    def parse(self, topic: str, data: bytes) -> Any:
-        """Return a message of a topic.
-
-        Raises
-        ------
-        BagError
-            Its bytes are no such message.
-        """
-        try:
-            return typestore().deserialize_cdr(data, self.topics[topic])
-        except Exception as error:  # as in the constructor
-            raise self._damaged(error) from error
-
-    def __enter__(self) -> BagReader:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._reader.close()

@@ -1,15 +1,14 @@
-"""Images of bags as arrays, arrays as images of bags, and a whole video as a bag."""
+"""Arrays as images of bags, label images as arrays, and a whole video as a bag."""
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import numpy as np
-from rosbags.image import ImageError, message_to_cvimage
-from rosbags.image.image import to_cvtype
 
-from instseg_ros.bags.bag import BagError, BagWriter
+from instseg_ros.bags.bag import BagWriter
+from instseg_ros.bags.compressed_images import decode
+from instseg_ros.bags.encodings import ImageError, check_image, pack
 from instseg_ros.bags.messages import IMAGE, NANOSECONDS, make_header, typestore
 from instseg_ros.media import VideoReader
 
@@ -35,37 +34,46 @@ def make_image(array: np.ndarray, stamp: int, frame_id: str) -> Any:
         data=array.reshape(-1).view(np.uint8))
 
 
-def read_array(message: Any, encoding: str) -> np.ndarray:
-    """Return the pixels of a `sensor_msgs/Image`, converted to `encoding`.
+def read_ids(message: Any) -> np.ndarray:
+    """Return the pixels of a label image, raw or compressed as PNG.
 
-    Parameters
-    ----------
-    message : sensor_msgs/Image
-        Of `messages.typestore`.
-    encoding : str
-        For example rgb8: (H, W, 3) uint8, mono16: (H, W) uint16.
+    Returns
+    -------
+    (H, W) uint8 or uint16
 
     Raises
     ------
-    BagError
-        Its fields contradict each other, or its encoding cannot be converted.
+    ImageError
+        It is no image of one channel, or its fields contradict each other.
     """
-    try:
-        _, _, dtype, channels = to_cvtype(message.encoding)
-        pixel = np.dtype(dtype).itemsize * channels
-        row = message.width * pixel
-        if not row * message.height or message.step < row or message.step % pixel \
-                or len(message.data) < message.height * message.step:
-            raise BagError(f'image of {message.width}x{message.height} pixels {message.encoding}: '
-                           f'{len(message.data)} bytes of data with rows of {message.step} bytes '
-                           'do not hold that')
-        if message.step > row:  # the conversion takes rows to be packed
-            rows = message.data[:message.height * message.step].reshape(message.height, -1)
-            message = dataclasses.replace(
-                message, step=row, data=np.ascontiguousarray(rows[:, :row]).reshape(-1))
-        return message_to_cvimage(message, encoding)
-    except ImageError as error:
-        raise BagError(f'image in the encoding {message.encoding}: {error}') from error
+    is_raw = hasattr(message, 'encoding')
+    image = pack(message, check_image(message)) if is_raw else decode(message)
+    if image.encoding not in ('mono8', 'mono16') or (is_raw and message.encoding == '32FC1'):
+        raise ImageError(f'encoding: expected a label image of 8 or 16 bits, got '
+                         f'{message.encoding if is_raw else image.encoding}')
+    dtype = np.uint8 if image.encoding == 'mono8' else np.uint16
+    return image.data.view(dtype).reshape(image.height, image.width)
+
+
+def median_rate(times: Sequence[int] | np.ndarray) -> float:
+    """Return messages a second from the median interval of their times.
+
+    So that a pause of half an hour counts no more than any other interval. Repeated times and
+    steps back are left out.
+
+    Parameters
+    ----------
+    times : sequence of int
+        Nanoseconds.
+
+    Returns
+    -------
+    float
+        0 if no time is later than the one before.
+    """
+    intervals = np.diff(np.asarray(times, dtype=np.int64))
+    intervals = intervals[intervals > 0]
+    return NANOSECONDS / float(np.median(intervals)) if len(intervals) else 0.0
 
 
 def video_to_bag(video: VideoReader, path: Path | str, *, topic: str, frame_id: str,

@@ -9,9 +9,13 @@ import struct
 from functools import cache
 from typing import Any
 
+from rosbags.convert.converter import migrate_bytes
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from instseg_ros.bags.types import BagError
+
 IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 
@@ -40,6 +44,38 @@ def typestore() -> Any:
     for name, definition in VISION_MSGS.items():
         store.register(get_types_from_msg(definition, f'vision_msgs/msg/{name}'))
     return store
+
+
+@cache
+def ros1_typestore() -> Any:
+    """Return the `rosbags` typestore of ROS 1 Noetic."""
+    return get_typestore(Stores.ROS1_NOETIC)
+
+
+def type_name(name: str) -> str:
+    """Return the name of a type as in ROS 2: `sensor_msgs/Image` is `sensor_msgs/msg/Image`."""
+    package, slash, rest = name.partition('/')
+    return f'{package}/msg/{rest}' if slash and '/' not in rest else name
+
+
+def convertible_from_ros1(message_type: str) -> bool:
+    """Return whether messages of a type can be converted by `cdr_from_ros1`."""
+    return all(message_type in store.fielddefs for store in (ros1_typestore(), typestore()))
+
+
+def cdr_from_ros1(data: bytes, message_type: str) -> bytes:
+    """Return a message that ROS 1 serialized as one of ROS 2.
+
+    Raises
+    ------
+    BagError
+        Its bytes are no such message.
+    """
+    try:
+        return bytes(migrate_bytes(ros1_typestore(), typestore(), message_type, message_type, {},
+                                   data, src_is2=False, dst_is2=True))
+    except Exception as error:  # of many types: damaged bytes may have any size or offset
+        raise BagError(f'no {message_type} of ROS 1 ({error})') from error
 
 
 def stamp_of(data: bytes | memoryview) -> int:

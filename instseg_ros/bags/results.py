@@ -5,9 +5,10 @@ from typing import Any, Iterator, Mapping
 
 import numpy as np
 
-from instseg_ros.bags.bag import BagReader
-from instseg_ros.bags.images import read_array
+from instseg_ros.bags.images import read_ids
 from instseg_ros.bags.messages import DETECTIONS, IMAGE, LABEL_INFO, stamp_of
+from instseg_ros.bags.reader import BagReader
+from instseg_ros.bags.types import Topic
 from instseg_ros.core.types import Instance, Segmentation
 
 RESULT_TYPES = {'semantic_image': IMAGE, 'instance_image': IMAGE, 'instances': DETECTIONS}
@@ -25,8 +26,8 @@ def read_class_names(bag: BagReader) -> dict[int, str]:
         There is no topic of that type.
     """
     topic = bag.topic_of_type(LABEL_INFO)
-    for _, _, data in bag.read([topic]):
-        return {entry.class_id: entry.class_name for entry in bag.parse(topic, data).class_map}
+    for message in bag.read([topic]):
+        return {entry.class_id: entry.class_name for entry in bag.parse(message).class_map}
     return {}
 
 
@@ -40,12 +41,12 @@ def read_results(bag: BagReader, prefix: str) -> Iterator[tuple[int, Segmentatio
         What the topics of the node begin with, for example `/segmenter/`.
     """
     class_names = read_class_names(bag)
-    names = {prefix + name: name for name in RESULT_TYPES}
+    names = {Topic(prefix + name, kind): name for name, kind in RESULT_TYPES.items()}
     pending: dict[int, dict[str, Any]] = {}
-    for topic, _, data in bag.read(list(names)):
-        stamp = stamp_of(data)
+    for message in bag.read(names):
+        stamp = stamp_of(message.data)
         messages = pending.setdefault(stamp, {})
-        messages[names[topic]] = bag.parse(topic, data)
+        messages[names[message.topic]] = bag.parse(message)
         if len(messages) == len(RESULT_TYPES):
             del pending[stamp]
             yield stamp, make_segmentation(messages, class_names)
@@ -53,10 +54,10 @@ def read_results(bag: BagReader, prefix: str) -> Iterator[tuple[int, Segmentatio
 
 def make_segmentation(messages: Mapping[str, Any], class_names: Mapping[int, str]) -> Segmentation:
     """Return the result for one frame from its messages, named as in `RESULT_TYPES`."""
-    instance_ids = read_array(messages['instance_image'], 'mono16')
+    instance_ids = read_ids(messages['instance_image'])
     areas = np.bincount(instance_ids.reshape(-1), minlength=1)
     return Segmentation(
-        semantic_ids=read_array(messages['semantic_image'], 'mono8'), instance_ids=instance_ids,
+        semantic_ids=read_ids(messages['semantic_image']), instance_ids=instance_ids,
         instances=tuple(make_instance(detection, areas, class_names)
                         for detection in messages['instances'].detections))
 

@@ -7,10 +7,11 @@ from typing import Callable, Iterator
 import cv2
 import numpy as np
 
-from instseg_ros.bags.bag import BagError, BagReader
-from instseg_ros.bags.images import read_array
-from instseg_ros.bags.messages import stamp_of
+from instseg_ros.bags.conversions import find_converter, to_rgb
+from instseg_ros.bags.messages import IMAGE, stamp_of
+from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import read_results
+from instseg_ros.bags.types import BagError
 from instseg_ros.core.types import ModelInfo, Segmentation
 from instseg_ros.media import VideoWriter, write_image
 from instseg_ros.records import frame_record
@@ -24,13 +25,14 @@ TILE_WIDTH = 768
 def frames_with_results(images: BagReader, topic: str, results: BagReader, prefix: str
                         ) -> Iterator[tuple[int, np.ndarray, Segmentation]]:
     """Yield number, RGB image and result of each frame that the node answered."""
+    converter = find_converter()
     answers = read_results(results, prefix)
     answered, segmentation = next(answers, (None, None))
-    for number, (_, _, data) in enumerate(images.read([topic])):
+    for number, message in enumerate(images.read([images.topic_of_type(IMAGE, topic)])):
         if segmentation is None:
             return
-        if stamp_of(data) == answered:
-            yield number, read_array(images.parse(topic, data), 'rgb8'), segmentation
+        if stamp_of(message.data) == answered:
+            yield number, to_rgb(images.parse(message), converter), segmentation
             answered, segmentation = next(answers, (None, None))
 
 

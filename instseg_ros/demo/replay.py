@@ -8,9 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
-from instseg_ros.bags.bag import BagError, BagReader, BagWriter
-from instseg_ros.bags.messages import LABEL_INFO, NANOSECONDS, stamp_of
+from instseg_ros.bags.bag import BagWriter
+from instseg_ros.bags.messages import IMAGE, LABEL_INFO, NANOSECONDS, stamp_of
+from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
+from instseg_ros.bags.types import BagError
 from instseg_ros.demo.frame_tracker import FrameTracker
 from instseg_ros.demo.graph import NODE, POLL, Graph
 from instseg_ros.demo.node_process import NodeProcess, isolated
@@ -90,7 +92,7 @@ class Replay:
             for name, message_type in RESULT_TYPES.items():
                 recorder.add_topic(PREFIX + name, message_type)
             recorder.add_topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO, latched=True)
-            frames = images.read([self.topic])
+            frames = images.read([images.topic_of_type(IMAGE, self.topic)])
             first = next(frames, None)
             if first is None:
                 raise BagError(f'{self.images}: no image on {self.topic}')
@@ -98,7 +100,7 @@ class Replay:
             def record(topic: str, data: bytes) -> None:
                 # Times of the image bag, so that both bags can be played side by side.
                 if topic == PREFIX + LABEL_INFO_NAME:
-                    recorder.write(topic, first[1], data)
+                    recorder.write(topic, first.time, data)
                 elif tracker.receive(topic, stamp_of(data), time.monotonic()):
                     recorder.write(topic, times[stamp_of(data)], data)
 
@@ -115,7 +117,7 @@ class Replay:
             start = time.monotonic()
             for _, bag_time, data in chain([first], frames):
                 if self.rate:
-                    due = start + (bag_time - first[1]) / NANOSECONDS / self.rate
+                    due = start + (bag_time - first.time) / NANOSECONDS / self.rate
                     self._spin_until(due, graph, process, tracker)
                 else:
                     self._drain(self.in_flight - 1, graph, process, tracker)

@@ -9,9 +9,9 @@ from typing import Any, Mapping
 
 from tqdm import tqdm
 
-from instseg_ros.bags.bag import BagReader
-from instseg_ros.bags.images import video_to_bag
+from instseg_ros.bags.images import median_rate, video_to_bag
 from instseg_ros.bags.messages import IMAGE, NANOSECONDS
+from instseg_ros.bags.reader import BagReader
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network import Network
 from instseg_ros.demo.frame_tracker import FrameTracker
@@ -64,10 +64,9 @@ def inspect_bag(path: Path, topic: str) -> ImageBag:
         It is no bag, or has no such topic.
     """
     with BagReader(path) as bag:
-        topic = bag.topic_of_type(IMAGE, topic)
-        times = [stamp for _, stamp, _ in bag.read([topic])]
-    seconds = (times[-1] - times[0]) / NANOSECONDS if times else 0.0
-    return ImageBag(path, topic, len(times), (len(times) - 1) / seconds if seconds else 1.0)
+        images = bag.topic_of_type(IMAGE, topic)
+        times = [message.time for message in bag.read([images])]
+    return ImageBag(path, images.name, len(times), median_rate(times) or 1.0)
 
 
 def make_report(tracker: FrameTracker, diagnostics: Mapping[str, str],

@@ -2,10 +2,12 @@
 import numpy as np
 import pytest
 
-from instseg_ros.bags.bag import BagError, BagReader, BagWriter
+from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.images import make_image
 from instseg_ros.bags.messages import DETECTIONS, IMAGE, LABEL_INFO, make_header, typestore
+from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import read_class_names, read_results
+from instseg_ros.bags.types import BagError
 from instseg_ros.core.types import Instance
 
 TYPES = typestore().types

@@ -14,9 +14,10 @@ import tiny_models
 pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('vision_msgs', reason='needs vision_msgs')
 
-from instseg_ros.bags.bag import BagReader, BagWriter
+from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.images import make_image
-from instseg_ros.bags.messages import IMAGE, stamp_of
+from instseg_ros.bags.messages import DETECTIONS, IMAGE, stamp_of
+from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import read_results
 from instseg_ros.cli import main
 from instseg_ros.demo import node_process
@@ -144,15 +145,15 @@ def test_every_frame_has_a_record_with_both_objects(demo, video):
 
 def test_the_bags_belong_together(demo):
     with BagReader(demo[0] / 'camera.mcap') as bag:
-        sent = [(stamp, stamp_of(data)) for _, stamp, data in bag.read(['/camera/image_raw'])]
+        sent = [(time, stamp_of(data)) for _, time, data in bag.read(bag.topics)]
     assert len(sent) == COUNT
     assert np.diff([stamp for stamp, _ in sent]).tolist() == [10 ** 9 // RATE] * (COUNT - 1)
     with BagReader(demo[0] / 'result.mcap') as bag:
-        assert bag.counts == {'/segmenter/semantic_image': COUNT,
-                              '/segmenter/instance_image': COUNT,
-                              '/segmenter/instances': COUNT, '/segmenter/label_info': 1}
-        assert [(stamp, stamp_of(data)) for _, stamp, data in
-                bag.read(['/segmenter/instances'])] == sent
+        assert {topic.name: count for topic, count in bag.counts.items()} == {
+            '/segmenter/semantic_image': COUNT, '/segmenter/instance_image': COUNT,
+            '/segmenter/instances': COUNT, '/segmenter/label_info': 1}
+        assert [(time, stamp_of(data)) for _, time, data in
+                bag.read([bag.topic_of_type(DETECTIONS)])] == sent
         results = list(read_results(bag, '/segmenter/'))
     assert [stamp for stamp, _ in results] == [stamp for _, stamp in sent]
     for number, (_, result) in enumerate(results):
@@ -266,7 +267,7 @@ def test_bad_input_is_one_sentence(video, tiny_model, tmp_path, capsys):
     for arguments, words in [
             (['--video', tmp_path / 'gone.mp4'], 'gone.mp4: no such file'),
             (['--video', text_file], 'expected a video, got a file that is damaged'),
-            (['--bag', text_file], 'expected a rosbag2 file or folder'),
+            (['--bag', text_file], 'expected a bag file or the folder'),
             (['--video', video, '--model', tmp_path / 'gone.onnx'], 'gone.onnx: no such file'),
             (['--video', video, '--in-flight', 0], '--in-flight: expected at least 1, got 0'),
             (['--video', video, '--rate', -1], '--rate: expected at least 0')]:

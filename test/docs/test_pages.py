@@ -154,12 +154,12 @@ def test_the_diagnostics_are_explained():
 
 
 def test_the_encodings_are_those_of_the_node():
-    from instseg_ros.node import conversions
+    from instseg_ros.bags import encodings
     listed = TEXT['docs/reference/topics.md'].split('Encodings: ')[1].split('\n\n')[0]
     for name in re.findall(r'`(\w+)`', listed.split('Any size')[0]):
-        assert name in conversions.ENCODINGS
+        assert name in encodings.ENCODINGS
     families = {re.sub(r'(8|16)$', '', name) for name in re.findall(r'`(\w+)`', listed)}
-    for name in conversions.ENCODINGS:
+    for name in encodings.ENCODINGS:
         family = re.sub(r'(8|16)$', '', name)
         assert family in families or family.startswith('bayer_') or name in listed
 

@@ -1,0 +1,154 @@
+"""SQLite3 files of rosbag2, from every distribution, sound or damaged.
+
+Times and row numbers are read first, rows one by one afterwards: so an unreadable page of the
+file costs the messages on it and no others.
+"""
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Iterable, Iterator
+
+import numpy as np
+
+from instseg_ros.bags.compression import check_size, unpack_message
+from instseg_ros.bags.messages import type_name
+from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
+
+MAGIC = b'SQLite format 3\0'
+
+ROWS_TRIED = 4096
+"""Unreadable rows in succession after which the rest counts as lost."""
+
+
+class SqliteFile:
+    """A `.db3` file; see `types.BagFile`.
+
+    Raises
+    ------
+    BagError
+        It is no SQLite3 file of rosbag2.
+    """
+
+    def __init__(self, path: Path, name: str, damage: Damage, limits: Limits) -> None:
+        self._path, self._name, self._damage, self._limits = path, name, damage, limits
+        try:
+            with closing(self._open()) as database:
+                self._read_topics(database)
+                self._index = self._read_index(database)
+        except sqlite3.Error as error:
+            raise BagError(f'{name}: expected an SQLite3 file of rosbag2 ({error})') from error
+        counts = Counter(self._index['topic'].tolist())
+        self.counts: dict[Topic, int] = dict.fromkeys(self._topics.values(), 0)
+        for number, topic in self._topics.items():
+            self.counts[topic] += counts[number]
+        times = self._index['time']
+        self.start, self.end = (int(times[0]), int(times[-1])) if len(times) else (0, 0)
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file with its write-ahead log; without, where that needs a writable folder."""
+        problem: sqlite3.Error | None = None
+        for mode in ('mode=ro', 'mode=ro&immutable=1'):
+            database = sqlite3.connect(f'{self._path.absolute().as_uri()}?{mode}', uri=True,
+                                       check_same_thread=False)
+            database.text_factory = lambda data: data.decode('utf-8', 'replace')
+            try:
+                database.execute('SELECT count(*) FROM sqlite_master').fetchone()
+            except sqlite3.Error as error:
+                problem = error
+                database.close()
+            else:
+                log = self._path.with_name(f'{self._path.name}-wal')
+                if 'immutable' in mode and log.exists() and log.stat().st_size:
+                    self._damage.note(f'{self._name}: the messages in {log.name} are left out, '
+                                      f'because {problem}')
+                return database
+        raise BagError(f'{self._name}: expected an SQLite3 file of rosbag2 ({problem})')
+
+    def _read_topics(self, database: sqlite3.Connection) -> None:
+        rows = database.execute('SELECT id, name, type, serialization_format FROM topics')
+        self._topics: dict[int, Topic] = {}
+        self.foreign: list[Topic] = []
+        for number, name, kind, encoding in rows:
+            if encoding == 'cdr':
+                self._topics[number] = Topic(name, type_name(kind))
+            else:
+                self.foreign.append(Topic(name, f'{kind}, {encoding}'))
+
+    def _read_index(self, database: sqlite3.Connection) -> np.ndarray:
+        """Return time, row and topic of all messages by time, as far as rows can be read."""
+        pieces, failed, row = [], 0, -(2 ** 63)
+        while True:
+            piece, error = self._read_rows(database, row)
+            pieces.append(piece)
+            if error is None:
+                break
+            row = int(piece['row'][-1]) if len(piece) else max(row, 0)
+            lost = self._skip_unreadable(database, row)
+            if lost is None:
+                self._damage.note(f'{self._name}: messages behind row {row} cannot be read '
+                                  f'({error})')
+                break
+            failed += lost
+            row += lost
+        if failed:
+            self._damage.note(f'{self._name}: {failed} rows cannot be read')
+        index = np.concatenate(pieces)
+        return index[np.lexsort((index['row'], index['time']))]
+
+    def _read_rows(self, database: sqlite3.Connection, behind: int
+                   ) -> tuple[np.ndarray, sqlite3.Error | None]:
+        """Return rows with a number above `behind`, and the error that ended them."""
+        kind = np.dtype([('time', np.int64), ('row', np.int64), ('topic', np.int64)])
+        rows = database.execute(
+            'SELECT timestamp, id, topic_id FROM messages WHERE id > ? ORDER BY id', (behind,))
+        blocks, error = [], None
+        while error is None:
+            block = []
+            try:
+                for values in rows:
+                    block.append(values)
+                    if len(block) == ROWS_TRIED:
+                        break
+            except sqlite3.Error as problem:
+                error = problem
+            blocks.append(np.array([values for values in block
+                                    if all(isinstance(value, int) for value in values)], kind))
+            if len(block) < ROWS_TRIED:
+                break
+        return np.concatenate(blocks), error
+
+    def _skip_unreadable(self, database: sqlite3.Connection, row: int) -> int | None:
+        """Return how many rows behind `row` cannot be read; nothing if no later one can."""
+        for lost in range(1, ROWS_TRIED):
+            try:
+                if database.execute('SELECT timestamp FROM messages WHERE id = ?',
+                                    (row + lost + 1,)).fetchone():
+                    return lost
+            except sqlite3.Error:
+                continue
+        return None
+
+    def read(self, topics: Iterable[Topic], start: int, stop: int) -> Iterator[Message]:
+        wanted = set(topics)
+        numbers = [number for number, topic in self._topics.items() if topic in wanted]
+        index = self._index[np.isin(self._index['topic'], numbers)]
+        index = index[(index['time'] >= start) & (index['time'] < min(stop, 2 ** 63 - 1))]
+        with closing(self._open()) as database:
+            for time, row, number in index:
+                try:
+                    yield Message(self._topics[int(number)], int(time),
+                                  self._read_data(database, int(row)))
+                except (BagError, sqlite3.Error) as error:
+                    self._damage.note(f'{self._name}: message in row {row}: {error}')
+
+    def _read_data(self, database: sqlite3.Connection, row: int) -> bytes:
+        size, = database.execute('SELECT length(data) FROM messages WHERE id = ?',
+                                 (row,)).fetchone()
+        check_size('message', size or 0, self._limits.chunk)
+        data, = database.execute('SELECT data FROM messages WHERE id = ?', (row,)).fetchone()
+        if not isinstance(data, bytes):
+            raise BagError(f'expected bytes, got {type(data).__name__}')
+        return unpack_message(data, self._limits.chunk)
