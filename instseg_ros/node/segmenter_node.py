@@ -14,11 +14,11 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from instseg_ros.bags.conversions import ImageError, find_converter
 from instseg_ros.core.compiled import watch_compilation
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
 from instseg_ros.node import diagnostics
-from instseg_ros.bags.conversions import ImageError, find_converter
 from instseg_ros.node.diagnostics import Conditions
 from instseg_ros.node.outputs import TOPICS, Outputs
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse

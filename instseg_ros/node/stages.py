@@ -7,9 +7,9 @@ from typing import Mapping
 
 from sensor_msgs.msg import Image
 
+from instseg_ros.bags.conversions import Converter, to_rgb
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import Inference, Segmentation
-from instseg_ros.bags.conversions import Converter, to_rgb
 from instseg_ros.node.outputs import Outputs
 
 
