@@ -6,8 +6,8 @@ missing=()
 fits() { "$python" -c "$1" >/dev/null 2>&1; }
 if ! command -v "$python" >/dev/null; then
     missing+=(python3 python3-venv python3-dev)
-elif ! fits 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; then
-    echo "error: $python is $("$python" -V 2>&1), but Python 3.10 to 3.13 is needed:" \
+elif ! fits 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))'; then
+    echo "error: $python is $("$python" -V 2>&1), but Python 3.10 to 3.14 is needed:" \
         'name another one with "make PYTHON=python3.12 ...".' >&2
     exit 1
 else

@@ -62,6 +62,7 @@ class Distillation:
             found['distillation'] = self.config.distillation_weight * distillation_loss(
                 prediction.semantic.float(), wanted, self.groups)
         if self.encoder is not None:
+            assert prediction.detections is not None  # of a detector
             with torch.no_grad():
                 initial = self.heads(self.encoder((image - self.mean) / self.std))
             found['consistency'] = self.config.consistency_weight * consistency_loss(
@@ -113,7 +114,8 @@ def consistency_loss(detections: Mapping[int, Detections],
     the sides, where the initial detector sees an object; both relative to the sum of its scores,
     so that the many empty cells don't count. (Ours.)
     """
-    total = mass = 0.0
+    total: Tensor = 0.0
+    mass: Tensor = 0.0
     for stride, wanted in initial.items():
         found = detections[stride]
         scores = wanted.classes.float().sigmoid()

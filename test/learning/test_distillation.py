@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from instseg_ros.learning.detector.heads import BINS, SIDES, Detections
-from instseg_ros.learning.distillation import (
-    class_groups, consistency_loss, distillation_loss)
+from instseg_ros.learning.distillation import class_groups, consistency_loss, distillation_loss
 
 OURS, THEIRS = ('background', 'car', 'person', 'road'), ('background', 'person', 'car')
 
