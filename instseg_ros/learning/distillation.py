@@ -114,8 +114,7 @@ def consistency_loss(detections: Mapping[int, Detections],
     the sides, where the initial detector sees an object; both relative to the sum of its scores,
     so that the many empty cells don't count. (Ours.)
     """
-    total: Tensor = 0.0
-    mass: Tensor = 0.0
+    differences, seen = [], []
     for stride, wanted in initial.items():
         found = detections[stride]
         scores = wanted.classes.float().sigmoid()
@@ -125,6 +124,6 @@ def consistency_loss(detections: Mapping[int, Detections],
             level.distances.float().unflatten(1, (SIDES, BINS)).log_softmax(2)
             for level in (wanted, found))
         divergence = (target.exp() * (target - log_found)).sum(2).mean(1)
-        total = total + error + (best * divergence).sum()
-        mass = mass + best.sum()
-    return total / mass.clamp(min=1.0)
+        differences.append(error + (best * divergence).sum())
+        seen.append(best.sum())
+    return torch.stack(differences).sum() / torch.stack(seen).sum().clamp(min=1.0)

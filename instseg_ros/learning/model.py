@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from instseg_ros.learning.decoders import CenterDecoder, EmbeddingDecoder, SemanticDecoder
 from instseg_ros.learning.encoders import Encoder
+
+if TYPE_CHECKING:
+    from instseg_ros.learning.detector.heads import Detections
 
 
 class Prediction(NamedTuple):
@@ -24,7 +27,7 @@ class Prediction(NamedTuple):
     semantic: Tensor
     center: Tensor
     embedding: Tensor
-    detections: Mapping[int, tuple[Tensor, Tensor]] | None = None
+    detections: Mapping[int, Detections] | None = None
 
 
 class InstanceSegmentationNetwork(nn.Module):
