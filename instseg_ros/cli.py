@@ -15,6 +15,8 @@ from instseg_ros.errors import UserError
 
 COMMANDS = {
     'segment': ('instseg_ros.commands.segment', 'find the objects in images, folders and videos'),
+    'segment-bag': ('instseg_ros.commands.segment_bag',
+                    'find the objects in the images of recorded bags'),
     'demo': ('instseg_ros.commands.demo', 'run the ROS 2 node on a video and record its results'),
     'warm-up': ('instseg_ros.commands.warm_up',
                 'compile the kernels, so that no later start waits'),
@@ -28,6 +30,7 @@ COMMANDS = {
 
 EXTRAS = {
     'bags': ('rosbags',),
+    'cluster': ('distributed',),
     'evaluate': ('matplotlib', 'pycocotools', 'skimage'),
     'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'scipy', 'tensorboard', 'torch'),
 }

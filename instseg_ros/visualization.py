@@ -70,6 +70,24 @@ def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> n
     return picture
 
 
+def color_labels(segmentation: Segmentation, info: ModelInfo) -> np.ndarray:
+    """Return a label image for the eye, in colours and without the camera image.
+
+    Instances have the colours of `overlay`, all other pixels that of their class; unlabelled
+    pixels are black.
+
+    Returns
+    -------
+    (H0, W0, 3) uint8
+        RGB.
+    """
+    picture = np.take(_class_colors(info), segmentation.semantic_ids, axis=0)
+    ids = segmentation.instance_ids
+    mask = (ids != NO_INSTANCE).view(np.uint8)
+    cv2.copyTo(np.take(_instance_colors(ids), ids, axis=0), mask, picture)
+    return picture
+
+
 def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Arrange images of one size in rows, from left to right and from top to bottom.
 
@@ -103,10 +121,21 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def _tint_classes(picture: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> None:
-    colors = np.zeros((256, 3), np.uint8)
+def _class_colors(info: ModelInfo) -> np.ndarray:
+    """Return the RGB colours (256, 3) uint8 of all semantic ids; black for those without."""
+    colors = np.zeros((UNLABELLED + 1, 3), np.uint8)
     colors[:len(info.palette)] = info.palette
     colors[UNLABELLED] = 0
+    return colors
+
+
+def _instance_colors(ids: np.ndarray) -> np.ndarray:
+    """Return the RGB colours (N, 3) uint8 of all instance ids up to the largest of an image."""
+    return np.array([instance_color(k) for k in range(int(ids.max()) + 1)], np.uint8)
+
+
+def _tint_classes(picture: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> None:
+    colors = _class_colors(info)
     colored = np.take(colors.any(axis=1), segmentation.semantic_ids)
     mask = colored & (segmentation.instance_ids == NO_INSTANCE)
     if mask.any():
@@ -118,8 +147,7 @@ def _tint_instances(picture: np.ndarray, segmentation: Segmentation) -> None:
     mask = ids != NO_INSTANCE
     if not mask.any():
         return
-    palette = np.array([instance_color(k) for k in range(int(ids.max()) + 1)], np.uint8)
-    colors = np.take(palette, ids, axis=0)
+    colors = np.take(_instance_colors(ids), ids, axis=0)
     _blend(picture, colors, mask, INSTANCE_OPACITY)
     around = np.ones((3, 3), np.uint8)
     edge = mask & (cv2.dilate(ids, around) != cv2.erode(ids, around))

@@ -19,9 +19,10 @@ OURS = {
     'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
     'benchmark': {'core', 'datasets', 'evaluation'},
     'bags': {'core', 'files', 'errors', 'media'},
+    'recorded': {'core', 'bags', 'visualization', 'files'},
     'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records', 'installed'},
     'learning': {'core', 'datasets', 'evaluation', 'files', 'errors', 'media', 'visualization'},
-    'demo': {'core', 'bags', 'visualization', 'files', 'errors', 'media', 'records',
+    'demo': {'core', 'bags', 'recorded', 'visualization', 'files', 'errors', 'media', 'records',
              'installed'},
 }
 """What else of ours a room may import. For rooms not listed: all but `node` and `learning`."""

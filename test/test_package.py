@@ -130,7 +130,7 @@ def third_party(path):
 
 EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
           'demo': ['bags'], 'evaluation': ['evaluate'], 'learning': ['train'],
-          'node': ['bags']}
+          'node': ['bags'], 'recorded': ['bags', 'cluster']}
 """With which extras the rooms of the package may be used; without any, if not listed."""
 APART = {'cityscapesscripts'} | {
     'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',

@@ -34,27 +34,32 @@ LATCHED = Qos(history=QosHistory.KEEP_LAST, depth=1, reliability=QosReliability.
 """A profile for playback in which later subscribers still receive the last message."""
 
 
-class BagWriter:
-    """A new bag; use it as a context manager.
+class BagFolder:
+    """A new rosbag2 folder with one MCAP file; use it as a context manager.
 
-    The file appears under its name only when it is complete; after an exception there is none. Its
-    chunks are
-    compressed with Zstandard, which shrinks label images by far more than a hundred times.
+    The folder is a complete bag after an exception, too, with all messages up to there. A process
+    that is killed leaves a file without its index, of which `BagReader` reads all but the last
+    messages. Chunks are compressed with Zstandard, which shrinks label images by far more than a
+    hundred times.
 
     Parameters
     ----------
     path : path
-        Ends in .mcap. An existing file is replaced; missing parent folders are made.
+        The folder; must not exist.
+
+    Attributes
+    ----------
+    file : Path
+        The MCAP file, which can be moved away after the end.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.file = self.path / f'{self.path.name}.mcap'
         self._connections: dict[str, Connection] = {}
 
-    def __enter__(self) -> BagWriter:
-        self._unfinished = unfinished_folder(self.path.parent)
-        self._bag = self._unfinished.__enter__() / 'bag'
-        self._writer = Writer(self._bag, version=9, storage_plugin=StoragePlugin.MCAP)
+    def __enter__(self) -> BagFolder:
+        self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
         return self
@@ -80,10 +85,38 @@ class BagWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         try:
+            self._writer.close()
+        except BaseException:
+            self._writer.abort()
+            if kind is None:  # else the first exception says more
+                raise
+
+
+class BagWriter(BagFolder):
+    """A new bag of one file; use it as a context manager.
+
+    The file appears under its name only when it is complete; after an exception there is none.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .mcap. An existing file is replaced; missing parent folders are made.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._final = Path(path)
+
+    def __enter__(self) -> BagWriter:
+        self._unfinished = unfinished_folder(self._final.parent)
+        super().__init__(self._unfinished.__enter__() / 'bag')
+        super().__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        try:
+            super().__exit__(kind, error, trace)
             if kind is None:
-                self._writer.close()
-                os.replace(self._bag / 'bag.mcap', self.path)
-            else:
-                self._writer.abort()
+                os.replace(self.file, self._final)
         finally:
             self._unfinished.__exit__(kind, error, trace)

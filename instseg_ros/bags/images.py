@@ -1,16 +1,13 @@
-"""Arrays as images of bags, label images as arrays, and a whole video as a bag."""
+"""Arrays as images of bags, label images as arrays, and rates."""
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
-from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.compressed_images import decode
 from instseg_ros.bags.encodings import ImageError, check_image, pack
 from instseg_ros.bags.messages import IMAGE, NANOSECONDS, make_header, typestore
-from instseg_ros.media import VideoReader
 
 ENCODINGS = {(3, 'uint8'): 'rgb8', (2, 'uint8'): 'mono8', (2, 'uint16'): 'mono16'}
 """Encoding of an array by its number of axes and its dtype."""
@@ -74,26 +71,3 @@ def median_rate(times: Sequence[int] | np.ndarray) -> float:
     intervals = np.diff(np.asarray(times, dtype=np.int64))
     intervals = intervals[intervals > 0]
     return NANOSECONDS / float(np.median(intervals)) if len(intervals) else 0.0
-
-
-def video_to_bag(video: VideoReader, path: Path | str, *, topic: str, frame_id: str,
-                 start: int, on_frame: Callable[[], object]) -> None:
-    """Write a video as a bag of `sensor_msgs/Image` at the rate at which it was recorded.
-
-    Parameters
-    ----------
-    video : VideoReader
-        Read to its end.
-    path : path
-        The bag, ending in .mcap.
-    start : int
-        Stamp of the first frame, in nanoseconds.
-    on_frame : callable
-        Called after each frame, for a progress bar.
-    """
-    with BagWriter(path) as bag:
-        bag.add_topic(topic, IMAGE)
-        for number, frame in enumerate(video):
-            stamp = start + round(number * NANOSECONDS / video.rate)
-            bag.write_message(topic, stamp, make_image(frame, stamp, frame_id))
-            on_frame()

@@ -6,7 +6,7 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 
 from instseg_ros.bags.images import read_ids
-from instseg_ros.bags.messages import DETECTIONS, IMAGE, LABEL_INFO, stamp_of
+from instseg_ros.bags.messages import COMPRESSED_IMAGE, DETECTIONS, IMAGE, LABEL_INFO, stamp_of
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import Topic
 from instseg_ros.core.types import Instance, Segmentation
@@ -41,7 +41,7 @@ def read_results(bag: BagReader, prefix: str) -> Iterator[tuple[int, Segmentatio
         What the topics of the node begin with, for example `/segmenter/`.
     """
     class_names = read_class_names(bag)
-    names = {Topic(prefix + name, kind): name for name, kind in RESULT_TYPES.items()}
+    names = result_topics(bag, prefix)
     pending: dict[int, dict[str, Any]] = {}
     for message in bag.read(names):
         stamp = stamp_of(message.data)
@@ -50,6 +50,21 @@ def read_results(bag: BagReader, prefix: str) -> Iterator[tuple[int, Segmentatio
         if len(messages) == len(RESULT_TYPES):
             del pending[stamp]
             yield stamp, make_segmentation(messages, class_names)
+
+
+def result_topics(bag: BagReader, prefix: str) -> dict[Topic, str]:
+    """Return the topics in a bag that make up a result, with their names in `RESULT_TYPES`.
+
+    A label image that is not there as it was published is there compressed, on the topic of
+    image_transport.
+    """
+    topics = {}
+    for name, kind in RESULT_TYPES.items():
+        topic = Topic(prefix + name, kind)
+        if kind == IMAGE and topic not in bag.topics:
+            topic = Topic(f'{prefix}{name}/compressed', COMPRESSED_IMAGE)
+        topics[topic] = name
+    return topics
 
 
 def make_segmentation(messages: Mapping[str, Any], class_names: Mapping[int, str]) -> Segmentation:

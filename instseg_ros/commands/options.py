@@ -28,21 +28,26 @@ def flag_of(part: str, option: Option) -> str:
     return '--refinement' if name == 'method' else f'--refinement-{name}'
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare a flag for every option of the pipeline, with its default, unit and bounds."""
+def add_config_arguments(parser: argparse.ArgumentParser, *, only_given: bool = False) -> None:
+    """Declare a flag for every option of the pipeline, with its default, unit and bounds.
+
+    `only_given`: the parsed arguments lack the options that the command line leaves out.
+    """
     for part, config in CONFIGS.items():
         group = parser.add_argument_group(f'{part} options')
         for option in options_of(config):
-            add_option_argument(group, part, option)
+            add_option_argument(group, part, option, only_given=only_given)
 
 
-def add_option_argument(group: argparse._ActionsContainer, part: str, option: Option) -> None:
+def add_option_argument(group: argparse._ActionsContainer, part: str, option: Option, *,
+                        only_given: bool = False) -> None:
     """Declare the flag of one option, with its default, unit and bounds."""
     details = [f'default {option.default}']
     if option.bounds:
         details.append(option.bounds)
     group.add_argument(
-        flag_of(part, option), dest=f'{part}.{option.name}', default=option.default,
+        flag_of(part, option), dest=f'{part}.{option.name}',
+        default=argparse.SUPPRESS if only_given else option.default,
         type=option.type, choices=option.choices,
         metavar=None if option.choices else option.type.__name__.upper(),
         help=f'{option.help} ({", ".join(details)})'.replace('%', '%%'))

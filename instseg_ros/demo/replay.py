@@ -2,22 +2,35 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Generator, Mapping
 
 from instseg_ros.bags.bag import BagWriter
-from instseg_ros.bags.messages import IMAGE, LABEL_INFO, NANOSECONDS, stamp_of
+from instseg_ros.bags.conversions import find_converter, to_rgb
+from instseg_ros.bags.images import make_image
+from instseg_ros.bags.messages import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    LABEL_INFO,
+    NANOSECONDS,
+    stamp_of,
+    typestore,
+)
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
-from instseg_ros.bags.types import BagError
+from instseg_ros.bags.types import Message, Topic
 from instseg_ros.demo.frame_tracker import FrameTracker
-from instseg_ros.demo.graph import NODE, POLL, Graph
+from instseg_ros.demo.graph import POLL, Graph
 from instseg_ros.demo.node_process import NodeProcess, isolated
+from instseg_ros.recorded.layout import PREFIX
+from instseg_ros.recorded.pipeline import run_in_order
 
-PREFIX = f'{NODE}/'
+IMAGE_TOPIC = '/camera/image_raw'
+DECODED_AHEAD = 4
+"""Compressed images that are decoded while earlier ones are under way."""
+
 DIAGNOSTICS_TIMEOUT = 10.0
 """Seconds for the node's last diagnostics to arrive."""
 
@@ -30,8 +43,9 @@ class Replay:
     ----------
     images : Path
         Bag of the images.
-    topic : str
-        Topic of the images in the bag and in the graph.
+    topic : Topic
+        Of the images in the bag. Recordings may have names that ROS refuses, so the node receives
+        them on `IMAGE_TOPIC`, decoded.
     results : Path
         Bag to write.
     parameters : dict
@@ -48,7 +62,7 @@ class Replay:
     """
 
     images: Path
-    topic: str
+    topic: Topic
     results: Path
     parameters: Mapping[str, Any]
     domain: int
@@ -81,33 +95,30 @@ class Replay:
         ------
         UserError
             The node failed, refused a transition, stalled or answered no frame at all.
-        BagError
-            The bag of the images is damaged, or empty.
         """
         tracker = FrameTracker([PREFIX + name for name in RESULT_TYPES])
-        times: dict[int, int] = {}  # in the bag, by stamp
+        times: dict[int, int] = {}  # in the bag, by number of the frame
         with ExitStack() as stack:
             images = stack.enter_context(BagReader(self.images))
             recorder = stack.enter_context(BagWriter(self.results))
             for name, message_type in RESULT_TYPES.items():
                 recorder.add_topic(PREFIX + name, message_type)
             recorder.add_topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO, latched=True)
-            frames = images.read([images.topic_of_type(IMAGE, self.topic)])
-            first = next(frames, None)
-            if first is None:
-                raise BagError(f'{self.images}: no image on {self.topic}')
+            start_of_bag = images.start
 
             def record(topic: str, data: bytes) -> None:
                 # Times of the image bag, so that both bags can be played side by side.
                 if topic == PREFIX + LABEL_INFO_NAME:
-                    recorder.write(topic, first.time, data)
-                elif tracker.receive(topic, stamp_of(data), time.monotonic()):
-                    recorder.write(topic, times[stamp_of(data)], data)
+                    recorder.write(topic, start_of_bag, data)
+                    return
+                number = tracker.receive(topic, stamp_of(data), time.monotonic())
+                if number is not None:
+                    recorder.write(topic, times[number], data)
 
             stack.enter_context(isolated(self.domain, folder))
-            graph = stack.enter_context(Graph(self.domain, self.topic, record))
+            graph = stack.enter_context(Graph(self.domain, IMAGE_TOPIC, record))
             process = stack.enter_context(NodeProcess(
-                self.parameters, {'image': self.topic}, folder))
+                self.parameters, {'image': IMAGE_TOPIC}, folder))
             graph.wait_for_node(process)
             graph.change_state('configure', process)
             graph.change_state('activate', process)
@@ -115,15 +126,17 @@ class Replay:
             on_start()
             settled = 0
             start = time.monotonic()
-            for _, bag_time, data in chain([first], frames):
+            for bag_time, data in stack.enter_context(closing(raw_images(images, self.topic))):
                 if self.rate:
-                    due = start + (bag_time - first.time) / NANOSECONDS / self.rate
+                    due = start + (bag_time - start_of_bag) / NANOSECONDS / self.rate
                     self._spin_until(due, graph, process, tracker)
                 else:
                     self._drain(self.in_flight - 1, graph, process, tracker)
-                times[stamp_of(data)] = bag_time
-                tracker.send(stamp_of(data), time.monotonic())
-                graph.publish(data)
+                if data is None:
+                    tracker.leave_out()
+                else:
+                    times[tracker.send(stamp_of(data), time.monotonic())] = bag_time
+                    graph.publish(data)
                 settled = report_progress(tracker, settled, on_frame)
             self._drain(0, graph, process, tracker)
             report_progress(tracker, settled, on_frame)
@@ -155,6 +168,32 @@ class Replay:
             raise process.failure(
                 f'the node stalled: no result for {self.timeout:g} s after '
                 f'{tracker.frames_out} of {tracker.frames_in} frames')
+
+
+def raw_images(bag: BagReader, topic: Topic) -> Generator[tuple[int, bytes | None], None, None]:
+    """Yield recorded time (nanoseconds) and serialized sensor_msgs/Image of every image.
+
+    Compressed images are decoded; None stands for one that can't be.
+    """
+    converter = find_converter()
+
+    def decode(message: Message) -> bytes:
+        stamp_of(message.data)  # which tells the results of the images apart
+        if topic.type != COMPRESSED_IMAGE:
+            return message.data
+        parsed = bag.parse(message)
+        image = make_image(to_rgb(parsed, converter), 0, '')
+        image.header = parsed.header
+        return bytes(typestore().serialize_cdr(image, IMAGE))
+
+    items = ((message, True) for message in bag.read([topic]))
+    with closing(run_in_order(items, [decode], DECODED_AHEAD)) as results:
+        for message, future in results:
+            assert future is not None  # every message goes through
+            try:
+                yield message.time, future.result()
+            except ValueError:  # of the kinds ImageError and BagError, or too short for a header
+                yield message.time, None
 
 
 def dropped_frames(diagnostics: Mapping[str, str]) -> int:

@@ -10,10 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from instseg_ros.bags.conversions import find_converter, to_rgb
 from instseg_ros.bags.encodings import ImageError
-from instseg_ros.bags.images import make_image, median_rate, read_ids, video_to_bag
-from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, make_header, stamp_of, typestore
-from instseg_ros.bags.reader import BagReader
-from instseg_ros.media import VideoReader, VideoWriter
+from instseg_ros.bags.images import make_image, median_rate, read_ids
+from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, make_header, typestore
 
 SIDE = st.integers(1, 9)
 
@@ -63,25 +61,3 @@ def test_a_view_is_written_as_it_looks():
 def test_the_rate_is_that_of_the_median_interval(times, rate):
     """Whatever pauses, repeated times and loops there are."""
     assert median_rate(times) == pytest.approx(rate)
-
-
-def test_a_video_becomes_a_bag_at_its_rate(tmp_path):
-    with VideoWriter(tmp_path / 'video.mp4', 8) as video:
-        for number in range(6):
-            video.write(np.full((32, 48, 3), 40 * number, np.uint8))
-    seen = []
-    with VideoReader(tmp_path / 'video.mp4') as video:
-        video_to_bag(video, tmp_path / 'video.mcap', topic='/camera', frame_id='lens',
-                     start=10 ** 18, on_frame=lambda: seen.append(1))
-    assert len(seen) == 6
-    with BagReader(tmp_path / 'video.mcap') as bag:
-        messages = list(bag.read(bag.image_topics(['/camera'])))
-        assert [message.time for message in messages] == [
-            10 ** 18 + number * 125_000_000 for number in range(6)]
-        for number, recorded in enumerate(messages):
-            message = bag.parse(recorded)
-            assert stamp_of(recorded.data) == recorded.time
-            assert (message.header.frame_id, message.encoding) == ('lens', 'rgb8')
-            pixels = to_rgb(message, find_converter())
-            assert pixels.shape == (32, 48, 3)
-            assert np.abs(pixels.astype(int) - 40 * number).max() <= 6

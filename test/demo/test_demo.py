@@ -16,12 +16,21 @@ pytest.importorskip('vision_msgs', reason='needs vision_msgs')
 
 from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.images import make_image
-from instseg_ros.bags.messages import DETECTIONS, IMAGE, stamp_of
+from instseg_ros.bags.messages import (
+    COMPRESSED_IMAGE,
+    DETECTIONS,
+    IMAGE,
+    make_header,
+    stamp_of,
+    typestore,
+)
 from instseg_ros.bags.reader import BagReader
-from instseg_ros.bags.results import read_results
+from instseg_ros.bags.results import RESULT_TYPES, read_results
+from instseg_ros.bags.types import Topic
 from instseg_ros.cli import main
 from instseg_ros.demo import node_process
 from instseg_ros.media import VideoReader, VideoWriter, read_image
+from instseg_ros.recorded.outputs import compressed_jpeg
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (120, 160)
@@ -145,15 +154,17 @@ def test_every_frame_has_a_record_with_both_objects(demo, video):
 
 def test_the_bags_belong_together(demo):
     with BagReader(demo[0] / 'camera.mcap') as bag:
-        sent = [(time, stamp_of(data)) for _, time, data in bag.read(bag.topics)]
+        sent = [(message.time, stamp_of(message.data)) for message in bag.read(bag.topics)]
     assert len(sent) == COUNT
     assert np.diff([stamp for stamp, _ in sent]).tolist() == [10 ** 9 // RATE] * (COUNT - 1)
     with BagReader(demo[0] / 'result.mcap') as bag:
         assert {topic.name: count for topic, count in bag.counts.items()} == {
             '/segmenter/semantic_image': COUNT, '/segmenter/instance_image': COUNT,
-            '/segmenter/instances': COUNT, '/segmenter/label_info': 1}
-        assert [(time, stamp_of(data)) for _, time, data in
-                bag.read([bag.topic_of_type(DETECTIONS)])] == sent
+            '/segmenter/instances': COUNT, '/segmenter/label_info': 1,
+            '/segmenter/overlay/compressed': COUNT, '/segmenter/color_labels/compressed': COUNT}
+        instances = Topic('/segmenter/instances', DETECTIONS)
+        assert [(message.time, stamp_of(message.data))
+                for message in bag.read([instances])] == sent
         results = list(read_results(bag, '/segmenter/'))
     assert [stamp for stamp, _ in results] == [stamp for _, stamp in sent]
     for number, (_, result) in enumerate(results):
@@ -267,7 +278,7 @@ def test_bad_input_is_one_sentence(video, tiny_model, tmp_path, capsys):
     for arguments, words in [
             (['--video', tmp_path / 'gone.mp4'], 'gone.mp4: no such file'),
             (['--video', text_file], 'expected a video, got a file that is damaged'),
-            (['--bag', text_file], 'expected a bag file or the folder'),
+            (['--bag', text_file], 'expected a bag file'),
             (['--video', video, '--model', tmp_path / 'gone.onnx'], 'gone.onnx: no such file'),
             (['--video', video, '--in-flight', 0], '--in-flight: expected at least 1, got 0'),
             (['--video', video, '--rate', -1], '--rate: expected at least 0')]:
@@ -277,3 +288,52 @@ def test_bad_input_is_one_sentence(video, tiny_model, tmp_path, capsys):
         assert text.startswith('instseg demo: error: ') and words in text
         assert text.count('\n') == 1
         assert not list(tmp_path.glob('out/*'))
+
+
+@pytest.fixture(scope='module')
+def odd_recording(tmp_path_factory):
+    """Return a bag with stamps of a counter, a change of size, JPEGs and one that is none."""
+    info = tiny_models.tiny_info()
+    path = tmp_path_factory.mktemp('odd') / 'recording.mcap'
+    with BagWriter(path) as bag:
+        bag.add_topic('/2d/image/compressed', COMPRESSED_IMAGE)
+        for number in range(8):
+            image = tiny_models.paint_scene(*scene(number), info)
+            image = image[:80] if number >= 5 else image
+            message = compressed_jpeg(make_header(number // 2, 'front'), image, 95)
+            if number == 3:
+                message.data = message.data[:50]
+            bag.write_message('/2d/image/compressed', 10 ** 18 + number * 11_037_527, message)
+    return path
+
+
+def test_odd_recordings_cost_no_result(odd_recording, tiny_model, tmp_path):
+    """Repeated stamps, a rate of 90.6 images/s, another size: all of it is drawn."""
+    code, text = run_demo('--bag', odd_recording, '--model', tiny_model, '--out', tmp_path)
+    assert code == 0, text
+    report = json.loads((tmp_path / 'report.json').read_text())
+    assert (report['frames_in'], report['frames_out'], report['frames_dropped']) == (8, 7, 1)
+    frames = [json.loads(line)['frame']
+              for line in (tmp_path / 'instances.jsonl').read_text().splitlines()]
+    assert frames == [0, 1, 2, 4, 5, 6, 7]
+    with VideoReader(tmp_path / 'overlay.mp4') as pictures:
+        assert pictures.rate == pytest.approx(90.6, abs=0.01)
+        assert [frame.shape for frame in pictures] == [(*SIZE, 3)] * 7
+
+
+def test_segment_bag_gives_what_the_live_node_gives_bit_for_bit(demo, tiny_model, tmp_path):
+    assert main(['segment-bag', str(demo[0] / 'camera.mcap'), '--model', str(tiny_model),
+                 '--labels', 'raw', '--out', str(tmp_path / 'result.mcap')]) == 0
+
+    def contents(path):
+        with BagReader(path) as bag:
+            topics = [topic for topic in bag.topics
+                      if topic.name.rpartition('/')[2] in RESULT_TYPES]
+            assert len(topics) == len(RESULT_TYPES)
+            # Serialized anew, since the padding between fields may have any value.
+            return sorted((message.topic, message.time, bytes(typestore().serialize_cdr(
+                bag.parse(message), message.topic.type))) for message in bag.read(topics))
+
+    live, recorded = contents(demo[0] / 'result.mcap'), contents(tmp_path / 'result.mcap')
+    assert len(live) == 3 * COUNT
+    assert recorded == live

@@ -1,0 +1,330 @@
+"""`instseg segment-bag` on one bag: what it writes, refuses, survives and resumes."""
+import json
+import shutil
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+from recorded_scene import FRONT, NOTES, REAR, SECOND, scene, write_camera
+
+from instseg_ros.bags.bag import BagFolder, BagWriter
+from instseg_ros.bags.messages import IMAGE, LABEL_INFO, stamp_of
+from instseg_ros.bags.reader import BagReader
+from instseg_ros.bags.results import read_results
+from instseg_ros.bags.types import Topic
+from instseg_ros.cli import main
+from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.recorded import parts, segmenting
+
+
+@pytest.fixture
+def segment(tiny_model, tmp_path, capsys):
+    """Return a function that runs the command; it returns exit code, result and errors."""
+    def run(source, *arguments, out='result.mcap', model=tiny_model):
+        code = main(['segment-bag', str(source), '--out', str(tmp_path / out),
+                     '--model', str(model), *map(str, arguments)])
+        lines = [line for line in capsys.readouterr().err.splitlines() if 'instseg' in line]
+        return code, tmp_path / out, lines
+
+    return run
+
+
+def read(path):
+    """Return all messages of a bag."""
+    with BagReader(path) as bag:
+        return list(bag.read(bag.topics))
+
+
+def counts(path):
+    """Return the number of messages of each topic by name."""
+    return Counter(message.topic.name for message in read(path))
+
+
+def test_every_image_has_its_results_with_its_own_stamp_and_time(segment, camera):
+    code, result, _ = segment(camera)
+    assert code == 0
+    assert counts(result) == {
+        '/segmenter/semantic_image/compressed': 6, '/segmenter/instance_image/compressed': 6,
+        '/segmenter/overlay/compressed': 6, '/segmenter/color_labels/compressed': 6,
+        '/segmenter/instances': 6, '/segmenter/label_info': 1, '/segmenter/settings': 1}
+    times = [(message.time, stamp_of(message.data)) for message in read(camera)]
+    for name in ('semantic_image/compressed', 'overlay/compressed', 'instances'):
+        assert [(message.time, stamp_of(message.data)) for message in read(result)
+                if message.topic.name == f'/segmenter/{name}'] == times
+
+
+def test_the_labels_are_those_of_the_library(segment, camera, tiny_model):
+    _, result, _ = segment(camera)
+    segmenter = Segmenter.from_onnx(tiny_model)
+    with BagReader(result) as bag:
+        results = [segmentation for _, segmentation in read_results(bag, '/segmenter/')]
+    assert len(results) == 6
+    for number, found in enumerate(results):
+        wanted = segmenter.segment(scene(number))
+        assert np.array_equal(found.semantic_ids, wanted.semantic_ids)
+        assert np.array_equal(found.instance_ids, wanted.instance_ids)
+        assert len(found.instances) == len(wanted.instances) == 2
+
+
+def test_raw_and_compressed_labels_are_the_same(segment, camera):
+    _, raw, _ = segment(camera, '--labels', 'raw', out='raw.mcap')
+    _, png, _ = segment(camera, out='png.mcap')
+    with BagReader(raw) as first, BagReader(png) as second:
+        pairs = list(zip(read_results(first, '/segmenter/'), read_results(second, '/segmenter/')))
+    assert len(pairs) == 6
+    for (_, one), (_, other) in pairs:
+        assert np.array_equal(one.semantic_ids, other.semantic_ids)
+        assert np.array_equal(one.instance_ids, other.instance_ids)
+
+
+def test_pictures_are_pictures(segment, camera):
+    _, result, _ = segment(camera)
+    with BagReader(result) as bag:
+        seen = set()
+        for message in bag.read([topic for topic in bag.topics
+                                 if topic.name.endswith(('overlay/compressed',
+                                                         'color_labels/compressed'))]):
+            parsed = bag.parse(message)
+            picture = cv2.imdecode(parsed.data, cv2.IMREAD_UNCHANGED)
+            assert picture.shape == (64, 96, 3)
+            assert picture.max() > 100  # no black screen
+            seen.add(parsed.format)
+    assert seen == {'rgb8; jpeg compressed bgr8', 'rgb8; png compressed bgr8'}
+
+
+def test_several_topics_keep_their_names_apart(segment, tmp_path):
+    _, result, _ = segment(write_camera(tmp_path / 'two.mcap', rear=True))
+    found = counts(result)
+    for topic in (FRONT, REAR):
+        assert found[f'/segmenter{topic}/instances'] == 6
+        assert found[f'/segmenter{topic}/label_info'] == 1
+
+
+def test_topics_can_be_chosen_and_others_copied(segment, tmp_path):
+    source = write_camera(tmp_path / 'two.mcap', rear=True, notes=True)
+    _, result, _ = segment(source, '--topics', REAR, '--copy', NOTES)
+    found = counts(result)
+    assert found['/segmenter/instances'] == found[NOTES] == 6
+    assert FRONT not in found and REAR not in found
+    notes = [(message.time, message.data) for message in read(source)
+             if message.topic.name == NOTES]
+    assert [(message.time, message.data) for message in read(result)
+            if message.topic.name == NOTES] == notes
+    _, result, _ = segment(source, '--topics', REAR, '--copy', out='all.mcap')
+    assert counts(result)[FRONT] == 6
+
+
+@pytest.mark.parametrize('arguments, numbers', [
+    (['--every', 2], [0, 2, 4]), (['--start', 0.25], [3, 4, 5]), (['--duration', 0.2], [0, 1]),
+    (['--start', 0.1, '--duration', 0.4, '--every', 3], [1, 4])])
+def test_a_part_of_the_bag(segment, camera, arguments, numbers):
+    _, result, _ = segment(camera, *arguments)
+    assert [message.time for message in read(result)
+            if message.topic.name == '/segmenter/instances'] == [
+        SECOND + number * SECOND // 10 for number in numbers]
+
+
+def test_bad_images_are_named_and_cost_only_themselves(segment, tmp_path):
+    code, result, errors = segment(write_camera(tmp_path / 'bad.mcap', bad=(0, 3)))
+    assert code == 1
+    assert counts(result)['/segmenter/instances'] == 4
+    assert len(errors) == 1
+    assert f'2 images on {FRONT} dropped' in errors[0] and "got 'smell8'" in errors[0]
+
+
+def test_two_runs_give_the_same_bytes(segment, camera):
+    first, second = (segment(camera, out=name)[1] for name in ('1.mcap', '2.mcap'))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_parameter_file_of_the_node_holds(segment, camera, tmp_path):
+    params = tmp_path / 'segmenter.yaml'
+    params.write_text('/segmenter:\n  ros__parameters:\n    image_depth: 3\n'
+                      '    grouping:\n      max_instances: 1\n')
+    _, result, _ = segment(camera, '--params', params)
+    with BagReader(result) as bag:
+        assert all(len(found.instances) == 1 for _, found in read_results(bag, '/segmenter/'))
+    _, result, _ = segment(camera, '--params', params, '--max-instances', 5, out='2.mcap')
+    with BagReader(result) as bag:
+        assert all(len(found.instances) == 2 for _, found in read_results(bag, '/segmenter/'))
+
+
+@pytest.mark.parametrize('text, words', [
+    ('/rear_segmenter:\n  ros__parameters: {}', 'expected parameters of /segmenter'),
+    ('/segmenter:\n  ros__parameters: {imagedepth: 3}', 'did you mean image_depth?'),
+    ('/segmenter:\n  ros__parameters: {grouping: {center_threshold: 7.0}}', 'from 0 to 1')])
+def test_a_wrong_parameter_file_is_refused(segment, camera, tmp_path, text, words):
+    (tmp_path / 'segmenter.yaml').write_text(text)
+    code, result, errors = segment(camera, '--params', tmp_path / 'segmenter.yaml')
+    assert code == 1 and words in errors[0] and not result.exists()
+
+
+def test_bad_input_is_one_sentence(segment, camera, tmp_path):
+    empty, labels = tmp_path / 'empty.mcap', tmp_path / 'labels.mcap'
+    for path, kind in ((empty, IMAGE), (labels, LABEL_INFO)):
+        with BagWriter(path) as bag:
+            bag.add_topic('/camera', kind)
+    (tmp_path / 'there.mcap').write_text('precious')
+    for source, arguments, out, words in [
+            (tmp_path / 'gone.mcap', [], 'r.mcap', 'gone.mcap: no such file'),
+            (empty, [], 'r.mcap', 'no image on /camera'),
+            (labels, [], 'r.mcap', f'got /camera ({LABEL_INFO})'),
+            (camera, ['--topics', '/nose'], 'r.mcap', f'got {FRONT} ({IMAGE})'),
+            (camera, ['--copy', '/nose'], 'r.mcap', 'expected a topic /nose to copy'),
+            (camera, ['--start', 99], 'r.mcap', f'no image on {FRONT}'),
+            (camera, [], 'there.mcap', 'exists already; give --force'),
+            (camera, [], camera, 'expected an output apart from the input'),
+            (write_camera(tmp_path / 'bad.mcap', count=2, bad=(0, 1)), [], 'r.mcap',
+             'can be decoded'),
+            (camera, ['--every', 0], 'r.mcap', '--every: expected at least 1')]:
+        before = sorted(tmp_path.iterdir())
+        code, _, errors = segment(source, *arguments, out=out)
+        assert code == 1 and len(errors) == 1 and words in errors[0], errors
+        assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / 'there.mcap').read_text() == 'precious'
+    assert segment(camera, '--force', out='there.mcap')[0] == 0
+
+
+def test_the_outputs_of_the_node_are_no_input(segment, camera):
+    _, result, _ = segment(camera, '--labels', 'raw')
+    code, _, errors = segment(result, out='again.mcap')
+    assert code == 1 and len(errors) == 1
+
+
+def test_an_output_inside_the_input_is_refused(segment, tmp_path):
+    source = write_camera(tmp_path / 'recording', writer=BagFolder)
+    code, _, errors = segment(source, out='recording/result.mcap')
+    assert code == 1 and 'apart from the input' in errors[0]
+
+
+class Interruption(Exception):
+    """Ends a run in the middle."""
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Return a function that lets a run end after some groups of messages."""
+    def after(count, error):
+        write, written = parts.Part.write, []
+
+        def limited(part, group):
+            if len(written) == count:
+                raise error
+            written.append(group)
+            write(part, group)
+
+        monkeypatch.setattr(parts.Part, 'write', limited)
+        return lambda: monkeypatch.setattr(parts.Part, 'write', write)
+
+    return after
+
+
+@pytest.mark.parametrize('count', [1, 4, 7, 11])
+def test_an_interrupted_run_goes_on_where_it_was(segment, tmp_path, interrupt, monkeypatch, count):
+    source = write_camera(tmp_path / 'camera.mcap', rear=True, notes=True, bad=(2,))
+    whole = segment(source, '--copy', NOTES, out='whole.mcap')[1]
+    undo = interrupt(count, Interruption())
+    with pytest.raises(Interruption):
+        segment(source, '--copy', NOTES)
+    undo()
+    part = tmp_path / 'result.unfinished' / '0000'
+    assert (part / 'metadata.yaml').exists()
+    done = sum(number for name, number in counts(part).items() if name.endswith('instances'))
+    segmented = []
+    infer = Segmenter.infer
+    monkeypatch.setattr(Segmenter, 'infer', lambda self, image: (
+        segmented.append(image), infer(self, image))[1])
+    code, result, errors = segment(source, '--copy', NOTES)
+    assert code == 1 and '1 images on' in errors[0]
+    assert len(segmented) == 11 - done
+    assert [tuple(message) for message in read(result)] == [
+        tuple(message) for message in read(whole)]
+    assert not (tmp_path / 'result.unfinished').exists()
+
+
+def test_a_part_of_a_killed_run_is_used(segment, camera, tmp_path, interrupt):
+    whole = segment(camera, out='whole.mcap')[1]
+    undo = interrupt(4, Interruption())
+    with pytest.raises(Interruption):
+        segment(camera)
+    undo()
+    part = tmp_path / 'result.unfinished' / '0000'
+    (part / 'metadata.yaml').unlink()
+    data = (part / '0000.mcap').read_bytes()
+    (part / '0000.mcap').write_bytes(data[:len(data) * 2 // 3])
+    code, result, _ = segment(camera)
+    assert code == 0
+    assert [tuple(message) for message in read(result)] == [
+        tuple(message) for message in read(whole)]
+
+
+def test_an_unfinished_result_of_other_options_is_kept(segment, camera, tmp_path, interrupt):
+    undo = interrupt(4, Interruption())
+    with pytest.raises(Interruption):
+        segment(camera)
+    undo()
+    code, _, errors = segment(camera, '--every', 2)
+    assert code == 1 and 'an unfinished result of another' in errors[0]
+    assert (tmp_path / 'result.unfinished' / '0000').exists()
+    code, result, _ = segment(camera, '--every', 2, '--force')
+    assert code == 0 and counts(result)['/segmenter/instances'] == 3
+
+
+def test_a_full_disk_leaves_a_valid_bag(segment, camera, tmp_path, monkeypatch):
+    usage = shutil.disk_usage
+    frees = iter([10 ** 9] * 3)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage(path)._replace(
+        free=next(frees, 1000)))
+    code, result, errors = segment(camera)
+    assert code == 1 and len(errors) == 1 and 'the disk is full' in errors[0]
+    assert not result.exists()
+    part = tmp_path / 'result.unfinished' / '0000'
+    with BagReader(part) as bag:
+        assert len(list(read_results(bag, '/segmenter/'))) == 3
+        assert bag.damage == []
+    monkeypatch.undo()
+    assert segment(camera)[0] == 0
+    assert counts(result)['/segmenter/instances'] == 6
+
+
+def test_the_settings_tell_how_the_result_was_made(segment, camera, tiny_model):
+    _, result, _ = segment(camera, '--center-threshold', 0.5)
+    with BagReader(result) as bag:
+        message, = bag.read([Topic('/segmenter/settings', 'std_msgs/msg/String')])
+        settings = json.loads(bag.parse(message).data)
+    assert settings['source'] == str(camera)
+    assert settings['model']['path'] == str(tiny_model)
+    assert settings['model']['grouping']['center_threshold'] == 0.5
+
+
+def test_names_that_ros_refuses_become_legal(segment, tmp_path):
+    with BagReader(write_camera(tmp_path / 'camera.mcap', count=1)) as bag:
+        message, = bag.read(bag.topics)
+    with BagWriter(tmp_path / 'odd.mcap') as bag:
+        for name in ('/2d/image', '/camera/image-raw'):
+            bag.add_topic(name, IMAGE)
+            bag.write(name, message.time, message.data)
+    _, result, _ = segment(tmp_path / 'odd.mcap')
+    assert counts(result)['/segmenter/_2d/image/instances'] == 1
+    assert counts(result)['/segmenter/camera/image_raw/instances'] == 1
+
+
+def test_a_picture_that_cannot_be_made_costs_no_label(segment, camera, monkeypatch):
+    encode = cv2.imencode
+    monkeypatch.setattr(cv2, 'imencode', lambda suffix, *rest: (
+        (False, None) if suffix == '.jpg' else encode(suffix, *rest)))
+    code, result, errors = segment(camera)
+    assert code == 1 and 'too large for a picture' in errors[0]
+    found = counts(result)
+    assert found['/segmenter/instances'] == 6
+    assert '/segmenter/overlay/compressed' not in found
+
+
+def test_progress_counts_every_image(camera, tiny_model, tmp_path):
+    from instseg_ros.recorded.job import Job, ModelSettings
+    seen = []
+    segmenting.segment_bag(Job(camera, tmp_path / 'r.mcap', ModelSettings(tiny_model)),
+                           Segmenter.from_onnx(tiny_model), on_start=seen.append,
+                           on_frame=lambda: seen.append('frame'))
+    assert seen == [6, *['frame'] * 6]
