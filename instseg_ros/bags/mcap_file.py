@@ -36,6 +36,9 @@ MESSAGE = struct.Struct('<HIQQ')
 CHUNK = struct.Struct('<QQQII')
 """First and last time, uncompressed size, checksum, and length of the compression's name."""
 
+NO_RECORDS = (0, Opcode.DATA_END, Opcode.FOOTER)
+"""What is not found ahead of messages: 0 is no opcode."""
+
 CHUNKS_IN_MEMORY = 8
 """Uncompressed chunks that are kept: more only overlap in files that are out of order."""
 
@@ -63,17 +66,13 @@ class Chunk(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Where a message is: in the file, or in an uncompressed chunk."""
+    """Where a message is: in the file, or in a chunk that is uncompressed."""
 
     time: int
     channel: int
     begin: int
     end: int
-
-
-def by_time(entry: Entry) -> tuple[int, int]:
-    """Return the key that sorts by time, and equal times by their place in the file."""
-    return entry.time, entry.begin
+    chunk: Chunk | None
 
 
 class McapFile:
@@ -105,10 +104,13 @@ class McapFile:
         self._count(summary)
 
     def _read_summary(self, file: BinaryIO) -> Summary | None:
-        """Return what the end of the file says about the rest; nothing if that is damaged."""
+        """Return what the end of the file says about the rest; nothing if it is missing."""
+        file.seek(0)
         try:
             return SeekingReader(file, record_size_limit=self._size).get_summary()
-        except Exception:  # of many types, as any byte may be wrong; the walk tells of the damage
+        except Exception as error:  # of many types, as any byte may be wrong
+            reason = str(error) or type(error).__name__
+            self._damage.note(f'{self._name}: the index at the end cannot be read ({reason})')
             return None
 
     def _walk(self, file: BinaryIO, summary: Summary | None) -> None:
@@ -116,17 +118,19 @@ class McapFile:
         known = sorted(index.chunk_start_offset for index in summary.chunk_indexes
                        ) if summary else []
         position, at_end = len(MAGIC), False
-        while not at_end and position < self._size:
+        while position < self._size:
             file.seek(position)
             header = file.read(RECORD.size)
             opcode, length = RECORD.unpack(header) if len(header) == RECORD.size else (0, 0)
             end = position + RECORD.size + length
             following = next((offset for offset in known if offset > position), self._size)
             cut = opcode == Opcode.CHUNK and following == self._size < end
-            if opcode and (end <= self._size or cut):
+            at_end = opcode in (Opcode.DATA_END, Opcode.FOOTER) and following == self._size
+            if at_end:
+                break
+            if opcode not in NO_RECORDS and (end <= self._size or cut):
                 try:
                     self._take(file, opcode, position, length, cut)
-                    at_end = opcode in (Opcode.DATA_END, Opcode.FOOTER)
                     position = end
                     continue
                 except (BagError, McapError, ValueError, struct.error):
@@ -136,7 +140,7 @@ class McapFile:
             position = following
         if not at_end:
             self._damage.note(f'{self._name}: the end is missing, as if the recording was killed')
-        elif summary:
+        if summary:
             for channel in summary.channels.values():
                 self._add_channel(channel, summary.schemas)
 
@@ -146,7 +150,8 @@ class McapFile:
         elif opcode == Opcode.MESSAGE:
             channel, _, time, _ = MESSAGE.unpack(file.read(MESSAGE.size))
             begin = position + RECORD.size
-            self._loose.append(Entry(time, channel, begin + MESSAGE.size, begin + length))
+            self._loose.append(Entry(time, channel, begin + MESSAGE.size, begin + length,
+                                     None))
         elif opcode == Opcode.MESSAGE_INDEX:
             if self._chunks:
                 channel, size = struct.unpack('<HI', file.read(6))
@@ -163,7 +168,7 @@ class McapFile:
         compression = file.read(letters).decode()
         announced, = struct.unpack('<Q', file.read(8))
         data = file.tell()
-        there = min(position + RECORD.size + length, self._size) - data
+        there = max(0, min(position + RECORD.size + length, self._size) - data)
         return Chunk(position, start, end, size, crc, compression, data, min(announced, there),
                      cut)
 
@@ -217,34 +222,32 @@ class McapFile:
     def read(self, topics: Iterable[Topic], start: int, stop: int) -> Iterator[Message]:
         wanted = set(topics)
         channels = {number for number, topic in self._channels.items() if topic in wanted}
-        loose = sorted((entry for entry in self._loose
-                        if entry.channel in channels and start <= entry.time < stop),
-                       key=by_time)
-        parts = [Part(loose[0].time, partial(self._read_loose, loose))] if loose else []
+        loose = self._select(self._loose, channels, start, stop)
+        parts = [Part(loose[0].time, partial(iter, loose))] if loose else []
         for chunk in self._chunks:
             counted = self._counted.get(chunk.offset)
             if (counted is None or counted.keys() & channels) \
                     and chunk.start < stop and start <= max(chunk.end, chunk.start):
                 parts.append(Part(chunk.start, partial(self._read_chunk, chunk, channels, start,
                                                        stop)))
-        return in_time_order(parts)
-
-    def _read_loose(self, entries: list[Entry]) -> Iterator[Message]:
-        for entry in entries:
+        for entry in in_time_order(parts):
             try:
-                check_size('message', entry.end - entry.begin, self._limits.chunk)
-                yield self._message(entry, self._read_bytes(entry.begin, entry.end))
+                yield self._read_message(entry)
             except BagError as error:
-                self._damage.note(f'{self._name}: message at byte {entry.begin}: {error}')
+                where = f'byte {entry.begin}' if entry.chunk is None else \
+                    f'byte {entry.begin} of the chunk at byte {entry.chunk.offset}'
+                self._damage.note(f'{self._name}: message at {where}: {error}')
 
-    def _read_bytes(self, begin: int, end: int) -> bytes:
-        # Opened each time: a recording may have more files than a process may have open.
-        with self._path.open('rb') as file:
-            file.seek(begin)
-            return file.read(end - begin)
+    def _select(self, entries: Iterable[Entry], channels: Collection[int], start: int, stop: int
+                ) -> list[Entry]:
+        """Return the wanted entries by time, and those of equal times as in the file."""
+        return sorted((entry for entry in entries
+                       if entry.channel in channels and start <= entry.time < stop),
+                      key=lambda entry: (entry.time, entry.begin))
 
     def _read_chunk(self, chunk: Chunk, channels: Collection[int], start: int, stop: int
-                    ) -> Iterator[Message]:
+                    ) -> Iterator[Entry]:
+        """Return the wanted messages of a chunk; note which are missing."""
         where = f'{self._name}: chunk at byte {chunk.offset}'
         counted = self._counted.get(chunk.offset, Counter())
         promised = sum(counted[channel] for channel in channels)
@@ -252,25 +255,29 @@ class McapFile:
             entries = self._unpacked(chunk)[1]
         except BagError as error:
             self._damage.note(f'{where}: {error}; its {promised or ""} messages are missing')
-            return
-        wanted = sorted((entry for entry in entries if entry.channel in channels),
-                        key=by_time)
-        if len(wanted) < promised:
-            self._damage.note(f'{where}: {promised - len(wanted)} of {promised} messages are '
-                              'missing')
-        for entry in wanted:
-            if start <= entry.time < stop:
-                try:
-                    yield self._message(entry, self._unpacked(chunk)[0][entry.begin:entry.end])
-                except BagError as error:
-                    self._damage.note(f'{where}: {error}')
+            return iter(())
+        missing = promised - sum(entry.channel in channels for entry in entries)
+        if missing > 0:
+            self._damage.note(f'{where}: {missing} of {promised} messages are missing')
+        return iter(self._select(entries, channels, start, stop))
 
-    def _message(self, entry: Entry, data: bytes) -> Message:
+    def _read_message(self, entry: Entry) -> Message:
+        check_size('message', entry.end - entry.begin, self._limits.chunk)
+        if entry.chunk is None:
+            data = self._read_bytes(entry.begin, entry.end)
+        else:
+            data = self._unpacked(entry.chunk)[0][entry.begin:entry.end]
         topic = self._channels[entry.channel]
         data = unpack_message(data, self._limits.chunk)
         if entry.channel in self._ros1:
             data = cdr_from_ros1(data, topic.type)
         return Message(topic, entry.time, data)
+
+    def _read_bytes(self, begin: int, end: int) -> bytes:
+        # Opened each time: a recording may have more files than a process may have open.
+        with self._path.open('rb') as file:
+            file.seek(begin)
+            return file.read(end - begin)
 
     def _unpack(self, chunk: Chunk) -> tuple[bytes, list[Entry]]:
         """Return a chunk uncompressed, and the messages in it; take the channels in it."""
@@ -288,7 +295,7 @@ class McapFile:
                 break
             if opcode == Opcode.MESSAGE and length >= MESSAGE.size:
                 channel, _, time, _ = MESSAGE.unpack_from(data, begin)
-                entries.append(Entry(time, channel, begin + MESSAGE.size, end))
+                entries.append(Entry(time, channel, begin + MESSAGE.size, end, chunk))
             elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
                 try:
                     self._take_definition(opcode, data[begin:end])

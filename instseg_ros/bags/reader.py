@@ -6,6 +6,7 @@ is compared with what file and metadata promise.
 """
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from functools import partial
@@ -105,11 +106,12 @@ class BagReader:
         there = sorted(path.name for path in self.path.iterdir()
                        if path.suffix in SUFFIXES or path.name in metadata.files)
         # Compression deletes the file that it was made from last.
-        there = [name for name in there if Path(name).stem not in there]
-        for name in metadata.files:
-            if name not in there and Path(name).stem not in there:
-                self._damage.note(f'{self.path / name}: no such file, but {NAME} lists it')
-        if metadata.files and (others := set(there) - set(metadata.files)):
+        there = [name for name in there
+                 if uncompressed(name) == name or uncompressed(name) not in there]
+        listed, found = set(map(uncompressed, metadata.files)), set(map(uncompressed, there))
+        for name in sorted(listed - found):
+            self._damage.note(f'{self.path / name}: no such file, but {NAME} lists it')
+        if listed and (others := found - listed):
             self.remarks.append(f'{self.path}: {NAME} does not list {", ".join(sorted(others))}; '
                                 'read as well')
         files, problems = [], []
@@ -134,11 +136,26 @@ class BagReader:
             if problem := unpack_file(path, source, self._limits.file):
                 self._damage.note(f'{path}: {problem}')
         first = read_start(source)
+        if first.startswith(sqlite_file.MAGIC):
+            source = self._whole(path, source)
         for magic, kind in FORMATS.items():
             if first.startswith(magic):
                 return kind(source, str(path), self._damage, self._limits)
         got = 'an empty file' if not first else f'a file that begins with {first!r}'
         raise BagError(f'{path}: expected a bag file or the folder of a recording, got {got}')
+
+    def _whole(self, path: Path, source: Path) -> Path:
+        """Return an SQLite3 file, or, as SQLite refuses one without its end, a longer copy."""
+        size, announced = source.stat().st_size, sqlite_file.announced_size(source)
+        if not size < announced <= self._limits.file:
+            return source
+        self._damage.note(f'{path}: expected {announced} bytes, got {size}: the end is missing')
+        copy = Path(self._folder.name) / path.name
+        if copy != source:
+            shutil.copyfile(source, copy)
+        with copy.open('r+b') as file:
+            file.truncate(announced)
+        return copy
 
     def topic_of_type(self, message_type: str, name: str = '') -> Topic:
         """Return the topic to read: the one called `name`, or the only one that has the type.
@@ -186,8 +203,9 @@ class BagReader:
     def read(self, topics: Iterable[Topic], start: int = 0, stop: int = END) -> Iterator[Message]:
         """Yield the messages of some topics with start <= time < stop, by time.
 
-        Memory doesn't grow with the length of the recording, but for about 24 bytes a message in
-        files without chunks. At the end, `damage` and `missing` are complete.
+        Memory doesn't grow with the length of the recording, but for an index of the messages in
+        files without chunks (200 bytes each) and in SQLite3 (24 bytes). At the end, `damage` and
+        `missing` are complete.
         """
         topics = list(dict.fromkeys(topics))
         read: Counter[Topic] = Counter()
@@ -225,6 +243,11 @@ class BagReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._folder.cleanup()
+
+
+def uncompressed(name: str) -> str:
+    """Return the name that a file has before it is compressed as a whole."""
+    return name.removesuffix('.zstd').removesuffix('.zst')
 
 
 def read_start(path: Path) -> bytes:

@@ -6,10 +6,11 @@ file costs the messages on it and no others.
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
 
 import numpy as np
 
@@ -19,8 +20,25 @@ from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
 
 MAGIC = b'SQLite format 3\0'
 
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises; the second one while the text of the first one is made."""
+
+BLOCK = 65536
+"""Rows that are looked up at once."""
+
 ROWS_TRIED = 4096
 """Unreadable rows in succession after which the rest counts as lost."""
+
+
+def announced_size(path: Path) -> int:
+    """Return how many bytes a file has by its own header; 0 if that doesn't say."""
+    with path.open('rb') as file:
+        header = file.read(100)
+    if len(header) < 100:
+        return 0
+    page, = struct.unpack_from('>H', header, 16)
+    pages, = struct.unpack_from('>I', header, 28)
+    return (65536 if page == 1 else page) * pages
 
 
 class SqliteFile:
@@ -38,7 +56,7 @@ class SqliteFile:
             with closing(self._open()) as database:
                 self._read_topics(database)
                 self._index = self._read_index(database)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise BagError(f'{name}: expected an SQLite3 file of rosbag2 ({error})') from error
         counts = Counter(self._index['topic'].tolist())
         self.counts: dict[Topic, int] = dict.fromkeys(self._topics.values(), 0)
@@ -49,14 +67,14 @@ class SqliteFile:
 
     def _open(self) -> sqlite3.Connection:
         """Open the file with its write-ahead log; without, where that needs a writable folder."""
-        problem: sqlite3.Error | None = None
+        problem: Exception | None = None
         for mode in ('mode=ro', 'mode=ro&immutable=1'):
             database = sqlite3.connect(f'{self._path.absolute().as_uri()}?{mode}', uri=True,
                                        check_same_thread=False)
             database.text_factory = lambda data: data.decode('utf-8', 'replace')
             try:
                 database.execute('SELECT count(*) FROM sqlite_master').fetchone()
-            except sqlite3.Error as error:
+            except FAILURES as error:
                 problem = error
                 database.close()
             else:
@@ -72,8 +90,8 @@ class SqliteFile:
         self._topics: dict[int, Topic] = {}
         self.foreign: list[Topic] = []
         for number, name, kind, encoding in rows:
-            if encoding == 'cdr':
-                self._topics[number] = Topic(name, type_name(kind))
+            if encoding == 'cdr' and isinstance(number, int):
+                self._topics[number] = Topic(str(name), type_name(str(kind)))
             else:
                 self.foreign.append(Topic(name, f'{kind}, {encoding}'))
 
@@ -99,26 +117,25 @@ class SqliteFile:
         return index[np.lexsort((index['row'], index['time']))]
 
     def _read_rows(self, database: sqlite3.Connection, behind: int
-                   ) -> tuple[np.ndarray, sqlite3.Error | None]:
+                   ) -> tuple[np.ndarray, Exception | None]:
         """Return rows with a number above `behind`, and the error that ended them."""
         kind = np.dtype([('time', np.int64), ('row', np.int64), ('topic', np.int64)])
-        rows = database.execute(
-            'SELECT timestamp, id, topic_id FROM messages WHERE id > ? ORDER BY id', (behind,))
-        blocks, error = [], None
-        while error is None:
+        blocks: list[np.ndarray] = []
+        error: Exception | None = None
+        while True:
             block = []
             try:
-                for values in rows:
-                    block.append(values)
-                    if len(block) == ROWS_TRIED:
-                        break
-            except sqlite3.Error as problem:
+                for values in database.execute(
+                        'SELECT timestamp, id, topic_id FROM messages WHERE id > ? '
+                        'ORDER BY id LIMIT ?', (behind, BLOCK)):
+                    block.append(values)  # noqa: PERF402 - rows ahead of an error count
+            except FAILURES as problem:
                 error = problem
             blocks.append(np.array([values for values in block
                                     if all(isinstance(value, int) for value in values)], kind))
-            if len(block) < ROWS_TRIED:
-                break
-        return np.concatenate(blocks), error
+            if error or len(block) < BLOCK:
+                return np.concatenate(blocks), error
+            behind = block[-1][1]
 
     def _skip_unreadable(self, database: sqlite3.Connection, row: int) -> int | None:
         """Return how many rows behind `row` cannot be read; nothing if no later one can."""
@@ -127,7 +144,7 @@ class SqliteFile:
                 if database.execute('SELECT timestamp FROM messages WHERE id = ?',
                                     (row + lost + 1,)).fetchone():
                     return lost
-            except sqlite3.Error:
+            except FAILURES:
                 continue
         return None
 
@@ -141,14 +158,18 @@ class SqliteFile:
                 try:
                     yield Message(self._topics[int(number)], int(time),
                                   self._read_data(database, int(row)))
-                except (BagError, sqlite3.Error) as error:
+                except (BagError, *FAILURES) as error:
                     self._damage.note(f'{self._name}: message in row {row}: {error}')
 
     def _read_data(self, database: sqlite3.Connection, row: int) -> bytes:
-        size, = database.execute('SELECT length(data) FROM messages WHERE id = ?',
-                                 (row,)).fetchone()
-        check_size('message', size or 0, self._limits.chunk)
-        data, = database.execute('SELECT data FROM messages WHERE id = ?', (row,)).fetchone()
+        size = self._look_up(database, 'length(data)', row)
+        check_size('message', size if isinstance(size, int) else 0, self._limits.chunk)
+        data = self._look_up(database, 'data', row)
         if not isinstance(data, bytes):
             raise BagError(f'expected bytes, got {type(data).__name__}')
         return unpack_message(data, self._limits.chunk)
+
+    def _look_up(self, database: sqlite3.Connection, column: str, row: int) -> Any:
+        values = database.execute(f'SELECT {column} FROM messages WHERE id = ?',
+                                  (row,)).fetchone()
+        return values[0] if values else None
