@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -39,3 +40,36 @@ def unfinished_folder(parent: Path | str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_place(root: Path, relative: Path | str, replaceable: str = '') -> None:
+    """Check that a result may be put below a folder, where it replaces only its like.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of all results; it may itself be a link.
+    relative : path
+        Of the result, below `root`.
+    replaceable : str, optional
+        For a result that is a folder: regular expression of the names of its files.
+
+    Raises
+    ------
+    OSError
+        On the way is a link, which could lead out of `root`, or a file; or the place is taken by
+        something that an earlier run did not make.
+    """
+    place = root / relative
+    for parent in [root / part for part in Path(relative).parents if part.name]:
+        if parent.is_symlink() or parent.exists() and not parent.is_dir():
+            raise FileExistsError(f'{parent}: expected a folder for results, got a '
+                                  f'{"link" if parent.is_symlink() else "file"}')
+    if not replaceable:
+        if place.is_dir() and not place.is_symlink():
+            raise IsADirectoryError(f'{place}: a result would replace this folder; move it away')
+    elif place.is_symlink() or place.exists() and not (place.is_dir() and all(
+            re.fullmatch(replaceable, entry.name) and entry.is_file()
+            for entry in place.iterdir())):
+        raise FileExistsError(f'{place}: results would replace this, which is no folder of '
+                              'results; move it away')

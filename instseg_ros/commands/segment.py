@@ -5,12 +5,11 @@ import argparse
 import os
 import shutil
 import sys
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from instseg_ros.commands.options import add_config_arguments, configs_of
+from instseg_ros.commands.segment_inputs import Source, find_inputs
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -23,7 +22,12 @@ results in the folder given by --out:
   semantic/NAME.png           class of every pixel, 8 bits; 255 is unlabelled
   instance/NAME.png           object of every pixel, 16 bits; 0 is none
   instances.jsonl             one line a frame: class, score, box, center, area of each object
-For a video, semantic/NAME/ and instance/NAME/ hold one PNG a frame, 000000.png first.
+NAME is the path of the source below the folder that all inputs have in common, with its suffix:
+photos/a.jpg becomes semantic/a.jpg.png. For a video, semantic/NAME/ and instance/NAME/ hold one
+PNG a frame, 000000.png first.
+
+Folders are searched with their subfolders for every format that OpenCV reads. Files that are left
+out are named on stderr, with the reason.
 
 examples:
   instseg segment photo.jpg --out out
@@ -31,29 +35,27 @@ examples:
   instseg segment street.mp4 --out out \\
       --center-threshold 0.5 --refinement nearest --provider cpu
 
-An input that cannot be read does not stop the others; the exit code is then 1.
+An input that cannot be used, or is damaged, does not stop the others; the exit code is then 1.
+For bags there is "instseg segment-bag".
 """
+
+FRAME_NAME = r'\d{6,}\.png'
+"""Of the label images of a video."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EPILOG
     parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT',
-                        help='image, video, or folder of images and videos')
+                        help='image, video, or folder of them, with its subfolders')
     parser.add_argument('--model', type=Path, metavar='FILE',
                         help='the ONNX model (default: the street model that is installed)')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR',
                         help='folder for the results; made if missing')
+    parser.add_argument('--max-pixels', type=int, metavar='N',
+                        help='refuse images and videos of more pixels than this before they are '
+                             'decoded (default: those of 16384x8192)')
     add_config_arguments(parser)
-
-
-@dataclass(frozen=True)
-class Source:
-    """An image or video to segment; `name` tells its results apart from all others."""
-
-    path: Path
-    name: str
-    is_image: bool
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,140 +63,147 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from instseg_ros import Segmenter
-    from instseg_ros.files import replacing
+    from instseg_ros.files import check_place, replacing
     from instseg_ros.installed import default_model
+    from instseg_ros.media import MAX_PIXELS
 
-    sources, problems = find_sources(args.inputs)
+    max_pixels = MAX_PIXELS if args.max_pixels is None else args.max_pixels
+    if max_pixels < 1:
+        raise ValueError(f'--max-pixels: expected at least 1, got {max_pixels}')
+    found = find_inputs(args.inputs, args.out)
     segmenter = Segmenter.from_onnx(args.model or default_model(), **configs_of(args))
-    done, count = 0, len(sources) + len(problems)
-    total = sum(count_frames(source) for source in sources)
-    with replacing(args.out / 'instances.jsonl') as temporary, \
-            tqdm(total=total, unit='frame', dynamic_ncols=True) as progress:
-        progress.set_description('starting')
-        segmenter.warm_up()
-        for source in sources:
-            progress.set_description(source.path.name)
-            try:
-                lines, damage = segment_source(source, segmenter, args.out, progress)
-            except (ValueError, OSError) as error:
-                problems.append(str(error))
-                continue
-            with temporary.open('a', encoding='utf-8') as records:
-                records.writelines(lines)
-            problems += [damage] if damage else []
-            done += 1
-        if not done:
-            raise ValueError('; '.join(problems))
-    for problem in problems:
-        print(f'instseg segment: error: {problem}', file=sys.stderr)
+    check_place(args.out, 'instances.jsonl')
+    report('left out', found.left_out)
+    problems, done = found.problems, 0
+    count = len(found.sources) + len(problems)
+    total = sum(count_frames(source, max_pixels) for source in found.sources)
+    try:
+        with replacing(args.out / 'instances.jsonl') as temporary, \
+                tqdm(total=total, unit='frame', dynamic_ncols=True) as progress:
+            progress.set_description('starting')
+            segmenter.warm_up()
+            for source in found.sources:
+                progress.set_description(source.path.name)
+                try:
+                    lines, damage = segment_source(source, segmenter, args.out, progress,
+                                                   max_pixels)
+                except (ValueError, OSError) as error:
+                    problems.append(str(error))
+                    continue
+                with temporary.open('a', encoding='utf-8') as records:
+                    records.writelines(lines)
+                problems += damage
+                done += 1
+            if not done:
+                raise ValueError('no input could be segmented')
+    finally:
+        report('error', problems)
     print(f'{done} of {count} inputs segmented; see {args.out}')
     return 1 if problems else 0
 
 
-def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[str]]:
-    """Return the images and videos named by the inputs, and a sentence for each wrong input."""
-    from instseg_ros.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-
-    paths, problems = [], []
-    for path in inputs:
-        if not path.is_dir():
-            paths.append(path)
-            continue
-        known = sorted(entry for entry in path.iterdir()
-                       if entry.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES)
-        paths += known
-        if not known:
-            problems.append(f'{path}: no image or video in this folder (known: '
-                            f'{" ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)})')
-    names: set[str] = set()
-    sources = []
-    for path in paths:
-        name = next(name for name in candidate_names(path) if name not in names)
-        names.add(name)
-        sources.append(Source(path, name, path.suffix.lower() in IMAGE_SUFFIXES))
-    return sources, problems
+def report(kind: str, sentences: list[str]) -> None:
+    """Print what there is to say about single inputs."""
+    for sentence in sentences:
+        print(f'instseg segment: {kind}: {sentence}', file=sys.stderr)
 
 
-def candidate_names(path: Path) -> Iterator[str]:
-    """Yield names for the results of a file, the nicest first."""
-    yield path.stem
-    number = 2
-    while True:
-        yield f'{path.stem}-{number}'
-        number += 1
-
-
-def count_frames(source: Source) -> int:
+def count_frames(source: Source, max_pixels: int) -> int:
     """Return how many frames a source announces, for the progress bar only."""
     from instseg_ros.media import MediaError, VideoReader
 
     if source.is_image:
         return 1
     try:
-        with VideoReader(source.path) as video:
+        with VideoReader(source.path, max_pixels) as video:
             return video.frame_count
     except (MediaError, OSError):
         return 0  # `segment_source` will say what is wrong with it
 
 
-def segment_source(source: Source, segmenter: Segmenter, out: Path,
-                   progress: tqdm) -> tuple[list[str], str]:
+def segment_source(source: Source, segmenter: Segmenter, out: Path, progress: tqdm,
+                   max_pixels: int) -> tuple[list[str], list[str]]:
     """Write the results of one source, which get their final names when all are whole.
 
     Returns
     -------
     lines : list of str
         For `instances.jsonl`.
-    damage : str
-        What was wrong with the source although there are results; else empty.
+    problems : list of str
+        What was wrong with the source, or what could not be made, although there are results.
     """
-    from instseg_ros.files import unfinished_folder
+    from instseg_ros.files import check_place, unfinished_folder
 
+    end, frames = ('.png', '') if source.is_image else ('', FRAME_NAME)
+    results = {f'semantic/{source.name}{end}': frames, f'instance/{source.name}{end}': frames,
+               f'overlay/{source.name}{end or ".mp4"}': ''}
+    for result, replaceable in results.items():
+        check_place(out, result, replaceable)  # before the work, not after it
     segment = segment_image if source.is_image else segment_video
     with unfinished_folder(out) as folder:
-        lines, damage = segment(source, segmenter, folder, progress)
-        for result in sorted(folder.glob('*/*')):
-            final = out / result.relative_to(folder)
-            final.parent.mkdir(exist_ok=True)
-            if final.is_dir():
-                shutil.rmtree(final)  # label images of an earlier run, perhaps of more frames
-            os.replace(result, final)
-    return lines, damage
+        paths = [folder / result for result in results]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        lines, problems = segment(source, segmenter, *paths, progress, max_pixels)
+        for (result, replaceable), path in zip(results.items(), paths):
+            check_place(out, result, replaceable)
+            move(path, out / result)
+    return lines, problems
 
 
-def segment_image(source: Source, segmenter: Segmenter, folder: Path,
-                  progress: tqdm) -> tuple[list[str], str]:
-    """Segment an image file into `folder`."""
-    from instseg_ros.media import read_image, write_image
+def move(path: Path, place: Path) -> None:
+    """Give a result its final name, or remove that of an earlier run if there is none."""
+    if not path.exists():
+        place.unlink(missing_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and place.is_dir():
+        shutil.rmtree(place)  # label images of an earlier run, perhaps of more frames
+    os.replace(path, place)
+
+
+def segment_image(source: Source, segmenter: Segmenter, semantic: Path, instance: Path,
+                  picture: Path, progress: tqdm, max_pixels: int) -> tuple[list[str], list[str]]:
+    """Segment an image file; the paths are those of its results."""
+    import cv2
+
+    from instseg_ros.media import MediaError, load_image, write_image
     from instseg_ros.records import frame_record
     from instseg_ros.visualization import overlay
 
-    image = read_image(source.path)
+    image, damage = load_image(source.path, max_pixels)
+    problems = [damage] if damage else []
     result = segmenter.segment(image)
-    write_image(folder / f'overlay/{source.name}.png',
-                overlay(image, result, segmenter.model_info))
-    write_image(folder / f'semantic/{source.name}.png', result.semantic_ids)
-    write_image(folder / f'instance/{source.name}.png', result.instance_ids)
+    write_image(semantic, result.semantic_ids)
+    write_image(instance, result.instance_ids)
+    try:
+        write_image(picture, overlay(image, result, segmenter.model_info))
+    except (MediaError, OSError, cv2.error) as error:
+        problems.append(f'{source.path}: no overlay: {error}')
     progress.update()
-    return [frame_record(0, str(source.path), result.instances)], ''
+    record = frame_record(0, str(source.path), result.instances, name=source.name)
+    return [record], problems
 
 
-def segment_video(source: Source, segmenter: Segmenter, folder: Path,
-                  progress: tqdm) -> tuple[list[str], str]:
-    """Segment the frames of a video file into `folder`."""
-    from instseg_ros.media import VideoReader, VideoWriter, write_image
+def segment_video(source: Source, segmenter: Segmenter, semantic: Path, instance: Path,
+                  picture: Path, progress: tqdm, max_pixels: int) -> tuple[list[str], list[str]]:
+    """Segment the frames of a video file; the paths are those of its results."""
+    from instseg_ros.media import OverlayVideo, VideoReader, write_image
     from instseg_ros.records import frame_record
     from instseg_ros.visualization import overlay
 
-    (folder / 'overlay').mkdir()
     lines = []
-    with closing(VideoReader(source.path)) as video, \
-            VideoWriter(folder / f'overlay/{source.name}.mp4', video.rate) as writer:
+    with VideoReader(source.path, max_pixels) as video, \
+            OverlayVideo(picture, video.rate) as pictures:
         for number, frame in enumerate(video):
             result = segmenter.segment(frame)
-            writer.write(overlay(frame, result, segmenter.model_info))
-            write_image(folder / f'semantic/{source.name}/{number:06d}.png', result.semantic_ids)
-            write_image(folder / f'instance/{source.name}/{number:06d}.png', result.instance_ids)
-            lines.append(frame_record(number, str(source.path), result.instances))
+            write_image(semantic / f'{number:06d}.png', result.semantic_ids)
+            write_image(instance / f'{number:06d}.png', result.instance_ids)
+            lines.append(frame_record(number, str(source.path), result.instances,
+                                      name=f'{source.name}/{number:06d}', time=video.time))
+            pictures.write(overlay(frame, result, segmenter.model_info), video.time)
             progress.update()
-        return lines, video.damage
+        problems = [video.damage] if video.damage else []
+    if pictures.problem:
+        problems.append(f'{source.path}: {pictures.problem}')
+    return lines, problems

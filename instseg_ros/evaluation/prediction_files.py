@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from numbers import Real
 from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
@@ -31,6 +32,9 @@ class SizedImages(Protocol):
     """The part of a data set's interface that reading label images needs."""
 
     class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
 
     def image_name(self, index: int) -> str:
         """Return the file name of image `index`."""
@@ -112,8 +116,10 @@ class LabelFolder:
     """Label images as `instseg segment` writes them.
 
     `semantic/NAME.png` holds class ids (8 bits; 255: unlabelled) and `instance/NAME.png` instance
-    ids (8 or 16 bits; 0: none) for the image NAME.jpg. Scores come from `instances.jsonl`, if it
-    is there; without it, every score is 1.
+    ids (8 or 16 bits; 0: none). NAME is the image's path in the dataset: a.jpg, front/a.jpg. If
+    there is no such file, it is the image's name without folder and suffix, which no two images
+    may share then. Scores come from `instances.jsonl`, if it is there; without it, every score
+    is 1.
 
     Parameters
     ----------
@@ -136,12 +142,14 @@ class LabelFolder:
             if not (self.path / kind).is_dir():
                 raise DatasetError(f'{self.path}: expected the folders "semantic" and "instance" '
                                    f'of label images, there is no "{kind}"')
+        self._stems = Counter(Path(dataset.image_name(index)).stem
+                              for index in range(len(dataset)))
         scores = self.path / 'instances.jsonl'
         self._scores = _read_scores(scores) if scores.exists() else None
 
     def load(self, index: int) -> Prediction:
         """Return the label maps of image `index`, and their instances."""
-        name, shape = Path(self.dataset.image_name(index)).stem, self.dataset.image_size(index)
+        name, shape = self._name(index), self.dataset.image_size(index)
         semantic_ids = self._read('semantic', name, shape, (np.uint8,))
         instance_ids = self._read('instance', name, shape, (np.uint8, np.uint16))
         class_count = len(self.dataset.class_names)
@@ -167,6 +175,17 @@ class LabelFolder:
         instances = _instances(instance_ids, found, self.dataset.class_names)
         segmentation = Segmentation(semantic_ids, instance_ids, instances)
         return Prediction(segmentation, list(detections_of(segmentation)))
+
+    def _name(self, index: int) -> str:
+        """Return what the label images of image `index` are called, without their suffix."""
+        image = self.dataset.image_name(index)
+        if (self.path / 'semantic' / f'{image}.png').is_file():
+            return image
+        stem = Path(image).stem
+        if self._stems[stem] > 1:
+            raise DatasetError(f'{self.path / "semantic" / image}.png: does not exist, and '
+                               f'{stem}.png could belong to {self._stems[stem]} images')
+        return stem
 
     def _read(self, kind: str, name: str, shape: tuple[int, int],
               dtypes: tuple[type, ...]) -> np.ndarray:
@@ -199,12 +218,13 @@ def _instances(instance_ids: np.ndarray, found: Mapping[int, tuple[int, float]],
 
 
 def _read_scores(path: Path) -> dict[tuple[str, int], float]:
-    """Return the score of each instance under (name of the image without suffix, id)."""
+    """Return the score of each instance under (name of the label images, id)."""
     scores = {}
     for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
         try:
             record = json.loads(line)
-            name = Path(record['source']).stem
+            stem = Path(record['source']).stem
+            name = record.get('name', stem)
             scores.update({(name, item['id']): float(item['score'])
                            for item in record['instances']})
         except (ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,111 @@
+"""Image files."""
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Iterator
+
+import cv2
+import numpy as np
+
+from instseg_ros.files import replacing
+from instseg_ros.media.files import MediaError, check_file
+from instseg_ros.media.headers import MAX_PIXELS, check_size
+
+COMPLAINT = re.compile(r'Corrupt JPEG|Premature end of JPEG|JPEG datastream|libpng error'
+                       r'|TIFF_Error|OpenJPEG|imdecode_|GIF|RGBE|avif', re.IGNORECASE)
+"""Words in a line on stderr by which a decoder of OpenCV tells of damage."""
+
+_stderr_lock = Lock()
+
+
+def is_image(path: Path | str) -> bool:
+    """Return whether OpenCV has a decoder for the content of a regular file."""
+    return cv2.haveImageReader(str(path))
+
+
+def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return an image file as (H, W, 3) uint8, RGB, turned upright as its EXIF data say.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it may not be read.
+    MediaError
+        It is no image that OpenCV decodes, a damaged one, or one of more than `max_pixels`.
+    """
+    image, damage = load_image(path, max_pixels)
+    if damage:
+        raise MediaError(damage)
+    return image
+
+
+def load_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, str]:
+    """Return a possibly damaged image, and what the decoder complained about.
+
+    Returns
+    -------
+    image : (H, W, 3) uint8
+        As of `read_image`, which raises the same errors.
+    damage : str
+        A sentence if the decoder found damage and went on; else empty.
+    """
+    path = check_file(path)
+    check_size(path, max_pixels)
+    with decoder_complaints() as complaints:
+        try:
+            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:
+            image = None
+    if image is None:
+        raise MediaError(f'{path}: expected an image, got a file that is damaged, truncated or of '
+                         'another kind')
+    damage = f'{path}: damaged image, decoded in part ({complaints[0]})' if complaints else ''
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), damage
+
+
+@contextmanager
+def decoder_complaints() -> Iterator[list[str]]:
+    """Collect what the decoders print on stderr: they have no other way to tell of damage.
+
+    The list is filled at the end. Lines of others go on to stderr.
+    """
+    complaints: list[str] = []
+    with _stderr_lock, tempfile.TemporaryFile() as caught:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield complaints
+        finally:
+            os.dup2(stderr, 2)
+            caught.seek(0)
+            for line in caught.read().decode(errors='replace').splitlines(keepends=True):
+                if COMPLAINT.search(line):
+                    complaints.append(line.strip())
+                else:
+                    os.write(stderr, line.encode())
+            os.close(stderr)
+
+
+def write_image(path: Path | str, image: np.ndarray) -> None:
+    """Write an RGB image, or a label image of 8 or 16 bits, losslessly if `path` ends in .png.
+
+    Parameters
+    ----------
+    path : path
+        The suffix names the format. Parent folders are made.
+    image : (H, W, 3) uint8 or (H, W) uint8 or uint16
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(Path(path).suffix, image)
+    if not done:
+        raise MediaError(f'{path}: this image of {image.shape} {image.dtype} cannot be encoded')
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
