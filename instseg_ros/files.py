@@ -62,14 +62,14 @@ def check_place(root: Path, relative: Path | str, replaceable: str = '') -> None
     """
     place = root / relative
     for parent in [root / part for part in Path(relative).parents if part.name]:
-        if parent.is_symlink() or parent.exists() and not parent.is_dir():
+        if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
             raise FileExistsError(f'{parent}: expected a folder for results, got a '
                                   f'{"link" if parent.is_symlink() else "file"}')
     if not replaceable:
         if place.is_dir() and not place.is_symlink():
             raise IsADirectoryError(f'{place}: a result would replace this folder; move it away')
-    elif place.is_symlink() or place.exists() and not (place.is_dir() and all(
+    elif place.is_symlink() or (place.exists() and not (place.is_dir() and all(
             re.fullmatch(replaceable, entry.name) and entry.is_file()
-            for entry in place.iterdir())):
+            for entry in place.iterdir()))):
         raise FileExistsError(f'{place}: results would replace this, which is no folder of '
                               'results; move it away')

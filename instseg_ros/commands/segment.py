@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from instseg_ros.commands.options import add_config_arguments, configs_of
 from instseg_ros.commands.segment_inputs import Source, find_inputs
@@ -56,6 +56,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='refuse images and videos of more pixels than this before they are '
                              'decoded (default: those of 16384x8192)')
     add_config_arguments(parser)
+
+
+class Results(NamedTuple):
+    """Where the results of one source are, relative to the folder of all or in full."""
+
+    semantic: Path
+    instance: Path
+    overlay: Path
+
+    @classmethod
+    def of(cls, source: Source) -> Results:
+        """Return the paths of a source, relative to the folder of all results."""
+        labels = f'{source.name}.png' if source.is_image else source.name
+        picture = f'{source.name}.png' if source.is_image else f'{source.name}.mp4'
+        return cls(Path('semantic', labels), Path('instance', labels), Path('overlay', picture))
+
+    @staticmethod
+    def replaceable(source: Source) -> tuple[str, str, str]:
+        """Return, for each path that is a folder, what its files are called; see `check_place`."""
+        return ('', '', '') if source.is_image else (FRAME_NAME, FRAME_NAME, '')
+
+    def below(self, folder: Path) -> Results:
+        """Return the paths below a folder."""
+        return Results(*(folder / path for path in self))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -134,20 +158,17 @@ def segment_source(source: Source, segmenter: Segmenter, out: Path, progress: tq
     """
     from instseg_ros.files import check_place, unfinished_folder
 
-    end, frames = ('.png', '') if source.is_image else ('', FRAME_NAME)
-    results = {f'semantic/{source.name}{end}': frames, f'instance/{source.name}{end}': frames,
-               f'overlay/{source.name}{end or ".mp4"}': ''}
-    for result, replaceable in results.items():
+    results = Results.of(source)
+    for result, replaceable in zip(results, Results.replaceable(source)):
         check_place(out, result, replaceable)  # before the work, not after it
     segment = segment_image if source.is_image else segment_video
     with unfinished_folder(out) as folder:
-        paths = [folder / result for result in results]
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        lines, problems = segment(source, segmenter, *paths, progress, max_pixels)
-        for (result, replaceable), path in zip(results.items(), paths):
+        for result in results:
+            (folder / result).parent.mkdir(parents=True, exist_ok=True)
+        lines, problems = segment(source, segmenter, results.below(folder), progress, max_pixels)
+        for result, replaceable in zip(results, Results.replaceable(source)):
             check_place(out, result, replaceable)
-            move(path, out / result)
+            move(folder / result, out / result)
     return lines, problems
 
 
@@ -162,9 +183,9 @@ def move(path: Path, place: Path) -> None:
     os.replace(path, place)
 
 
-def segment_image(source: Source, segmenter: Segmenter, semantic: Path, instance: Path,
-                  picture: Path, progress: tqdm, max_pixels: int) -> tuple[list[str], list[str]]:
-    """Segment an image file; the paths are those of its results."""
+def segment_image(source: Source, segmenter: Segmenter, paths: Results, progress: tqdm,
+                  max_pixels: int) -> tuple[list[str], list[str]]:
+    """Segment an image file and write its results to `paths`."""
     import cv2
 
     from instseg_ros.media import MediaError, load_image, write_image
@@ -174,10 +195,10 @@ def segment_image(source: Source, segmenter: Segmenter, semantic: Path, instance
     image, damage = load_image(source.path, max_pixels)
     problems = [damage] if damage else []
     result = segmenter.segment(image)
-    write_image(semantic, result.semantic_ids)
-    write_image(instance, result.instance_ids)
+    write_image(paths.semantic, result.semantic_ids)
+    write_image(paths.instance, result.instance_ids)
     try:
-        write_image(picture, overlay(image, result, segmenter.model_info))
+        write_image(paths.overlay, overlay(image, result, segmenter.model_info))
     except (MediaError, OSError, cv2.error) as error:
         problems.append(f'{source.path}: no overlay: {error}')
     progress.update()
@@ -185,20 +206,20 @@ def segment_image(source: Source, segmenter: Segmenter, semantic: Path, instance
     return [record], problems
 
 
-def segment_video(source: Source, segmenter: Segmenter, semantic: Path, instance: Path,
-                  picture: Path, progress: tqdm, max_pixels: int) -> tuple[list[str], list[str]]:
-    """Segment the frames of a video file; the paths are those of its results."""
+def segment_video(source: Source, segmenter: Segmenter, paths: Results, progress: tqdm,
+                  max_pixels: int) -> tuple[list[str], list[str]]:
+    """Segment the frames of a video file and write its results to `paths`."""
     from instseg_ros.media import OverlayVideo, VideoReader, write_image
     from instseg_ros.records import frame_record
     from instseg_ros.visualization import overlay
 
     lines = []
     with VideoReader(source.path, max_pixels) as video, \
-            OverlayVideo(picture, video.rate) as pictures:
+            OverlayVideo(paths.overlay, video.rate) as pictures:
         for number, frame in enumerate(video):
             result = segmenter.segment(frame)
-            write_image(semantic / f'{number:06d}.png', result.semantic_ids)
-            write_image(instance / f'{number:06d}.png', result.instance_ids)
+            write_image(paths.semantic / f'{number:06d}.png', result.semantic_ids)
+            write_image(paths.instance / f'{number:06d}.png', result.instance_ids)
             lines.append(frame_record(number, str(source.path), result.instances,
                                       name=f'{source.name}/{number:06d}', time=video.time))
             pictures.write(overlay(frame, result, segmenter.model_info), video.time)

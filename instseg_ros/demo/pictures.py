@@ -20,8 +20,7 @@ from instseg_ros.bags.results import (
 )
 from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.types import ModelInfo, Segmentation
-from instseg_ros.demo.overlay_video import OverlayVideo, fit
-from instseg_ros.media import MediaError, write_image
+from instseg_ros.media import MediaError, OverlayVideo, fit, write_image
 from instseg_ros.recorded.layout import PREFIX
 from instseg_ros.recorded.outputs import PICTURES, encode_pictures
 from instseg_ros.records import frame_record

@@ -19,7 +19,7 @@ QUALITY = 95
 
 def record_video(video: VideoReader, path: Path, *, start: int, on_frame: Callable[[], object]
                  ) -> None:
-    """Write a video as a bag of `sensor_msgs/CompressedImage` at the rate of its recording.
+    """Write a video as a bag of `sensor_msgs/CompressedImage`, with the times of its frames.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def record_video(video: VideoReader, path: Path, *, start: int, on_frame: Callab
     """
     with BagWriter(path) as bag:
         bag.add_topic(*VIDEO_TOPIC)
-        for number, frame in enumerate(video):
-            stamp = start + round(number * NANOSECONDS / video.rate)
+        for frame in video:
+            stamp = start + round(video.time * NANOSECONDS)
             message = compressed_jpeg(make_header(stamp, FRAME_ID), frame, QUALITY)
             bag.write_message(VIDEO_TOPIC.name, stamp, message)
             on_frame()

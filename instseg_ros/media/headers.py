@@ -69,8 +69,8 @@ def header_size(head: bytes) -> tuple[int, int] | None:
         if head.startswith(b'\xff\xd8'):
             return _jpeg_size(head)
         if head[8:16] == b'WEBPVP8X':
-            low, high = int.from_bytes(head[24:27], 'little'), int.from_bytes(head[27:30], 'little')
-            return low + 1, high + 1
+            width, height = (int.from_bytes(head[start:start + 3], 'little') for start in (24, 27))
+            return width + 1, height + 1
         if head[8:16] == b'WEBPVP8L':
             bits, = struct.unpack_from('<I', head, 21)
             return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1

@@ -19,8 +19,11 @@ MISSING_TOLERATED = 0.02
 """Share of a video's announced frames, or of its duration, that may be missing: containers
 estimate both."""
 
-MIN_RATE, MAX_RATE = 0.1, 1000.0
+MAX_RATE = 1000.0
 """Frames per second; what announces more has no usable rate (some containers say 90000)."""
+
+LOWEST_RATE, HIGHEST_RATE = 0.1, 240.0
+"""Frames per second of a written video: what players show."""
 
 MAX_PAUSE = 10.0
 """Seconds that a written video shows a frame at most; longer pauses are cut to this."""
@@ -34,17 +37,29 @@ def codec_rate(rate: float) -> float:
 
     The codec counts time in fractions of a second whose denominator has 16 bits
     (`vop_time_increment_resolution` of ISO/IEC 14496-2), and OpenCV writes a rate as a decimal
-    fraction: 90.61 is 9061 / 100.
-
-    Raises
-    ------
-    ValueError
-        It is not a number above 0.
+    fraction: 90.61 is 9061 / 100. Two decimals fit up to 655.
     """
-    if not rate > 0:
-        raise ValueError(f'rate: expected a number of frames per second above 0, got {rate}')
-    rate = min(max(rate, MIN_RATE), MAX_RATE)
-    return round(rate, 2 if rate < 655 else 1)
+    return round(min(max(LOWEST_RATE, rate), HIGHEST_RATE), 2)
+
+
+def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture scaled into a frame, with black borders where the proportions differ.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) uint8
+    size : (int, int)
+        Height and width of the frame in pixels.
+    """
+    height, width = picture.shape[:2]
+    if (height, width) == size:
+        return picture
+    scale = min(size[0] / height, size[1] / width)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
+    down, right = size[0] - inner[1], size[1] - inner[0]
+    return cv2.copyMakeBorder(picture, down // 2, down - down // 2, right // 2,
+                              right - right // 2, cv2.BORDER_CONSTANT)
 
 
 class VideoReader:
@@ -187,13 +202,16 @@ class VideoWriter:
             self._open(*frame.shape[:2])
         if time is not None:
             self._wait_until(time)
-        self._frame = cv2.cvtColor(self._fit(frame), cv2.COLOR_RGB2BGR)
+        frame = fit(frame, self._size)
+        height, width = self._size
+        frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        self._frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         self._append()
 
     def _open(self, height: int, width: int) -> None:
-        self._size = height + height % 2, width + width % 2
+        self._size = height, width
         self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'),
-                                       self._rate, self._size[::-1])
+                                       self._rate, (width + width % 2, height + height % 2))
         if not self._writer.isOpened():
             raise MediaError(f'{self.path}: OpenCV cannot write MP4 videos here (its build '
                              'has no FFmpeg, or the folder cannot be written)')
@@ -211,19 +229,6 @@ class VideoWriter:
         assert self._writer is not None
         self._writer.write(self._frame)
         self._count += 1
-
-    def _fit(self, frame: np.ndarray) -> np.ndarray:
-        """Scale a frame to the size of the video, with black borders to keep its proportions."""
-        height, width = frame.shape[:2]
-        down, right = self._size[0] - height, self._size[1] - width
-        if 0 <= down <= 1 and 0 <= right <= 1:
-            return cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_REPLICATE)
-        scale = min(self._size[0] / height, self._size[1] / width)
-        inner = max(1, round(width * scale)), max(1, round(height * scale))
-        frame = cv2.resize(frame, inner, interpolation=cv2.INTER_AREA)
-        down, right = self._size[0] - inner[1], self._size[1] - inner[0]
-        return cv2.copyMakeBorder(frame, down // 2, down - down // 2, right // 2,
-                                  right - right // 2, cv2.BORDER_CONSTANT)
 
     def __enter__(self) -> VideoWriter:
         return self

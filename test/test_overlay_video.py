@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instseg_ros.demo.overlay_video import OverlayVideo, fit, representable_rate
-from instseg_ros.media import VideoReader
+from instseg_ros.media import OverlayVideo, VideoReader, codec_rate, fit
 
 
 @pytest.mark.parametrize('rate, held', [
@@ -24,7 +23,7 @@ def test_every_rate_of_a_recording_can_be_written(tmp_path, rate, held):
 
 @given(rate=st.floats(0, 1e12))
 def test_the_codec_holds_the_rate(rate):
-    assert round(representable_rate(rate) * 100) < 2 ** 16
+    assert round(codec_rate(rate) * 100) < 2 ** 16
 
 
 def test_another_size_is_scaled_to_the_first(tmp_path):
