@@ -120,6 +120,13 @@ def test_the_library_needs_neither_ros_nor_torch():
     assert not loaded & {'rclpy', 'torch', 'rosbags'}
 
 
+def test_images_are_converted_without_the_libraries_for_bags():
+    """On a robot with cv_bridge, the node needs none of them."""
+    loaded = loaded_after('import instseg_ros.bags.conversions')
+    assert 'cv2' in loaded
+    assert not loaded & {'rosbags', 'mcap', 'lz4', 'backports', 'yaml'}
+
+
 def test_public_names():
     import instseg_ros
     assert {'Segmenter', 'ModelInfo', 'Segmentation'} <= set(instseg_ros.__all__)

@@ -7,72 +7,28 @@ that was killed, has no index or a wrong one, is read like any other.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections import Counter
 from functools import lru_cache, partial
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Collection, Iterable, Iterator, NamedTuple
-from zlib import crc32
+from typing import BinaryIO, Collection, Iterable, Iterator
 
-from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.reader import SeekingReader
-from mcap.records import Channel, Schema
-from mcap.summary import Summary
 
-from instseg_ros.bags.compression import check_size, unpack_chunk, unpack_message
+from instseg_ros.bags.compression import check_size, unpack_message
+from instseg_ros.bags.mcap_channels import DEFINITIONS, Channels
+from instseg_ros.bags.mcap_chunk import MESSAGE, RECORD, Chunk, Entry, read_header, unpack
+from instseg_ros.bags.mcap_summary import Summary, read_summary
 from instseg_ros.bags.merging import Part, in_time_order
-from instseg_ros.bags.messages import cdr_from_ros1, convertible_from_ros1, type_name
 from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
 
 MAGIC = b'\x89MCAP0\r\n'
-RECORD = struct.Struct('<BQ')
-"""Opcode and length, ahead of each record."""
-
-MESSAGE = struct.Struct('<HIQQ')
-"""Channel, sequence number, time of recording and of publication, ahead of each message."""
-
-CHUNK = struct.Struct('<QQQII')
-"""First and last time, uncompressed size, checksum, and length of the compression's name."""
-
 NO_RECORDS = (0, Opcode.DATA_END, Opcode.FOOTER)
 """What is not found ahead of messages: 0 is no opcode."""
 
 CHUNKS_IN_MEMORY = 8
 """Uncompressed chunks that are kept: more only overlap in files that are out of order."""
-
-
-class Chunk(NamedTuple):
-    """Where a chunk is in the file.
-
-    Attributes
-    ----------
-    offset : int
-        Of its record; the data begin at `data` and have `length` bytes in the file.
-    cut : bool
-        The file ends within it.
-    """
-
-    offset: int
-    start: int
-    end: int
-    size: int
-    crc: int
-    compression: str
-    data: int
-    length: int
-    cut: bool
-
-
-class Entry(NamedTuple):
-    """Where a message is: in the file, or in a chunk that is uncompressed."""
-
-    time: int
-    channel: int
-    begin: int
-    end: int
-    chunk: Chunk | None
 
 
 class McapFile:
@@ -87,10 +43,8 @@ class McapFile:
     def __init__(self, path: Path, name: str, damage: Damage, limits: Limits) -> None:
         self._path, self._name, self._damage, self._limits = path, name, damage, limits
         self._size = path.stat().st_size
-        self._channels: dict[int, Topic] = {}
-        self._ros1: set[int] = set()
-        self.foreign: list[Topic] = []
-        self._schemas: dict[int, str] = {0: ''}
+        self._channels = Channels()
+        self.foreign = self._channels.foreign
         self._chunks: list[Chunk] = []
         self._counted: dict[int, Counter[int]] = {}  # by the offset of the chunk, from its index
         self._loose: list[Entry] = []
@@ -98,39 +52,29 @@ class McapFile:
         with path.open('rb') as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise BagError(f'{name}: expected an MCAP file, its first bytes are others')
-            summary = self._read_summary(file)
+            summary = read_summary(file, self._size)
             self._walk(file, summary)
+        self._channels.take_summary(summary)
         self._discover()
         self._count(summary)
 
-    def _read_summary(self, file: BinaryIO) -> Summary | None:
-        """Return what the end of the file says about the rest; nothing if it is missing."""
-        file.seek(0)
-        try:
-            return SeekingReader(file, record_size_limit=self._size).get_summary()
-        except Exception as error:  # of many types, as any byte may be wrong
-            reason = str(error) or type(error).__name__
-            self._damage.note(f'{self._name}: the index at the end cannot be read ({reason})')
-            return None
-
-    def _walk(self, file: BinaryIO, summary: Summary | None) -> None:
+    def _walk(self, file: BinaryIO, summary: Summary) -> None:
         """Find all chunks and all messages outside of chunks, by the headers of the records."""
-        known = sorted(index.chunk_start_offset for index in summary.chunk_indexes
-                       ) if summary else []
+        known = [*summary.chunks, self._size]
         position, at_end = len(MAGIC), False
         while position < self._size:
             file.seek(position)
             header = file.read(RECORD.size)
             opcode, length = RECORD.unpack(header) if len(header) == RECORD.size else (0, 0)
             end = position + RECORD.size + length
-            following = next((offset for offset in known if offset > position), self._size)
+            following = min(known[bisect_right(known, position)], self._size)
             cut = opcode == Opcode.CHUNK and following == self._size < end
             at_end = opcode in (Opcode.DATA_END, Opcode.FOOTER) and following == self._size
             if at_end:
                 break
             if opcode not in NO_RECORDS and (end <= self._size or cut):
                 try:
-                    self._take(file, opcode, position, length, cut)
+                    self._take(file, opcode, position, end)
                     position = end
                     continue
                 except (BagError, McapError, ValueError, struct.error):
@@ -140,79 +84,46 @@ class McapFile:
             position = following
         if not at_end:
             self._damage.note(f'{self._name}: the end is missing, as if the recording was killed')
-        if summary:
-            for channel in summary.channels.values():
-                self._add_channel(channel, summary.schemas)
+        elif summary.problem:
+            self._damage.note(f'{self._name}: the index at the end cannot be read '
+                              f'({summary.problem})')
 
-    def _take(self, file: BinaryIO, opcode: int, position: int, length: int, cut: bool) -> None:
+    def _take(self, file: BinaryIO, opcode: int, position: int, end: int) -> None:
+        """Take the record between two bytes of the file, which is read from its content on."""
         if opcode == Opcode.CHUNK:
-            self._chunks.append(self._read_chunk_header(file, position, length, cut))
+            self._chunks.append(read_header(file, position, min(end, self._size),
+                                            cut=end > self._size))
         elif opcode == Opcode.MESSAGE:
             channel, _, time, _ = MESSAGE.unpack(file.read(MESSAGE.size))
-            begin = position + RECORD.size
-            self._loose.append(Entry(time, channel, begin + MESSAGE.size, begin + length,
-                                     None))
+            begin = position + RECORD.size + MESSAGE.size
+            self._loose.append(Entry(time, channel, begin, end, None))
         elif opcode == Opcode.MESSAGE_INDEX:
             if self._chunks:
                 channel, size = struct.unpack('<HI', file.read(6))
                 counts = self._counted.setdefault(self._chunks[-1].offset, Counter())
                 counts[channel] += size // 16
-        elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-            check_size('record', length, self._limits.chunk)
-            self._take_definition(opcode, file.read(length))
-
-    def _read_chunk_header(self, file: BinaryIO, position: int, length: int, cut: bool) -> Chunk:
-        start, end, size, crc, letters = CHUNK.unpack(file.read(CHUNK.size))
-        if letters > 16:
-            raise BagError(f'a chunk whose compression has a name of {letters} letters')
-        compression = file.read(letters).decode()
-        announced, = struct.unpack('<Q', file.read(8))
-        data = file.tell()
-        there = max(0, min(position + RECORD.size + length, self._size) - data)
-        return Chunk(position, start, end, size, crc, compression, data, min(announced, there),
-                     cut)
-
-    def _take_definition(self, opcode: int, data: bytes) -> None:
-        stream = ReadDataStream(BytesIO(data))
-        if opcode == Opcode.SCHEMA:
-            schema = Schema.read(stream)
-            self._schemas[schema.id] = schema.name
-        else:
-            self._add_channel(Channel.read(stream), {})
-
-    def _add_channel(self, channel: Channel, schemas: dict[int, Schema]) -> None:
-        schema = schemas.get(channel.schema_id)
-        kind = schema.name if schema else self._schemas.get(channel.schema_id, '')
-        topic = Topic(channel.topic, type_name(kind))
-        is_ros1 = channel.message_encoding == 'ros1' and convertible_from_ros1(topic.type)
-        if channel.message_encoding == 'cdr' or is_ros1:
-            self._channels[channel.id] = topic
-            if is_ros1:
-                self._ros1.add(channel.id)
-        elif all(known.name != topic.name for known in self.foreign):
-            self.foreign.append(Topic(channel.topic,
-                                      f'{kind or "no type"}, {channel.message_encoding}'))
+        elif opcode in DEFINITIONS:
+            check_size('record', end - position, self._limits.chunk)
+            self._channels.take(opcode, file.read(end - position - RECORD.size))
 
     def _discover(self) -> None:
         """Look into those chunks that may be the first to use a channel."""
         for chunk in self._chunks:
             counted = self._counted.get(chunk.offset)
-            if counted is None or not counted.keys() <= self._channels.keys():
+            if counted is None or not counted.keys() <= self._channels.known:
                 try:
                     entries = self._unpacked(chunk)[1]
                 except BagError:
                     continue  # told when its messages are read
                 self._counted[chunk.offset] = counted or Counter(e.channel for e in entries)
 
-    def _count(self, summary: Summary | None) -> None:
+    def _count(self, summary: Summary) -> None:
         found = Counter(entry.channel for entry in self._loose)
         for counts in self._counted.values():
             found.update(counts)
-        statistics = summary.statistics if summary else None
-        announced = statistics.channel_message_counts if statistics else {}
-        self.counts: dict[Topic, int] = dict.fromkeys(self._channels.values(), 0)
-        for channel, topic in self._channels.items():
-            self.counts[topic] += max(found[channel], announced.get(channel, 0))
+        self.counts: dict[Topic, int] = dict.fromkeys(self._channels.topics.values(), 0)
+        for channel, topic in self._channels.topics.items():
+            self.counts[topic] += max(found[channel], summary.counts.get(channel, 0))
         times = [entry.time for entry in self._loose]
         for chunk in self._chunks:
             if self._counted.get(chunk.offset, {0: 1}):  # a chunk without messages has any time
@@ -221,7 +132,7 @@ class McapFile:
 
     def read(self, topics: Iterable[Topic], start: int, stop: int) -> Iterator[Message]:
         wanted = set(topics)
-        channels = {number for number, topic in self._channels.items() if topic in wanted}
+        channels = {number for number, topic in self._channels.topics.items() if topic in wanted}
         loose = self._select(self._loose, channels, start, stop)
         parts = [Part(loose[0].time, partial(iter, loose))] if loose else []
         for chunk in self._chunks:
@@ -254,11 +165,11 @@ class McapFile:
         try:
             entries = self._unpacked(chunk)[1]
         except BagError as error:
-            self._damage.note(f'{where}: {error}; its {promised or ""} messages are missing')
+            self._damage.note(f'{where}: {error}; messages lost: {promised or "unknown"}')
             return iter(())
         missing = promised - sum(entry.channel in channels for entry in entries)
         if missing > 0:
-            self._damage.note(f'{where}: {missing} of {promised} messages are missing')
+            self._damage.note(f'{where}: {missing} of {promised} messages lost')
         return iter(self._select(entries, channels, start, stop))
 
     def _read_message(self, entry: Entry) -> Message:
@@ -267,11 +178,8 @@ class McapFile:
             data = self._read_bytes(entry.begin, entry.end)
         else:
             data = self._unpacked(entry.chunk)[0][entry.begin:entry.end]
-        topic = self._channels[entry.channel]
-        data = unpack_message(data, self._limits.chunk)
-        if entry.channel in self._ros1:
-            data = cdr_from_ros1(data, topic.type)
-        return Message(topic, entry.time, data)
+        data = self._channels.to_cdr(entry.channel, unpack_message(data, self._limits.chunk))
+        return Message(self._channels.topics[entry.channel], entry.time, data)
 
     def _read_bytes(self, begin: int, end: int) -> bytes:
         # Opened each time: a recording may have more files than a process may have open.
@@ -282,27 +190,8 @@ class McapFile:
     def _unpack(self, chunk: Chunk) -> tuple[bytes, list[Entry]]:
         """Return a chunk uncompressed, and the messages in it; take the channels in it."""
         check_size('chunk', max(chunk.size, chunk.length), self._limits.chunk)
-        data = unpack_chunk(self._read_bytes(chunk.data, chunk.data + chunk.length),
-                            chunk.compression, chunk.size, partial=chunk.cut)
-        if chunk.crc and not chunk.cut and crc32(data) != chunk.crc:
-            raise BagError('wrong checksum')
-        entries = []
-        position = 0
-        while position + RECORD.size <= len(data):
-            opcode, length = RECORD.unpack_from(data, position)
-            begin, end = position + RECORD.size, position + RECORD.size + length
-            if not opcode or end > len(data):
-                break
-            if opcode == Opcode.MESSAGE and length >= MESSAGE.size:
-                channel, _, time, _ = MESSAGE.unpack_from(data, begin)
-                entries.append(Entry(time, channel, begin + MESSAGE.size, end, chunk))
-            elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                try:
-                    self._take_definition(opcode, data[begin:end])
-                except Exception as error:  # of many types, as any byte may be wrong
-                    raise BagError(f'a damaged definition ({error})') from error
-            position = end
-        if position < len(data) and not chunk.cut:
-            self._damage.note(f'{self._name}: chunk at byte {chunk.offset}: no complete record '
-                              f'at byte {position} of its {len(data)}')
+        packed = self._read_bytes(chunk.data, chunk.data + chunk.length)
+        data, entries, problem = unpack(chunk, packed, self._channels.take)
+        if problem:
+            self._damage.note(f'{self._name}: chunk at byte {chunk.offset}: {problem}')
         return data, entries

@@ -220,7 +220,7 @@ class BagReader:
                 if missing > 0:
                     self.missing += missing
                     self._damage.note(f'{self.path}: {missing} of {self.counts[topic]} messages '
-                                      f'on {topic.name} are missing')
+                                      f'missing on {topic.name}')
 
     def parse(self, message: Message) -> Any:
         """Return the object of a message, of the types in `messages.typestore`.

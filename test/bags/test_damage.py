@@ -1,5 +1,6 @@
 """Damaged recordings: all that is complete comes back, and what is missing is named."""
 import sqlite3
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -98,7 +99,7 @@ class TestKilled:
         path.write_bytes(data[:len(data) // 3])
         messages, damage, missing = read(tmp_path)
         assert missing == COUNT - len(messages) > 0
-        assert f'{missing} of {COUNT} messages on {CAMERA} are missing' in damage[-1]
+        assert f'{missing} of {COUNT} messages missing on {CAMERA}' in damage[-1]
 
     def test_a_split_without_a_byte_is_named(self, tmp_path):
         write_mcap(tmp_path / 'bag_0.mcap', ALL)
@@ -114,7 +115,7 @@ class TestKilled:
         messages, damage, missing = read(tmp_path)
         assert (messages, missing) == (ALL[:5], 7)
         assert 'bag_1.mcap: no such file, but metadata.yaml lists it' in damage[0]
-        assert f'7 of 12 messages on {CAMERA} are missing' in damage[1]
+        assert f'7 of 12 messages missing on {CAMERA}' in damage[1]
 
     @pytest.mark.parametrize('write, suffix', [(write_mcap, '.mcap'), (write_db3, '.db3')])
     def test_a_compressed_file_that_ends_early(self, tmp_path, write, suffix):
@@ -154,8 +155,8 @@ class TestMcap:
         assert messages == ALL[:chunk] + ALL[chunk + 1:]
         assert missing == 1
         assert f'chunk at byte {place.chunk_start_offset}' in damage[0]
-        assert '1 messages are missing' in damage[0]
-        assert damage[-1] == f'{path}: 1 of 12 messages on {CAMERA} are missing'
+        assert 'messages lost: 1' in damage[0]
+        assert damage[-1] == f'{path}: 1 of 12 messages missing on {CAMERA}'
 
     @pytest.mark.parametrize('options', [
         {}, {'use_statistics': False}, {'compression': CompressionType.NONE}])
@@ -175,7 +176,7 @@ class TestMcap:
         path.write_bytes(whole[:where] + b'\x99' + whole[where + 1:])  # an unknown record
         messages, damage, missing = read(path)
         assert messages == ALL[:3] + ALL[4:]
-        assert (missing, damage) == (1, [f'{path}: 1 of 12 messages on {CAMERA} are missing'])
+        assert (missing, damage) == (1, [f'{path}: 1 of 12 messages missing on {CAMERA}'])
 
     @settings(deadline=None, max_examples=300)
     @given(data=st.data())
@@ -260,7 +261,7 @@ class TestRos1:
         messages, damage, missing = read(path)
         assert len(messages) + missing == 5
         assert missing > 0
-        assert '/text are missing' in damage[-1]
+        assert 'missing on /text' in damage[-1]
 
 
 class TestLimits:
@@ -274,6 +275,20 @@ class TestLimits:
         messages, damage, missing = read(path, Limits(chunk=10 ** 6))
         assert (messages, missing) == ([], 1)
         assert 'chunk: expected at most 1000000 bytes, got 100' in damage[0]
+
+    def test_nor_one_that_poses_as_the_index(self, tmp_path):
+        path = write_mcap(tmp_path / 'a.mcap', [(SECOND, bytes(10 ** 8))])
+        footer = path.stat().st_size - 28
+        data = bytearray(path.read_bytes())
+        data[footer:footer + 8] = chunks(path)[0].chunk_start_offset.to_bytes(8, 'little')
+        path.write_bytes(data)
+        tracemalloc.start()
+        messages, damage, _ = read(path, Limits(chunk=10 ** 6))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert messages == []
+        assert most < 10 ** 7
+        assert damage
 
     def test_nor_a_message(self, tmp_path):
         path = write_db3(tmp_path / 'a.db3', [(1, zstd.compress(bytes(10 ** 7))), *ALL])

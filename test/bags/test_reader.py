@@ -129,7 +129,7 @@ def test_splits_are_read_by_time_whatever_the_metadata_say(tmp_path, write, suff
 
 
 def test_qos_that_differs_from_the_metadata_costs_no_message(tmp_path):
-    """rosbags leaves out such messages without a word."""
+    """Which the library `rosbags` leaves out without a word."""
     def qos(depth):
         return Qos(history=QosHistory.KEEP_LAST, depth=depth, deadline=FOREVER, lifespan=FOREVER,
                    reliability=QosReliability.BEST_EFFORT, durability=QosDurability.VOLATILE,
