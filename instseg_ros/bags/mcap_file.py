@@ -19,11 +19,10 @@ from mcap.opcode import Opcode
 from instseg_ros.bags.compression import check_size, unpack_message
 from instseg_ros.bags.mcap_channels import DEFINITIONS, Channels
 from instseg_ros.bags.mcap_chunk import MESSAGE, RECORD, Chunk, Entry, read_header, unpack
-from instseg_ros.bags.mcap_summary import Summary, read_summary
+from instseg_ros.bags.mcap_summary import MAGIC, Summary, read_summary
 from instseg_ros.bags.merging import Part, in_time_order
 from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
 
-MAGIC = b'\x89MCAP0\r\n'
 NO_RECORDS = (0, Opcode.DATA_END, Opcode.FOOTER)
 """What is not found ahead of messages: 0 is no opcode."""
 
@@ -91,8 +90,11 @@ class McapFile:
     def _take(self, file: BinaryIO, opcode: int, position: int, end: int) -> None:
         """Take the record between two bytes of the file, which is read from its content on."""
         if opcode == Opcode.CHUNK:
-            self._chunks.append(read_header(file, position, min(end, self._size),
-                                            cut=end > self._size))
+            chunk = read_header(file, position, min(end, self._size), cut=end > self._size)
+            self._chunks.append(chunk)
+            if chunk.data + chunk.length < end and not chunk.cut:
+                self._damage.note(f'{self._name}: chunk at byte {position}: {chunk.length} bytes '
+                                  f'of data in a record of {end - position}')
         elif opcode == Opcode.MESSAGE:
             channel, _, time, _ = MESSAGE.unpack(file.read(MESSAGE.size))
             begin = position + RECORD.size + MESSAGE.size

@@ -3,13 +3,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import BinaryIO, Iterator
+from zlib import crc32
 
 from mcap.exceptions import McapError
 from mcap.records import Channel, ChunkIndex, Footer, Schema, Statistics
 from mcap.stream_reader import StreamReader
 
-FOOTER = 9 + 20 + 8
+MAGIC = b'\x89MCAP0\r\n'
+FOOTER = 9 + 20 + len(MAGIC)
 """Bytes of the last record and of the magic bytes behind it."""
+
+BLOCK = 2 ** 20
+"""Bytes that are read at a time for a checksum."""
 
 
 @dataclass
@@ -45,6 +50,8 @@ def read_summary(file: BinaryIO, size: int) -> Summary:
         if not isinstance(footer, Footer):
             raise McapError('no footer')
         if footer.summary_start:
+            if footer.summary_crc not in (0, _checksum(file, footer.summary_start, size)):
+                raise McapError('wrong checksum')
             file.seek(footer.summary_start)
             for record in _records(file, size):
                 _take(record, summary)
@@ -57,6 +64,15 @@ def read_summary(file: BinaryIO, size: int) -> Summary:
 def _records(file: BinaryIO, size: int) -> Iterator[object]:
     # Chunks stay packed: there are none in a summary, and nothing limits their size here.
     return StreamReader(file, skip_magic=True, emit_chunks=True, record_size_limit=size).records
+
+
+def _checksum(file: BinaryIO, start: int, size: int) -> int:
+    """Return the checksum of all behind `start`, up to the one in the footer."""
+    file.seek(start)
+    left, checksum = size - len(MAGIC) - 4 - start, 0
+    while block := file.read(max(0, min(left, BLOCK))):
+        checksum, left = crc32(block, checksum), left - len(block)
+    return checksum
 
 
 def _take(record: object, summary: Summary) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Iterable, Iterator
 
-from instseg_ros.bags import mcap_file, ros1_file, sqlite_file
+from instseg_ros.bags import mcap_file, mcap_summary, ros1_file, sqlite_file
 from instseg_ros.bags.compression import ZSTD_MAGIC, unpack_file
 from instseg_ros.bags.merging import Part, in_time_order
 from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, typestore
@@ -23,7 +23,7 @@ from instseg_ros.bags.outputs import is_output
 from instseg_ros.bags.types import BagError, BagFile, Damage, Limits, Message, Topic
 
 FORMATS: dict[bytes, Callable[[Path, str, Damage, Limits], BagFile]] = {
-    mcap_file.MAGIC: mcap_file.McapFile, sqlite_file.MAGIC: sqlite_file.SqliteFile,
+    mcap_summary.MAGIC: mcap_file.McapFile, sqlite_file.MAGIC: sqlite_file.SqliteFile,
     ros1_file.MAGIC: ros1_file.Ros1File}
 """The reader of each format, by the first bytes of its files."""
 

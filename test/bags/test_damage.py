@@ -169,6 +169,15 @@ class TestMcap:
         assert f'no record at byte {begin}' in damage[0]
         assert missing == options.get('use_statistics', True)
 
+    def test_a_damaged_index_is_not_believed(self, tmp_path):
+        path = write_mcap(tmp_path / 'a.mcap', ALL)
+        whole = path.read_bytes()
+        last = whole.rindex(b'cdr')  # of the repetition of the channel
+        damaged(path, last, last + 1, ord('C'))
+        messages, damage, _ = read(path)
+        assert messages == ALL
+        assert damage == [f'{path}: the index at the end cannot be read (wrong checksum)']
+
     def test_statistics_that_promise_more_than_there_is(self, tmp_path):
         whole = write_mcap(tmp_path / 'whole.mcap', ALL, use_chunking=False).read_bytes()
         where = whole.index(ALL[3][1]) - 31
