@@ -10,11 +10,8 @@ from torch.nn import functional as F
 from instseg_ros.learning.detector.grids import output_pixels
 from instseg_ros.learning.detector.heads import Detections, boxes_of
 
-BOXES = 64
+BOXES = 128
 """So many of the strongest predicted boxes are looked at. Ours."""
-
-GROWTH = 0.03
-"""Each box is grown by this share of its width and height at every side. Ours."""
 
 POWER = 16
 """Exponent of the power mean that stands for the maximum over boxes. Ours."""
@@ -57,10 +54,10 @@ class BoxEvidence(nn.Module):
     """Class logits with what the boxes say about them.
 
     logit_c + a E_c - b (1 - min(E_c / 0.4, 1)), for every class c that has instances, where E_c is
-    the highest score of the boxes of class c that cover the pixel, each grown by 3 %. The maximum
-    is a power mean, (sum_k score_k ** 16) ** (1 / 16) and at most 1: it needs a matrix product
-    instead of a comparison of every pixel with every box, and is too high by 15 % for ten boxes
-    of equal score. (Ours.)
+    the highest score of the boxes of class c that cover the pixel. The maximum is a power mean,
+    (sum_k score_k ** 16) ** (1 / 16) and at most 1: it needs a matrix product instead of a
+    comparison of every pixel with every box, and is too high by 15 % for ten boxes of equal score.
+    (Ours.)
 
     Parameters
     ----------
@@ -97,14 +94,13 @@ class BoxEvidence(nn.Module):
 
 
 def covered(corners: Tensor, size: tuple[int, int], output_stride: int) -> tuple[Tensor, Tensor]:
-    """Return which rows (N, K, H) and columns (N, K, W) the boxes (N, K, 4) cover, grown, as 0, 1.
+    """Return which rows (N, K, H) and columns (N, K, W) the boxes (N, K, 4) cover, as 0, 1.
 
     A pixel is covered where its row and its column are.
     """
     left, top, right, bottom = corners.unsqueeze(2).unbind(3)
     x = output_pixels(size[1], output_stride, corners)
     y = output_pixels(size[0], output_stride, corners)
-    wider, taller = GROWTH * (right - left), GROWTH * (bottom - top)
-    columns = (x >= left - wider) & (x <= right + wider)
-    rows = (y >= top - taller) & (y <= bottom + taller)
+    columns = (x >= left) & (x <= right)
+    rows = (y >= top) & (y <= bottom)
     return rows.to(corners.dtype), columns.to(corners.dtype)

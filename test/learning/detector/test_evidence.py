@@ -18,10 +18,8 @@ def plain_evidence(boxes, size):
     result = np.zeros((CLASSES, *size))
     for score, k, (left, top, right, bottom) in zip(
             boxes.scores[0].tolist(), boxes.classes[0].tolist(), boxes.corners[0].tolist()):
-        wider, taller = 0.03 * (right - left), 0.03 * (bottom - top)
         for y, x in np.ndindex(size):
-            if (left - wider <= STRIDE * x + 2 <= right + wider
-                    and top - taller <= STRIDE * y + 2 <= bottom + taller):
+            if left <= STRIDE * x + 2 <= right and top <= STRIDE * y + 2 <= bottom:
                 result[THINGS[k], y, x] = max(result[THINGS[k], y, x], score)
     return result
 
