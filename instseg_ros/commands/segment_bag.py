@@ -151,6 +151,8 @@ def report(outcomes: Sequence[Outcome], out: Path) -> int:
         with replacing(out / 'report.json') as temporary:
             temporary.write_text(json.dumps(
                 {'bags': [outcome.record() for outcome in outcomes]}, indent=2) + '\n', 'utf-8')
+    for remark in (remark for outcome in outcomes for remark in outcome.remarks):
+        print(f'instseg segment-bag: warning: {remark}', file=sys.stderr)
     for problem in problems:
         print(f'instseg segment-bag: error: {problem}', file=sys.stderr)
     done = [outcome for outcome in outcomes if outcome.frames]

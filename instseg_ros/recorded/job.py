@@ -96,6 +96,8 @@ class Outcome:
         Instances of this run by class, all images together.
     problems : list of str
         A sentence each; with problems, the result is not all that was wanted.
+    remarks : list of str
+        What is wrong with the input but costs nothing.
     """
 
     source: str
@@ -107,6 +109,7 @@ class Outcome:
     rate: float = 0.0
     instances: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """Return the entry of `report.json`."""

@@ -81,6 +81,7 @@ def segment_bag(job: Job, segmenter: Segmenter, *,
         on_start(selection.expected)
         run = Run(selection, layout, segmenter, Outcome(str(job.source), str(job.out)), on_frame)
         run.write(parts)
+        run.outcome.remarks += bag.remarks
         run.outcome.problems += [*selection.problems, *bag.damage]
     parts.finish()
     return run.outcome
@@ -112,6 +113,11 @@ def check_paths(job: Job) -> None:
         raise IsADirectoryError(f'{job.out}: expected a file to write, got a folder')
     if job.out.exists() and not job.force:
         raise FileExistsError(f'{job.out}: exists already; give --force to replace it')
+
+
+def is_known(message_type: str) -> bool:
+    """Return whether the definition of a type is there, which a new bag needs."""
+    return message_type in typestore().fielddefs
 
 
 class Selection:
@@ -146,11 +152,10 @@ class Selection:
             if all(topic.name != name for topic in others):
                 raise BagError(f'{job.source}: expected a topic {name} to copy, got '
                                f'{", ".join(map(str, others)) or "no other topic"}')
-        known = typestore().fielddefs
         wanted = [topic for topic in others if not job.copy or topic.name in job.copy]
         self.problems += [f'{job.source}: {topic} is not copied, since the definition of its type '
-                          'is unknown' for topic in wanted if topic.type not in known]
-        return [topic for topic in wanted if topic.type in known]
+                          'is unknown' for topic in wanted if not is_known(topic.type)]
+        return [topic for topic in wanted if is_known(topic.type)]
 
     def messages(self) -> Iterator[Message]:
         """Yield the messages of the topics, every so-manieth of the images."""

@@ -2,11 +2,12 @@
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from recorded_scene import FRONT, NOTES, REAR, SECOND, scene, write_camera
+from recorded_scene import FRONT, NOTES, REAR, SECOND, STRING, scene, write_camera
 
 from instseg_ros.bags.bag import BagFolder, BagWriter
 from instseg_ros.bags.messages import IMAGE, LABEL_INFO, stamp_of
@@ -16,6 +17,8 @@ from instseg_ros.bags.types import Topic
 from instseg_ros.cli import main
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.recorded import parts, segmenting
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -328,3 +331,42 @@ def test_progress_counts_every_image(camera, tiny_model, tmp_path):
                            Segmenter.from_onnx(tiny_model), on_start=seen.append,
                            on_frame=lambda: seen.append('frame'))
     assert seen == [6, *['frame'] * 6]
+
+
+def test_the_layout_for_foxglove_shows_topics_of_the_result(segment, camera):
+    _, result, _ = segment(camera)
+    layout = json.loads((ROOT / 'config' / 'foxglove.json').read_text())
+    topics = {panel['imageMode']['imageTopic'] if 'imageMode' in panel else panel['topicPath']
+              for panel in layout['configById'].values()}
+    assert len(topics) == 3 and topics <= set(counts(result))
+
+    def panels(part):
+        return {part} if isinstance(part, str) else panels(part['first']) | panels(part['second'])
+
+    assert panels(layout['layout']) == set(layout['configById'])
+
+
+def test_wrong_metadata_is_a_warning(segment, tmp_path):
+    source = write_camera(tmp_path / 'recording', writer=BagFolder)
+    (source / 'metadata.yaml').write_text('milk, bread')
+    code, result, lines = segment(source)
+    assert code == 0 and counts(result)['/segmenter/instances'] == 6
+    assert len(lines) == 1 and lines[0].startswith('instseg segment-bag: warning: ')
+
+
+def test_damage_is_an_error_and_the_sound_images_have_results(segment, tmp_path):
+    source = write_camera(tmp_path / 'camera.mcap', count=200)
+    data = source.read_bytes()
+    source.write_bytes(data[:len(data) // 2])
+    code, result, errors = segment(source)
+    assert code == 1 and errors and str(source) in errors[0]
+    assert 0 < counts(result)['/segmenter/instances'] < 200
+
+
+def test_topics_of_unknown_types_are_named_when_they_cannot_be_copied(
+        segment, camera, tmp_path, monkeypatch):
+    source = write_camera(tmp_path / 'camera.mcap', notes=True)
+    monkeypatch.setattr(segmenting, 'is_known', lambda kind: kind != STRING)
+    code, result, errors = segment(source, '--copy')
+    assert code == 1 and f'{NOTES} ({STRING}) is not copied' in errors[0]
+    assert counts(result)['/segmenter/instances'] == 6
