@@ -1,53 +1,24 @@
 """`instseg segment`: pictures, label images and records of images, folders and videos."""
-import json
-
 import cv2
 import numpy as np
 import pytest
 import tiny_models
+from segment_runs import (
+    INFO,
+    SIZE,
+    files,
+    paint,
+    read_labels,
+    read_records,
+    scene,
+    write_scene,
+    write_scenes,
+)
+from video_files import write_uneven_video
 
 from instseg_ros.cli import main
 from instseg_ros.commands import segment
-from instseg_ros.media import VideoReader, VideoWriter, read_image, write_image
-
-INFO = tiny_models.tiny_info()
-SIZE = (120, 160)
-
-
-def scene(number=0):
-    """Return label maps with a person whose place depends on the number, and a car."""
-    left = 16 + 4 * number
-    return tiny_models.rectangles(
-        SIZE, [(1, (left, 16, left + 20, 56)), (3, (8, 80, 48, 108))])
-
-
-def write_scene(path, number=0):
-    """Write a picture in which the tiny model finds exactly `scene(number)`."""
-    write_image(path, tiny_models.paint_scene(*scene(number), INFO))
-    return path
-
-
-def write_video(path, count):
-    """Write a video of scenes."""
-    with VideoWriter(path, 10) as video:
-        for number in range(count):
-            video.write(tiny_models.paint_scene(*scene(number), INFO))
-    return path
-
-
-def read_labels(path):
-    """Return a label image as it is in the file."""
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-
-
-def read_records(out):
-    """Return the objects in instances.jsonl."""
-    return [json.loads(line) for line in (out / 'instances.jsonl').read_text().splitlines()]
-
-
-def files(folder):
-    """Return the relative paths of all files below a folder."""
-    return {str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file()}
+from instseg_ros.media import VideoReader, read_image, write_image
 
 
 @pytest.fixture
@@ -84,7 +55,7 @@ def test_an_image_gives_overlay_labels_and_record(run, tmp_path):
 
 
 def test_a_video_gives_a_video_and_numbered_labels(run, tmp_path):
-    path, out = write_video(tmp_path / 'street.mp4', 4), tmp_path / 'out'
+    path, out = write_scenes(tmp_path / 'street.mp4', 4), tmp_path / 'out'
     assert run(path) == 0
     numbered = {f'{kind}/street.mp4/{number:06d}.png' for kind in ('semantic', 'instance')
                 for number in range(4)}
@@ -102,7 +73,7 @@ def test_a_folder_gives_all_its_pictures_and_videos_in_order(run, tmp_path):
     folder = tmp_path / 'photos'
     write_scene(folder / 'b.png', 1)
     write_scene(folder / 'a.PNG', 0)
-    write_video(folder / 'c.mp4', 2)
+    write_scenes(folder / 'c.mp4', 2)
     (folder / 'notes.txt').write_text('milk, bread')
     assert run(folder) == 0
     records = read_records(tmp_path / 'out')
@@ -112,8 +83,8 @@ def test_a_folder_gives_all_its_pictures_and_videos_in_order(run, tmp_path):
 
 
 def test_a_second_run_replaces_the_first_whole(run, tmp_path):
-    run(write_video(tmp_path / 'street.mp4', 5))
-    assert run(write_video(tmp_path / 'street.mp4', 2)) == 0
+    run(write_scenes(tmp_path / 'street.mp4', 5))
+    assert run(write_scenes(tmp_path / 'street.mp4', 2)) == 0
     out = tmp_path / 'out'
     assert len(files(out / 'semantic')) == len(files(out / 'instance')) == 2
     assert len(read_records(out)) == 2
@@ -157,7 +128,7 @@ def test_a_video_that_breaks_off_is_kept_as_far_as_it_goes_and_reported(run, tmp
     path = tmp_path / 'street.avi'
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, SIZE[::-1])
     for number in range(20):
-        writer.write(tiny_models.paint_scene(*scene(number), INFO))
+        writer.write(cv2.cvtColor(paint(number), cv2.COLOR_RGB2BGR))
     writer.release()
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     assert run(path) == 1
@@ -178,7 +149,7 @@ def test_nothing_is_left_when_no_input_is_good(run, tmp_path, capsys):
 
 
 def test_nothing_half_written_is_left_by_ctrl_c(run, tmp_path, monkeypatch):
-    path = write_video(tmp_path / 'street.mp4', 5)
+    path = write_scenes(tmp_path / 'street.mp4', 5)
     whole = segment.segment_video
 
     def interrupted(*arguments):
@@ -199,3 +170,55 @@ def test_a_bad_model_is_an_error_that_names_it(tmp_path, capsys, broken):
                      str(tmp_path / 'out')]) == 1
         assert model in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_frames_of_a_variable_rate_keep_their_times(run, tmp_path):
+    times = [0, 100, 700, 800, 1500]
+    path = write_uneven_video(tmp_path / 'uneven.mkv', times,
+                              [paint(number) for number in range(len(times))])
+    assert run(path) == 0
+    records = read_records(tmp_path / 'out')
+    assert [record['time'] for record in records] == [time / 1000 for time in times]
+    assert [record['name'] for record in records] == [f'uneven.mkv/00000{n}' for n in range(5)]
+    with VideoReader(tmp_path / 'out' / 'overlay' / 'uneven.mkv.mp4') as video:
+        assert len(list(video)) == 16  # at 10 a second, until the last frame at 1.5 s
+        assert video.time == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize('name, count', [('trimmed.mp4', 15), ('vfr.mkv', 26)])
+def test_sound_videos_of_real_encoders_end_with_code_0(run, tmp_path, shared, name, count):
+    assert run(shared / 'cases' / name) == 0
+    assert len(read_records(tmp_path / 'out')) == count
+
+
+def test_a_damaged_image_that_can_be_decoded_gives_results_and_an_error(run, tmp_path, capsys):
+    done, data = cv2.imencode('.jpg', cv2.cvtColor(paint(), cv2.COLOR_RGB2BGR))
+    data = bytearray(data.tobytes())
+    data[-200:-100] = bytes(100)
+    (tmp_path / 'photo.jpg').write_bytes(data)
+    assert run(tmp_path / 'photo.jpg') == 1
+    assert 'photo.jpg: damaged image, decoded in part (Corrupt JPEG' in capsys.readouterr().err
+    assert len(files(tmp_path / 'out')) == 4
+
+
+@pytest.mark.parametrize('name', ['photo.png', 'street.mp4'])
+def test_results_stay_if_the_overlay_cannot_be_made(run, tmp_path, capsys, monkeypatch, name):
+    source = tmp_path / name
+    if name == 'photo.png':
+        write_scene(source)
+    else:
+        write_scenes(source, 3)
+    assert run(source) == 0
+    whole = files(tmp_path / 'out')
+    encode = cv2.imencode
+    monkeypatch.setattr(cv2, 'imencode', lambda suffix, image: (
+        (False, None) if image.ndim == 3 else encode(suffix, image)))
+    monkeypatch.setattr(cv2.VideoWriter, 'isOpened', lambda writer: False)
+    try:
+        assert run(source) == 1
+    finally:
+        monkeypatch.undo()
+    assert f'{source}: no ' in capsys.readouterr().err
+    pictures = {path for path in files(tmp_path / 'out') if path.startswith('overlay')}
+    assert pictures == set() and files(tmp_path / 'out') == {
+        path for path in whole if not path.startswith('overlay')}

@@ -122,5 +122,5 @@ def tiff_size(file, order: str) -> tuple[int, int] | None:
             if tag in (256, 257):  # ImageWidth, ImageLength: SHORT, LONG or LONG8
                 found[tag] = number({3: 'H', 4: 'I', 16: 'Q'}[kind], position + value)
         return found[256], found[257]
-    except (struct.error, KeyError, OverflowError, OSError):
+    except (struct.error, KeyError, ValueError, OSError):
         return None

@@ -17,8 +17,8 @@ from instseg_ros.files import replacing
 from instseg_ros.media.files import MediaError, check_file
 from instseg_ros.media.headers import MAX_PIXELS, check_size
 
-COMPLAINT = re.compile(r'Corrupt JPEG|Premature end of JPEG|JPEG datastream|libpng error'
-                       r'|TIFF_Error|OpenJPEG|imdecode_|GIF|RGBE|avif', re.IGNORECASE)
+COMPLAINT = re.compile(r'^\[ERROR:|Corrupt JPEG|Premature end of JPEG|libpng error'
+                       r'|^(TIFF\w*|\w+Decode): (?!Warning)')
 """Words in a line on stderr by which a decoder of OpenCV tells of damage."""
 
 _stderr_lock = Lock()
@@ -88,7 +88,7 @@ def decoder_complaints() -> Iterator[list[str]]:
             for line in caught.read().decode(errors='replace').splitlines(keepends=True):
                 if COMPLAINT.search(line):
                     complaints.append(line.strip())
-                else:
+                elif line.strip():
                     os.write(stderr, line.encode())
             os.close(stderr)
 
