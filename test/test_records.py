@@ -15,6 +15,12 @@ def test_a_line_says_all_about_a_frame():
          'box_xyxy': [1, 2, 30, 40], 'center_yx': [12.35, 7.0], 'area': 99}]}
 
 
+def test_a_frame_of_a_video_has_a_time_and_the_name_of_its_label_images():
+    line = frame_record(1, 'street.mp4', [], name='street.mp4/000001', time=0.0333333333)
+    assert json.loads(line) == {'frame': 1, 'source': 'street.mp4', 'time': 0.033333,
+                                'name': 'street.mp4/000001', 'instances': []}
+
+
 def test_a_frame_without_objects_has_a_line_too():
     assert json.loads(frame_record(0, 'ä "quoted".png', [])) == {
         'frame': 0, 'source': 'ä "quoted".png', 'instances': []}

@@ -48,7 +48,8 @@ predictions of another system are scored in the same way:
                            "score"}, ...]. AP takes all detections, the other metrics take those
                            of at least --score-threshold, the strongest in front.
   --predictions DIR        label images as "instseg segment" writes them: semantic/NAME.png,
-                           instance/NAME.png and, for the scores, instances.jsonl
+                           instance/NAME.png and, for the scores, instances.jsonl; NAME is a.jpg
+                           or, if no other image has that name, a
 
 --annotations takes COCO instances and COCO panoptic files. The PNGs of a panoptic file are looked
 for in the folder that is called like it, without .json, or in --segments.

@@ -124,6 +124,44 @@ def test_scores_of_label_images_come_from_the_records(tmp_path, dataset, label_m
     assert prediction.detections[0].score == .75
 
 
+@pytest.fixture
+def same_stems(tmp_path):
+    """Return a data set of a.jpg and front/a.png, without annotations."""
+    document = coco_document()
+    first, = document['images']
+    document['images'] = [{**first, 'file_name': 'a.jpg'},
+                          {**first, 'id': 6, 'file_name': 'front/a.png'}]
+    (tmp_path / 'images' / 'front').mkdir(parents=True)
+    return CocoDataset(*write_coco(tmp_path, document), CLASSES)
+
+
+def test_images_of_equal_stems_have_their_own_label_images(tmp_path, same_stems, label_maps):
+    semantic_ids, instance_ids = label_maps
+    records = ''
+    for name, shift, score in (('a.jpg', 0, .75), ('front/a.png', 1, .25)):
+        for kind, labels in (('semantic', semantic_ids), ('instance', instance_ids)):
+            path = tmp_path / 'out' / kind / f'{name}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), np.roll(labels, shift, axis=0))
+        records += json.dumps({'frame': 0, 'source': f'elsewhere/{name}', 'name': name,
+                               'instances': [{'id': 300, 'score': score}]}) + '\n'
+    (tmp_path / 'out' / 'instances.jsonl').write_text(records)
+    folder = LabelFolder(tmp_path / 'out', same_stems, (1, 2))
+    for index, score in enumerate((.75, .25)):
+        prediction = folder.load(index)
+        assert np.array_equal(prediction.segmentation.semantic_ids,
+                              np.roll(semantic_ids, index, axis=0))
+        assert [item.score for item in prediction.detections] == [score]
+
+
+def test_a_label_image_that_could_belong_to_two_images_is_refused(tmp_path, same_stems,
+                                                                 label_maps):
+    folder = LabelFolder(write_labels(tmp_path / 'out', *label_maps), same_stems, (1, 2))
+    with pytest.raises(DatasetError, match=r'semantic/a.jpg.png: does not exist, and a.png could '
+                                           'belong to 2 images'):
+        folder.load(0)
+
+
 def test_an_instance_without_a_record_is_named(tmp_path, dataset, label_maps):
     folder = write_labels(tmp_path / 'out', *label_maps, lines='')
     with pytest.raises(DatasetError, match='a.png: instance 300: not in instances.jsonl'):
