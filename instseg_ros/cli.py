@@ -18,6 +18,7 @@ COMMANDS = {
     'segment-bag': ('instseg_ros.commands.segment_bag',
                     'find the objects in the images of recorded bags'),
     'demo': ('instseg_ros.commands.demo', 'run the ROS 2 node on a video and record its results'),
+    'view': ('instseg_ros.commands.view', 'show in a browser what the live options do'),
     'warm-up': ('instseg_ros.commands.warm_up',
                 'compile the kernels, so that no later start waits'),
     'evaluate': ('instseg_ros.commands.evaluate', 'measure a model on labelled images'),
