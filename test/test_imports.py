@@ -22,7 +22,7 @@ OURS = {
     'recorded': {'core', 'bags', 'visualization', 'files'},
     'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records', 'installed'},
     'learning': {'core', 'datasets', 'evaluation', 'files', 'errors', 'media', 'visualization'},
-    'view': {'core', 'bags', 'visualization', 'media'},
+    'view': {'core', 'bags', 'recorded', 'visualization', 'media'},
     'demo': {'core', 'bags', 'recorded', 'visualization', 'files', 'errors', 'media', 'records',
              'installed'},
 }

@@ -68,13 +68,14 @@ class Address:
 
     def refusal(self, headers: Mapping[str, str]) -> str:
         """Return why a request with these headers must not be answered; empty if it may."""
-        host = headers.get('Host', '')
+        headers = {name.lower(): value for name, value in headers.items()}
+        host = headers.get('host', '')
         if not self._is_ours(host):
             return f'Host: expected the address of this computer, got {host!r}'
-        origin = headers.get('Origin')
+        origin = headers.get('origin')
         if origin is not None and urlsplit(origin).netloc != host:
             return f'Origin: expected this page, got {origin!r}'
-        if headers.get('Sec-Fetch-Site', 'none') not in ('none', 'same-origin'):
+        if headers.get('sec-fetch-site', 'none') not in ('none', 'same-origin'):
             return 'Sec-Fetch-Site: expected a request of this page'
         return ''
 

@@ -195,7 +195,7 @@ class Player:
         self._due = start + (1 / self.source.rate if self.source.rate else 0)
 
     def _fail(self, number: int, problem: str) -> None:
-        """Show why there is no result; a camera doesn't come back, but other frames may be sound."""
+        """Show why there is no result; a camera doesn't come back, other frames may be sound."""
         self._frame = self._inference = None
         self._position = number
         if self.source.is_live:

@@ -22,6 +22,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from socketserver import TCPServer
+from types import MappingProxyType
 from typing import Any, Mapping
 from urllib.parse import parse_qs, urlsplit
 
@@ -162,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _path(self) -> str | None:
         """Return the path of a request that may be answered; others are refused."""
-        refusal = self.server.address.refusal(self.headers)
+        refusal = self.server.address.refusal(dict(self.headers))
         if refusal:
             self._refuse(HTTPStatus.FORBIDDEN, refusal)
             return None
@@ -222,7 +223,7 @@ class Handler(BaseHTTPRequestHandler):
         self._json({'error': reason}, status)
 
     def _answer(self, status: HTTPStatus, data: bytes, kind: str = '',
-                headers: Mapping[str, str] = {}) -> None:
+                headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status)
         for name, value in {**HEADERS, **headers}.items():
             self.send_header(name, value)
@@ -234,7 +235,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Print nothing for a request."""
 
 

@@ -1,19 +1,16 @@
 """Images, videos and recordings as sources of numbered frames; `open_source` tells them apart."""
 from __future__ import annotations
 
+import mimetypes
 from bisect import bisect_left
 from itertools import islice
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Sequence
 
 import cv2
 
-from instseg_ros.media import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    VideoReader,
-    read_image,
-)
+from instseg_ros.media import VideoReader, is_image, read_image
+from instseg_ros.recorded.finding import is_bag
 from instseg_ros.view.camera import open_camera
 from instseg_ros.view.frames import Frame, Source
 
@@ -22,6 +19,7 @@ FAR = 200
 
 RATE_MESSAGES = 50
 """Messages from whose times the rate of a recording is taken."""
+
 
 class ImageFiles:
     """Image files in the given order, one a second."""
@@ -69,7 +67,8 @@ class Video:
             self.count = self._next
             return None
         self._next = number + 1
-        return Frame(number, f'{number / self.rate:.2f} s', cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return Frame(number, f'{seconds:.2f} s', cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
     def close(self) -> None:
         self._capture.release()
@@ -159,16 +158,19 @@ def open_source(text: str, topic: str = '') -> Source:
             return open_camera(int(text))
         raise FileNotFoundError(f'{text}: expected a file, a folder or the index of a camera, but '
                                 'there is no such file')
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return Video(path)
-    images = [path] if path.suffix.lower() in IMAGE_SUFFIXES else sorted(images_below(path))
-    if images and not (path / 'metadata.yaml').exists():
+    if is_bag(path):
+        return Recording(path, topic)
+    images = sorted(filter(looks_like_image, path.rglob('*')))
+    if path.is_dir() and not images:
+        return Recording(path, topic)
+    if topic:
+        raise ValueError(f'--topic: expected a bag as source, got {text}')
+    if path.is_dir():
         return ImageFiles(text, images)
-    return Recording(path, topic)
+    return ImageFiles(text, [path]) if looks_like_image(path) else Video(path)
 
 
-def images_below(folder: Path) -> Iterator[Path]:
-    """Yield the image files of a folder and of those in it."""
-    for path in folder.rglob('*'):
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            yield path
+def looks_like_image(path: Path) -> bool:
+    """Return whether a file has the content of an image, or at least the suffix of one."""
+    is_named_so = (mimetypes.guess_type(path.name)[0] or '').startswith('image/')
+    return path.is_file() and (is_named_so or is_image(path))

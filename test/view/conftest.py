@@ -12,6 +12,7 @@ from instseg_ros.view.player import Player
 from instseg_ros.view.server import ViewServer
 from instseg_ros.view.sources import open_source
 
+
 @pytest.fixture(scope='session')
 def frame():
     """Return an image with a sure and a less sure object."""

@@ -23,7 +23,7 @@ class Client:
         self.connection = http.client.HTTPConnection('127.0.0.1', server.server_address[1],
                                                      timeout=30)
 
-    def ask(self, method, path, body=None, headers={}):
+    def ask(self, method, path, body=None, headers=()):
         """Return status, headers and body of an answer."""
         self.connection.request(method, self.base + path, body, dict(headers))
         answer = self.connection.getresponse()

@@ -81,7 +81,8 @@ def test_one_of_several_topics_is_chosen(tmp_path):
 
 @pytest.mark.parametrize('name, content, text', [
     ('no such', None, 'expected a file, a folder or the index of a camera'),
-    ('text.txt', 'words', 'expected a bag file'),
+    ('text.mcap', 'words', 'expected a bag file'),
+    ('text.txt', 'words', 'expected a video'),
     ('video.mp4', 'words', 'expected a video'),
 ])
 def test_what_is_no_source_is_named(tmp_path, name, content, text):
@@ -90,6 +91,11 @@ def test_what_is_no_source_is_named(tmp_path, name, content, text):
         path.write_text(content)
     with pytest.raises((OSError, ValueError), match=text):
         open_source(str(path))
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='got a folder without any bag file'):
+        open_source(str(tmp_path))
 
 
 def test_an_empty_bag_is_refused(tmp_path):

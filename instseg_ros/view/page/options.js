@@ -23,7 +23,8 @@ function fieldsetOf(form, part, element) {
     element('fieldset', { id }, element('legend', { text: part })));
 }
 
-// Returns {show(value), mark(invalid)}; calls `change` with each value that the user chooses.
+// Returns {show(value), reject(error)}, where an empty error ends a rejection; calls `change` with
+// each value that the user chooses.
 export function addOption(form, declared, element, change) {
   const name = `${declared.part}.${declared.name}`;
   const input = declared.choices
@@ -40,6 +41,12 @@ export function addOption(form, declared, element, change) {
   const help = element('p', { class: 'help', id: `${name}-help`,
     text: declared.help + (declared.bounds ? ` (${declared.bounds})` : '') });
   input.setAttribute('aria-describedby', help.id);
+  const error = element('p', { class: 'error', role: 'alert', hidden: '' });
+  const reject = (text) => {
+    error.textContent = text;
+    error.hidden = !text;
+    input.setAttribute('aria-invalid', Boolean(text));
+  };
   let slider = null;
   let positions = null;
   if (!declared.choices) {
@@ -52,7 +59,7 @@ export function addOption(form, declared, element, change) {
     });
     row.append(slider);
   }
-  row.append(help);
+  row.append(error, help);
   fieldsetOf(form, declared.part, element).append(row);
 
   input.addEventListener('input', () => {
@@ -63,7 +70,7 @@ export function addOption(form, declared, element, change) {
   let current = null;
   input.addEventListener('blur', () => {
     input.value = current;
-    input.removeAttribute('aria-invalid');
+    reject('');
   });
   return {
     show(value) {
@@ -72,8 +79,6 @@ export function addOption(form, declared, element, change) {
       if (slider && document.activeElement !== slider) slider.value = positions.toSlider(value);
       row.classList.toggle('changed', value !== declared.start);
     },
-    mark(invalid) {
-      input.setAttribute('aria-invalid', invalid);
-    },
+    reject,
   };
 }

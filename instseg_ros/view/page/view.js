@@ -41,9 +41,7 @@ async function changeOption(name, value) {
       pending = {};
       rememberBefore();
       const error = await send('options', sent);
-      byId('rejected').textContent = error;
-      byId('rejected').hidden = !error;
-      for (const changed of Object.keys(sent)) inputs[changed].mark(Boolean(error));
+      for (const changed of Object.keys(sent)) inputs[changed].reject(error);
     }
   } catch {
     loseConnection();
@@ -211,7 +209,6 @@ function listen() {
   for (const end of ['pointerup', 'pointerleave', 'pointercancel', 'blur']) {
     byId('before').addEventListener(end, () => holdBefore(false));
   }
-  byId('options').addEventListener('focusout', () => { byId('rejected').hidden = true; });
   byId('reset').addEventListener('click', () => {
     for (const { part, name, start } of about.options) changeOption(`${part}.${name}`, start);
   });
