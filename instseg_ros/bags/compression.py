@@ -17,7 +17,7 @@ else:
 
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 BLOCK = 2 ** 20
-"""Bytes that are decompressed at a time."""
+"""Bytes of a file that are decompressed at a time."""
 
 
 def check_size(what: str, size: int, limit: int) -> None:
@@ -122,7 +122,7 @@ def _unpack(stream: Any, data: bytes, most: int) -> bytes:
     blocks: list[bytes] = []
     try:
         while most > 0 and not stream.eof and (data or not stream.needs_input):
-            blocks.append(stream.decompress(data, max_length=min(BLOCK, most)))
+            blocks.append(stream.decompress(data, max_length=most))
             data = b''
             most -= len(blocks[-1])
             if not blocks[-1] and stream.needs_input:

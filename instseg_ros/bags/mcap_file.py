@@ -26,7 +26,7 @@ from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
 NO_RECORDS = (0, Opcode.DATA_END, Opcode.FOOTER)
 """What is not found ahead of messages: 0 is no opcode."""
 
-CHUNKS_IN_MEMORY = 8
+CHUNKS_IN_MEMORY = 4
 """Uncompressed chunks that are kept: more only overlap in files that are out of order."""
 
 
@@ -98,6 +98,8 @@ class McapFile:
         elif opcode == Opcode.MESSAGE:
             channel, _, time, _ = MESSAGE.unpack(file.read(MESSAGE.size))
             begin = position + RECORD.size + MESSAGE.size
+            if begin > end:
+                raise BagError('a message without room for its time')
             self._loose.append(Entry(time, channel, begin, end, None))
         elif opcode == Opcode.MESSAGE_INDEX:
             if self._chunks:
@@ -143,13 +145,16 @@ class McapFile:
                     and chunk.start < stop and start <= max(chunk.end, chunk.start):
                 parts.append(Part(chunk.start, partial(self._read_chunk, chunk, channels, start,
                                                        stop)))
-        for entry in in_time_order(parts):
-            try:
-                yield self._read_message(entry)
-            except BagError as error:
-                where = f'byte {entry.begin}' if entry.chunk is None else \
-                    f'byte {entry.begin} of the chunk at byte {entry.chunk.offset}'
-                self._damage.note(f'{self._name}: message at {where}: {error}')
+        try:
+            for entry in in_time_order(parts):
+                try:
+                    yield self._read_message(entry)
+                except BagError as error:
+                    where = f'byte {entry.begin}' if entry.chunk is None else \
+                        f'byte {entry.begin} of the chunk at byte {entry.chunk.offset}'
+                    self._damage.note(f'{self._name}: message at {where}: {error}')
+        finally:
+            self._unpacked.cache_clear()
 
     def _select(self, entries: Iterable[Entry], channels: Collection[int], start: int, stop: int
                 ) -> list[Entry]:
