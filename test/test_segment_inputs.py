@@ -136,6 +136,13 @@ def test_a_bag_is_an_error_that_names_the_command_for_bags(run, tmp_path, capsys
     assert errors(capsys) == [('error', f'{tmp_path / name}: a bag; use "instseg segment-bag"')]
 
 
+def test_a_pipe_is_an_error_and_not_opened(run, tmp_path, capsys):
+    os.mkfifo(tmp_path / 'pipe')
+    assert run(write_scene(tmp_path / 'photo.png'), tmp_path / 'pipe') == 1
+    assert errors(capsys) == [('error', f'{tmp_path / "pipe"}: expected a regular file, got a '
+                                        'device, pipe or socket')]
+
+
 def test_a_folder_without_pictures_is_an_error(run, tmp_path, capsys):
     photo = write_scene(tmp_path / 'photo.png')
     (tmp_path / 'empty' / 'inner').mkdir(parents=True)

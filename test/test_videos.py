@@ -1,9 +1,14 @@
 """Videos: frames and their times come back, missing ones are noticed, sound ones are not."""
+import functools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from video_files import cut, write_edited_video, write_noise_avi, write_uneven_video, write_video
 
 from instseg_ros.media import MediaError, VideoReader, VideoWriter
+from instseg_ros.media.edit_lists import edited_duration
 
 GRAY_TOLERANCE = 6  # of 255: MPEG-4 is lossy
 
@@ -92,6 +97,24 @@ def test_an_edited_video_that_lost_frames_is_damaged(tmp_path):
     times, damage = times_and_damage(path)
     assert len(times) < 15
     assert 'edited.mp4: damaged or truncated' in damage
+
+
+@given(data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_damaged_index_is_no_error_of_its_own(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / 'damaged.mp4'
+    content = bytearray(edited_video(path))
+    first = content.index(b'moov') - 4
+    for place in data.draw(st.lists(st.integers(first, len(content) - 1), max_size=4)):
+        content[place] = data.draw(st.sampled_from([0, 1, 127, 255]))
+    path.write_bytes(content[:data.draw(st.integers(first, len(content)))])
+    duration = edited_duration(path)
+    assert duration is None or duration >= 0
+
+
+@functools.lru_cache
+def edited_video(path):
+    return write_edited_video(path, count=5, shown=3).read_bytes()
 
 
 @pytest.mark.parametrize('name, count, last', [('trimmed.mp4', 15, 467), ('vfr.mkv', 26, 1867)])

@@ -25,8 +25,8 @@ _stderr_lock = Lock()
 
 
 def is_image(path: Path | str) -> bool:
-    """Return whether OpenCV has a decoder for the content of a regular file."""
-    return cv2.haveImageReader(str(path))
+    """Return whether a path is a regular file for whose content OpenCV has a decoder."""
+    return Path(path).is_file() and cv2.haveImageReader(str(path))
 
 
 def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
