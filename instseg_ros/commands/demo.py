@@ -25,8 +25,9 @@ it uses its own ROS_DOMAIN_ID and stays on this machine.
 results in the folder given by --out:
   overlay.mp4      masks, class, id and score over the video
   overlay.png      six of its frames on one sheet
-  result.mcap      what the node published; "ros2 bag play" and Foxglove read it
-  camera.mcap      the video as it was replayed (not with --bag)
+  result.mcap      what the node published, an overlay and coloured labels, for "ros2 bag play"
+                   and Foxglove (layout: config/foxglove.json)
+  camera.mcap      the video as it was replayed, JPEG images (not with --bag)
   instances.jsonl  one line a frame: class, score, box, center, area of each object
   report.json      frames in, out and dropped; rate; latency; time in each stage
   node.log         the node's output
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument('--video', type=Path, metavar='FILE', default=DEFAULT_VIDEO,
                         help=f'the video to replay (default {DEFAULT_VIDEO})')
     source.add_argument('--bag', type=Path, metavar='PATH',
-                        help='replay the images of a rosbag2 file or folder instead')
+                        help='replay the images of a recording instead')
     parser.add_argument('--topic', default='', help='topic of the images in the bag, if several')
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('out/demo'),
                         help='folder for the results; made if missing (default %(default)s)')

@@ -118,6 +118,9 @@ def make_jobs(args: argparse.Namespace, model: ModelSettings) -> list[Job]:
     from instseg_ros.recorded.finding import find_bags
     from instseg_ros.recorded.job import Job
 
+    for folder in map(Path, args.inputs):
+        if folder.is_dir() and folder.resolve() in (args.out / 'bag').resolve().parents:
+            raise ValueError(f'{args.out}: expected an output apart from the input {folder}')
     bags = find_bags(args.inputs)
     if args.out.suffix == '.mcap':
         if len(bags) > 1:

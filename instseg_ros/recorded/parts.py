@@ -5,7 +5,6 @@ last run joins them into the result. The first message of a part has the setting
 """
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import contextmanager
@@ -46,8 +45,8 @@ class Part:
         """
         free = shutil.disk_usage(self.bag.path).free
         if free < DISK_RESERVE:
-            raise OSError(errno.ENOSPC, f'the disk is full, {free / 2 ** 20:.1f} MiB are free',
-                          str(self.bag.path))
+            raise OSError(f'{self.bag.path}: the disk is full, {free / 2 ** 20:.1f} MiB are free; '
+                          'the same command goes on from here when there is more room')
         if self.is_empty:
             self._layout.begin(self.bag, group[0].time)
             self.is_empty = False

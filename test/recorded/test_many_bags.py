@@ -87,6 +87,13 @@ def test_several_bags_need_a_folder(recordings, tiny_model, tmp_path, capsys):
     assert 'expected a folder for the results of 3 bags' in capsys.readouterr().err
 
 
+def test_results_among_the_recordings_are_refused(recordings, tiny_model, capsys):
+    assert main(['segment-bag', str(recordings), '--out', str(recordings / 'out'), '--model',
+                 str(tiny_model)]) == 1
+    assert 'expected an output apart from the input' in capsys.readouterr().err
+    assert not (recordings / 'out').exists()
+
+
 class TestWorkers:
     """With Dask distributed."""
 

@@ -16,7 +16,7 @@ from instseg_ros.bags.results import read_results
 from instseg_ros.bags.types import Topic
 from instseg_ros.cli import main
 from instseg_ros.core.segmenter import Segmenter
-from instseg_ros.recorded import parts, segmenting
+from instseg_ros.recorded import parts, segmenting, selection
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -366,7 +366,7 @@ def test_damage_is_an_error_and_the_sound_images_have_results(segment, tmp_path)
 def test_topics_of_unknown_types_are_named_when_they_cannot_be_copied(
         segment, camera, tmp_path, monkeypatch):
     source = write_camera(tmp_path / 'camera.mcap', notes=True)
-    monkeypatch.setattr(segmenting, 'is_known', lambda kind: kind != STRING)
+    monkeypatch.setattr(selection, 'is_known', lambda kind: kind != STRING)
     code, result, errors = segment(source, '--copy')
     assert code == 1 and f'{NOTES} ({STRING}) is not copied' in errors[0]
     assert counts(result)['/segmenter/instances'] == 6

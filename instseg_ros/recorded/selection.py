@@ -1,0 +1,67 @@
+"""The messages of a bag that a job wants."""
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Iterator
+
+from instseg_ros.bags.messages import NANOSECONDS, typestore
+from instseg_ros.bags.reader import BagReader
+from instseg_ros.bags.types import BagError, Message, Topic
+from instseg_ros.recorded.job import Job
+
+
+def is_known(message_type: str) -> bool:
+    """Return whether the definition of a type is there, which a new bag needs."""
+    return message_type in typestore().fielddefs
+
+
+class Selection:
+    """The messages of a bag that a job wants, in order.
+
+    Attributes
+    ----------
+    images, copied : list of Topic
+    expected : int
+        About how many images there are.
+    problems : list of str
+        A sentence for each topic that can't be copied.
+    """
+
+    def __init__(self, bag: BagReader, job: Job) -> None:
+        self._bag, self._every = bag, job.every
+        self.problems: list[str] = []
+        self.images = bag.image_topics(job.topics)
+        self.copied = self._topics_to_copy(job)
+        self._start = bag.start + round(job.start * NANOSECONDS)
+        length = round(job.duration * NANOSECONDS) or bag.end + 1 - self._start
+        self._stop = self._start + length
+        share = (min(self._stop, bag.end + 1) - self._start) / (bag.end + 1 - bag.start)
+        count = sum(bag.counts.get(topic, 0) for topic in self.images)
+        self.expected = max(0, round(count * share / self._every))
+
+    def _topics_to_copy(self, job: Job) -> list[Topic]:
+        if job.copy is None:
+            return []
+        others = [topic for topic in self._bag.topics if topic not in self.images]
+        for name in job.copy:
+            if all(topic.name != name for topic in others):
+                raise BagError(f'{job.source}: expected a topic {name} to copy, got '
+                               f'{", ".join(map(str, others)) or "no other topic"}')
+        wanted = [topic for topic in others if not job.copy or topic.name in job.copy]
+        self.problems += [f'{job.source}: {topic} is not copied, since the definition of its type '
+                          'is unknown' for topic in wanted if not is_known(topic.type)]
+        return [topic for topic in wanted if is_known(topic.type)]
+
+    def messages(self) -> Iterator[Message]:
+        """Yield the messages of the topics, every so-manieth of the images."""
+        seen: Counter[Topic] = Counter()
+        for message in self._bag.read([*self.images, *self.copied], self._start, self._stop):
+            if message.topic in self.images:
+                seen[message.topic] += 1
+                if (seen[message.topic] - 1) % self._every:
+                    continue
+            yield message
+
+    def parse(self, message: Message) -> Any:
+        """Return the object of a message."""
+        return self._bag.parse(message)
