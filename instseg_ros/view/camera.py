@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ class Camera:
     """
 
     is_live = True
+    remarks: Sequence[str] = ()
 
     def __init__(self, name: str, capture: cv2.VideoCapture) -> None:
         self.name, self.count, self.rate = name, 0, 0.0

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Sequence
 
 import numpy as np
 
@@ -37,12 +37,18 @@ class Source(Protocol):
         Frames per second at which to play; 0 for as fast as possible.
     is_live : bool
         It shows the present, whatever number is read.
+    remarks : sequence of str
+        What is wrong with the source as a whole, a sentence each; may grow while it is read.
     """
 
     name: str
     count: int
     rate: float
     is_live: bool
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """See above."""
 
     def read(self, number: int) -> Frame | None:
         """Return a frame, or None if the source has ended; a camera returns its newest one.

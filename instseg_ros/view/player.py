@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import Inference
@@ -34,6 +34,8 @@ class State:
         Number of frames of the source; 0 if it isn't known.
     options : dict of str to Any
         Values of the live options by their dotted names.
+    remarks : sequence of str
+        What is wrong with the source as a whole.
     """
 
     version: int
@@ -42,6 +44,7 @@ class State:
     ended: bool
     count: int
     options: Mapping[str, Any]
+    remarks: Sequence[str]
 
 
 class Player:
@@ -97,7 +100,8 @@ class Player:
                                           timeout):
                 return None
             return State(self._version, self._picture, self._playing, self._ended,
-                         self.source.count, option_values(live_configs(self._segmenter)))
+                         self.source.count, option_values(live_configs(self._segmenter)),
+                         tuple(self.source.remarks))
 
     def set_options(self, changes: Mapping[str, Any]) -> None:
         """Change live options; the current frame is post-processed again.

@@ -243,7 +243,8 @@ def describe_state(state: State, layer: str, seen: int) -> dict[str, Any]:
     """Return a state for JSON, its picture's pixels only if the viewer hasn't seen them."""
     said: dict[str, Any] = {
         'version': state.version, 'playing': state.playing, 'ended': state.ended,
-        'count': state.count, 'options': dict(state.options), 'picture': None}
+        'count': state.count, 'options': dict(state.options), 'remarks': state.remarks,
+        'picture': None}
     if state.picture is not None:
         said['picture'] = state.picture.describe()
         if state.picture.serial != seen:

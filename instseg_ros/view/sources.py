@@ -25,6 +25,7 @@ class ImageFiles:
     """Image files in the given order, one a second."""
 
     is_live = False
+    remarks: Sequence[str] = ()
 
     def __init__(self, name: str, paths: Sequence[Path]) -> None:
         self.name, self.paths = name, paths
@@ -49,6 +50,7 @@ class Video:
     """
 
     is_live = False
+    remarks: Sequence[str] = ()
 
     def __init__(self, path: Path) -> None:
         with VideoReader(path) as reader:  # for its checks
@@ -124,6 +126,10 @@ class Recording:
                 return Frame(number, f'{seconds:.3f} s', image)
         self.count = len(self._times)
         return None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self._bag.remarks, *self._bag.damage]))
 
     def _go_back(self, number: int) -> None:
         """Read again from the first message that has the time of this frame."""

@@ -144,6 +144,14 @@ def test_names_are_text_not_markup(serve, open_page, tmp_path, frame):
     expect(page, '#picture').to_be_hidden()
 
 
+def test_damage_of_the_source_is_listed(serve, photos, open_page):
+    from instseg_ros.view.sources import open_source
+    source = open_source(str(photos))
+    source.remarks = ['<b>2 of 5 messages are missing']
+    page = open_page(serve(source).url)
+    expect(page, '#remarks li').to_have_text('<b>2 of 5 messages are missing')
+
+
 def test_a_narrow_window_shows_everything_without_scrolling_sideways(serve, photos, open_page):
     page = open_page(serve(photos).url, viewport={'width': 360, 'height': 700})
     expect(page, '#objects tr').to_have_count(2)

@@ -14,7 +14,7 @@ PATIENCE = 30.0
 class Painted:
     """Frames with one object that is as wide as the frame's number says; 2 can't be read."""
 
-    name, rate, is_live = 'painted', 0.0, False
+    name, rate, is_live, remarks = 'painted', 0.0, False, ()
 
     def __init__(self, count=5):
         self.count = count

@@ -103,6 +103,18 @@ def test_an_empty_bag_is_refused(tmp_path):
         open_source(str(write_bag(tmp_path, times=())))
 
 
+def test_what_is_missing_in_a_bag_is_said(tmp_path):
+    path = write_bag(tmp_path)
+    path.write_bytes(path.read_bytes()[:-200])
+    source = open_source(str(path))
+    assert [shade(source.read(number)) for number in (3, 1)] == [3, 1]
+    while source.read(source.count):
+        pass
+    assert source.remarks and all('bag.mcap' in text for text in source.remarks)
+    assert len(set(source.remarks)) == len(source.remarks)
+    source.close()
+
+
 def test_a_missing_camera_is_named():
     with pytest.raises(OSError, match='77: no camera'):
         open_source('77')

@@ -76,6 +76,8 @@ function draw(next) {
     byId('problem').hidden = !picture.problem;
   }
   byId('before').disabled = !before;
+  byId('remarks').hidden = !next.remarks.length;
+  byId('remarks').replaceChildren(...next.remarks.map((text) => element('li', { text })));
   drawTransport(next);
   for (const [name, value] of Object.entries(next.options)) {
     if (!(name in pending || name in sent)) inputs[name]?.show(value);
