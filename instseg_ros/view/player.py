@@ -185,6 +185,9 @@ class Player:
         start = time.monotonic()
         try:
             frame = self.source.read(number)
+            if frame is None and 0 < self.source.count < number:  # fewer than it promised
+                number = self.source.count - 1
+                frame = self.source.read(number)
             if frame is not None:
                 self._position = number
                 self._inference, self._frame = self._segmenter.infer(frame.image), frame

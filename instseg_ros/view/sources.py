@@ -60,17 +60,23 @@ class Video:
 
     def read(self, number: int) -> Frame | None:
         if not self._next <= number < self._next + FAR:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-            self._next = number
+            self._go_to(number)
         while self._next < number and self._capture.grab():
             self._next += 1
         done, image = self._capture.read()
-        if not done:
+        if not done:  # containers estimate the number of frames
+            self._go_to(max(0, number - FAR))
+            while self._capture.grab():
+                self._next += 1
             self.count = self._next
             return None
         self._next = number + 1
         seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         return Frame(number, f'{seconds:.2f} s', cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+    def _go_to(self, number: int) -> None:
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+        self._next = number
 
     def close(self) -> None:
         self._capture.release()

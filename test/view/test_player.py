@@ -152,6 +152,18 @@ def test_several_viewers_see_the_same(player):
     assert len({viewer.until(shows(4)).picture.serial for viewer in viewers}) == 1
 
 
+def test_the_last_frame_is_shown_where_fewer_came_than_promised(segmenter):
+    class Short(Painted):
+        def read(self, number):
+            frame = super().read(number) if number < 5 else None
+            self.count = 5 if frame is None else self.count
+            return frame
+    with contextlib.closing(Player(Short(9), segmenter)) as player:
+        player.pause()
+        player.seek(8)
+        assert Viewer(player).until(shows(4)).count == 5
+
+
 def test_a_lost_camera_pauses_with_the_reason(segmenter):
     class Lost(Painted):
         is_live = True
