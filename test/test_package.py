@@ -117,6 +117,10 @@ def test_there_is_one_version():
     assert manifest == setup
 
 
+LATER_STANDARD = {'compression'}
+"""Modules of the standard library since Python 3.14."""
+
+
 def third_party(path):
     """Return the top-level modules of others that a file imports, at once or later."""
     names = set()
@@ -125,7 +129,8 @@ def third_party(path):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module)
-    return {name.partition('.')[0] for name in names} - {*sys.stdlib_module_names, 'instseg_ros'}
+    ours = {*sys.stdlib_module_names, *LATER_STANDARD, 'instseg_ros'}
+    return {name.partition('.')[0] for name in names} - ours
 
 
 EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
@@ -184,7 +189,8 @@ def declared(*extras):
 def test_every_import_is_a_declared_dependency(path):
     room = path.relative_to(ROOT / 'instseg_ros').parts[0]
     allowed = declared('all') if room == 'commands' else declared(*EXTRAS.get(room, []))
-    distributions = metadata.packages_distributions()
+    # Python 3.14 needs no backports and has none.
+    distributions = {'backports': ['backports.zstd'], **metadata.packages_distributions()}
     for name in third_party(path) - APART:
         owners = {distribution(owner) for owner in distributions.get(name, [name])}
         assert owners & allowed, f'{name} of {owners} is not among {sorted(allowed)}'
