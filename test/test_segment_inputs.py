@@ -192,7 +192,7 @@ def test_the_folder_of_the_results_may_be_a_link_itself(run, tmp_path):
     ('street.mp4', 'instance/street.mp4'), ('street.mp4', 'overlay/street.mp4.mp4'),
     ('photo.png', 'instances.jsonl')])
 def test_a_folder_of_others_that_is_called_like_a_result_is_kept(run, tmp_path, capsys, name,
-                                                                place):
+                                                                 place):
     path = tmp_path / name
     if name.endswith('.mp4'):
         write_scenes(path, 2)

@@ -155,7 +155,7 @@ def test_images_of_equal_stems_have_their_own_label_images(tmp_path, same_stems,
 
 
 def test_a_label_image_that_could_belong_to_two_images_is_refused(tmp_path, same_stems,
-                                                                 label_maps):
+                                                                  label_maps):
     folder = LabelFolder(write_labels(tmp_path / 'out', *label_maps), same_stems, (1, 2))
     with pytest.raises(DatasetError, match=r'semantic/a.jpg.png: does not exist, and a.png could '
                                            'belong to 2 images'):
