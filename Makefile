@@ -123,10 +123,10 @@ $(DONE)/torch: requirements/torch.txt $(DONE)/venv
 	@$(INSTALL) -r requirements/torch.txt $(TORCH_ARGS)
 	@touch $@
 
-$(DONE)/test: requirements/cityscapes.txt $(DONE)/torch $(DONE)/package
+$(DONE)/test: requirements/cityscapes.txt requirements/trackeval.txt $(DONE)/torch $(DONE)/package
 	@echo 'set-up: packages for training and the tests'
 	@$(call INSTALL_PACKAGE,test)
-	@$(INSTALL) --no-deps -r requirements/cityscapes.txt
+	@$(INSTALL) --no-deps -r requirements/cityscapes.txt -r requirements/trackeval.txt
 	@touch $@
 
 $(DONE)/lint $(DONE)/docs: $(DONE)/package

@@ -33,7 +33,7 @@ EXTRAS = {
     'bags': ('rosbags',),
     'cluster': ('distributed',),
     'evaluate': ('matplotlib', 'pycocotools', 'skimage'),
-    'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'scipy', 'tensorboard', 'torch'),
+    'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'tensorboard', 'torch'),
 }
 """Extra of the package: the modules that it brings."""
 
@@ -42,6 +42,7 @@ INSTALL_HINTS = {
     'vision_msgs': 'install ros-$ROS_DISTRO-vision-msgs, or run "make demo", which builds it',
     'cv2': 'pip install opencv-python-headless',
     'cityscapesscripts': 'pip install --no-deps -r requirements/cityscapes.txt',
+    'trackeval': 'pip install --no-deps -r requirements/trackeval.txt',
     'yaml': 'pip install PyYAML',
     **{module: f'pip install ".[{extra}]" in the sources of instseg_ros'
        for extra, modules in EXTRAS.items() for module in modules},

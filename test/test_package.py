@@ -137,13 +137,15 @@ EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
           'demo': ['bags'], 'evaluation': ['evaluate'], 'learning': ['train'],
           'node': ['bags'], 'recorded': ['bags', 'cluster']}
 """With which extras the rooms of the package may be used; without any, if not listed."""
-APART = {'cityscapesscripts'} | {
+APART = {'cityscapesscripts', 'trackeval'} | {
     'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',
     'sensor_msgs', 'std_msgs', 'vision_msgs'}
-"""Modules that are installed apart: see requirements/cityscapes.txt, and ROS 2."""
+"""Modules that are installed apart: see requirements/cityscapes.txt and
+requirements/trackeval.txt, and ROS 2."""
 
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numba': 'python3-numba', 'numpy': 'python3-numpy',
-               'onnxruntime': 'python3-onnxruntime-pip', 'yaml': 'python3-yaml'}
+               'onnxruntime': 'python3-onnxruntime-pip', 'scipy': 'python3-scipy',
+               'yaml': 'python3-yaml'}
 
 
 def test_the_manifest_names_what_the_node_imports_and_no_more():

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from instseg_ros.commands.evaluate_tracking import add_tracking_arguments, run_tracking
 from instseg_ros.commands.labelled_images import (
     add_data_arguments,
     check_data_arguments,
@@ -54,6 +55,10 @@ predictions of another system are scored in the same way:
 --annotations takes COCO instances and COCO panoptic files. The PNGs of a panoptic file are looked
 for in the folder that is called like it, without .json, or in --segments.
 
+--tracking VIDEO measures how well objects keep their ids: MOTA, IDF1, HOTA and id switches, by
+TrackEval. Boxes of masks are compared with the boxes of the ground truth, those of --classes
+(default: person) with a score of at least --score-threshold (default 0).
+
 --cityscapes ROOT takes the place of --images and --annotations. Beside the metrics above, which
 all data sets share, the report then has those of the authors' own scripts, as in published tables.
 
@@ -64,6 +69,7 @@ examples:
   instseg evaluate --predictions theirs.json --images val/ --annotations instances_val.json \\
       --classes person bicycle car motorcycle
   instseg evaluate --model cityscapes.onnx --cityscapes /data/cityscapes --split val
+  instseg evaluate --model models/street.onnx --tracking street.mp4 --ground-truth gt.txt
 """
 
 
@@ -95,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='values of --center-threshold at which to report metrics too; the '
                         'network runs once all the same (default 0.1 0.2 ... 0.9; without a '
                         'value: none, which saves time)')
-    group = parser.add_argument_group('options for --predictions')
+    group = parser.add_argument_group('options for --predictions and --tracking')
     group.add_argument('--classes', nargs='+', metavar='NAME',
                        help='classes to score; in label images they have the ids 1, 2, ... '
                        '(default: all categories of the annotations, in their order; those of a '
@@ -103,6 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--score-threshold', type=float, metavar='FLOAT',
                        help='detections of a COCO results file with a lower score are in AP only '
                        '(default 0.5)')
+    add_tracking_arguments(parser)
     add_config_arguments(parser)
 
 
@@ -113,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
     from instseg_ros.evaluation.text_report import format_text
     from instseg_ros.files import replacing
 
+    if args.tracking is not None or args.ground_truth is not None:
+        return run_tracking(args)
     check_data_arguments(args)
     prepare = prepare_model if args.model is not None else prepare_predictions
     job = prepare(args)

@@ -17,15 +17,15 @@ CONFIGS = {'network': NetworkConfig, 'grouping': GroupingConfig, 'refinement': R
 
 
 def flag_of(part: str, option: Option) -> str:
-    """Return the flag of an option: its own name, but all of refinement's say so.
+    """Return the flag of an option: its own name, but all of refinement's and tracking's say so.
 
     Examples: `--input-size`, `--center-threshold`, `--refinement` (the method),
-    `--refinement-iterations`.
+    `--refinement-iterations`, `--tracking-keep`.
     """
     name = option.name.replace('_', '-')
-    if part != 'refinement':
+    if part not in ('refinement', 'tracking'):
         return f'--{name}'
-    return '--refinement' if name == 'method' else f'--refinement-{name}'
+    return '--refinement' if name == 'method' else f'--{part}-{name}'
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, only_given: bool = False) -> None:

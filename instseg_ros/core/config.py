@@ -135,3 +135,22 @@ class RefinementConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'refinement')
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """How objects keep their ids from image to image."""
+
+    enabled: bool = option(False, 'Objects keep their ids from image to image; otherwise ids are '
+                           'numbered anew in each image')
+    keep: float = option(1.0, 'An object that is not found for longer than this gets a new id when '
+                         'it returns; all do after a gap between images that is longer',
+                         unit='s', minimum=0.1, maximum=60.0)
+    high_score: float = option(0.5, 'Objects with at least this score are matched first, the '
+                               'others with the known objects that are left', minimum=0.0,
+                               maximum=1.0)
+    color_weight: float = option(1.0, 'Weight of the distance in colour against the lack of '
+                                 'overlap; 0 uses no colours', minimum=0.0, maximum=10.0)
+
+    def __post_init__(self) -> None:
+        check_options(self, 'tracking')

@@ -7,6 +7,7 @@ ones, in the picture as in the labels. Light and noise change colours only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -137,16 +138,16 @@ def make_scene(rng: np.random.Generator, height: int = 360, width: int = 640,
     scene = Scene(np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8),
                   np.full((height, width), NO_INSTANCE, np.uint16))
     horizon = height * rng.uniform(0.35, 0.5)
-    _paint_street(scene, horizon, rng)
+    paint_street(scene, horizon, rng)
     count = rng.integers(1, MOST_THINGS + 1) if things is None else things
     zoom = 1.0 if things is None else min(1, TYPICAL_THINGS / max(things, 1))**0.5
     depths = 1 / rng.uniform(1 / FARTHEST, 1 / NEAREST, count)
     for number, depth in enumerate(np.sort(depths)[::-1], start=1):
         _paint_thing(scene, number, depth, horizon, zoom, rng)
-    return Scene(_light(scene.image, rng), scene.semantic_ids, scene.instance_ids)
+    return Scene(change_light(scene.image, rng), scene.semantic_ids, scene.instance_ids)
 
 
-def _paint_street(scene: Scene, horizon: float, rng: np.random.Generator) -> None:
+def paint_street(scene: Scene, horizon: float, rng: np.random.Generator) -> None:
     """Paint sky, buildings, sidewalk and road, each in front of the one before."""
     height, width = scene.semantic_ids.shape
     _fill(scene, 'sky', [(0, 0), (width, 0), (width, height), (0, height)],
@@ -188,9 +189,32 @@ def _paint_thing(scene: Scene, number: int, depth: float, horizon: float, zoom: 
     bottom = horizon + CAMERA_HEIGHT * scale
     corner = np.array([rng.uniform(-0.1, 1.1) * width - size[0] / 2, bottom - size[1]])
     mirrored, own_color = rng.random() < 0.5, rng.integers(30, 240, 3)
+    paint_parts(scene, number, name, parts, corner, size, mirrored=mirrored, color=own_color)
+
+
+def paint_parts(scene: Scene, number: int, name: str, parts: Sequence[Part], corner: np.ndarray,
+                size: np.ndarray, *, mirrored: bool, color: np.ndarray) -> None:
+    """Paint a thing in front of all that a scene shows so far.
+
+    Parameters
+    ----------
+    scene : Scene
+        Changed in place.
+    number : int
+        Instance id.
+    name : str
+        Class.
+    parts : sequence of Part
+    corner, size : (2,) float64
+        x, y of the box's upper left corner, its width and height, in pixels.
+    mirrored : bool
+        Left for right.
+    color : (3,) int
+        RGB, where a part has none.
+    """
     for part in parts:
         place, mask = _draw(part, corner, size, mirrored, scene.semantic_ids.shape)
-        scene.image[place][mask] = own_color if part.color is None else part.color
+        scene.image[place][mask] = color if part.color is None else part.color
         scene.semantic_ids[place][mask] = SCENE_CLASSES.index(name)
         scene.instance_ids[place][mask] = number
 
@@ -228,7 +252,7 @@ def _fill(scene: Scene, name: str, corners: list[tuple[float, float]], color: np
     cv2.fillPoly(scene.semantic_ids, [pixels], SCENE_CLASSES.index(name))
 
 
-def _light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def change_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the image under a random light, seen by a camera with noise."""
     height, width = image.shape[:2]
     grain = cv2.resize(rng.normal(0, 1, (height // 8, width // 8)), (width, height))
