@@ -12,7 +12,8 @@ from typing import Any
 _HOMES = {
     'GroupingConfig': 'config', 'NetworkConfig': 'config', 'RefinementConfig': 'config',
     'Instance': 'types', 'ModelError': 'network', 'ModelInfo': 'types', 'Segmentation': 'types',
-    'Postprocessor': 'postprocessing', 'Segmenter': 'segmenter',
+    'Postprocessor': 'postprocessing', 'Segmenter': 'segmenter', 'Tracker': 'tracking',
+    'TrackingConfig': 'config',
 }
 __all__ = sorted(_HOMES)
 

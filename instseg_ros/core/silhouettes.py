@@ -73,7 +73,7 @@ def silhouettes_of(segmentation: Segmentation, ids: np.ndarray, boxes: np.ndarra
     counts = np.zeros((len(ids), 2 * BINS), np.float32)
     if image is None:
         image = np.empty((0, 0, 3), np.uint8)
-    _sample(segmentation.instance_ids, ids, boxes, image, masks, counts)
+    _sample(np.ascontiguousarray(segmentation.instance_ids), ids, boxes, image, masks, counts)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return Silhouettes(boxes, masks, np.sqrt(counts / totals))
 

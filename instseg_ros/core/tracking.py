@@ -115,6 +115,7 @@ class Tracker:
             raise ValueError(f'stamp: expected a finite number of seconds, got {stamp}')
         if image is not None:
             check_array('image', image, (*segmentation.instance_ids.shape, 3), np.uint8)
+            image = np.ascontiguousarray(image)
         watch = Stopwatch()
         elapsed = self._begin(segmentation, stamp, image)
         found = find(segmentation, image)
@@ -231,3 +232,16 @@ def renamed(item: Instance, instance_id: int) -> Instance:
     copy = object.__new__(Instance)
     vars(copy).update(vars(item), instance_id=instance_id)
     return copy
+
+
+def warm_up() -> None:
+    """Compile or load the kernels, so that no image waits for it."""
+    semantic_ids, instance_ids = np.ones((8, 8), np.uint8), np.ones((8, 8), np.uint16)
+    found = Segmentation(semantic_ids, instance_ids, (
+        Instance(1, 1, 'object', 1.0, (4.0, 4.0), (0, 0, 8, 8), 64),))
+    image = np.zeros((8, 8, 3), np.uint8)
+    frozen = image.copy()
+    frozen.setflags(write=False)  # for Numba another type, and that of many messages
+    tracker = Tracker()
+    for stamp, pixels in enumerate((image, frozen)):
+        tracker.update(found, float(stamp), pixels)

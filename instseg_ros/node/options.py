@@ -10,6 +10,7 @@ from instseg_ros.core.config import (
     NetworkConfig,
     Option,
     RefinementConfig,
+    TrackingConfig,
     check_options,
     option,
     options_of,
@@ -37,7 +38,8 @@ class NodeConfig:
 
 
 SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
-                             'grouping': GroupingConfig, 'refinement': RefinementConfig})
+                             'grouping': GroupingConfig, 'refinement': RefinementConfig,
+                             'tracking': TrackingConfig})
 """Config class by the prefix of its parameters."""
 
 
@@ -49,6 +51,7 @@ class Configs:
     network: NetworkConfig
     grouping: GroupingConfig
     refinement: RefinementConfig
+    tracking: TrackingConfig
 
 
 def parameter_options() -> Iterator[tuple[str, Option]]:

@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from instseg_ros.core.config import Option
 from instseg_ros.node.options import Configs, make_configs, parameter_options
 
-LIVE_SECTIONS = ('grouping', 'refinement')
+LIVE_SECTIONS = ('grouping', 'refinement', 'tracking')
 """Their parameters take effect from the next image."""
 
 SUBSCRIPTION_PARAMETERS = ('image_reliability', 'image_depth')

@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from instseg_ros.bags.conversions import ImageError, find_converter
+from instseg_ros.core import tracking
 from instseg_ros.core.compiled import watch_compilation
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
@@ -90,7 +91,8 @@ class SegmenterNode(LifecycleNode):
         converter = find_converter()
         self.get_logger().info(f'loading {self._model}')
         segmenter = self.load(path)
-        self._stages = Stages(converter, segmenter, Outputs(self, segmenter.model_info))
+        self._stages = Stages(converter, segmenter, tracking.Tracker(self._configs.tracking),
+                              Outputs(self, segmenter.model_info))
         self.get_logger().info(f'configured: provider {segmenter.provider}, '
                                f'images by {converter.name}')
 
@@ -101,6 +103,7 @@ class SegmenterNode(LifecycleNode):
                                         refinement=configs.refinement)
         with watch_compilation(self._log_compilation):
             segmenter.warm_up()
+            tracking.warm_up()
         return segmenter
 
     def _log_compilation(self, kernel: str, ready: int, total: int) -> None:
@@ -229,6 +232,7 @@ class SegmenterNode(LifecycleNode):
             # A new segmenter, so that no image is processed with half of a change.
             self._stages.segmenter = self._stages.segmenter.with_options(
                 grouping=self._configs.grouping, refinement=self._configs.refinement)
+            self._stages.tracker.config = self._configs.tracking
 
     def _log(self, level: bytes, text: str) -> None:
         # Two lines: rclpy allows one severity for each line that logs.

@@ -9,6 +9,7 @@ from sensor_msgs.msg import Image
 
 from instseg_ros.bags.conversions import Converter, to_rgb
 from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import Inference, Segmentation
 from instseg_ros.node.outputs import Outputs
 
@@ -65,11 +66,15 @@ class Stages:
     segmenter : Segmenter
         May be replaced at any time by one with the same network and other options; each image is
         processed with the options of one of them.
+    tracker : Tracker
+        Its config may be replaced at any time.
     outputs : Outputs
     """
 
-    def __init__(self, converter: Converter, segmenter: Segmenter, outputs: Outputs) -> None:
-        self.converter, self.segmenter, self.outputs = converter, segmenter, outputs
+    def __init__(self, converter: Converter, segmenter: Segmenter, tracker: Tracker,
+                 outputs: Outputs) -> None:
+        self.converter, self.segmenter = converter, segmenter
+        self.tracker, self.outputs = tracker, outputs
 
     def infer(self, frame: Frame) -> None:
         """Convert the image and run the network: the first stage.
@@ -86,9 +91,13 @@ class Stages:
         frame.take(frame.inference.timings)
 
     def publish(self, frame: Frame) -> None:
-        """Group the network's output into objects and publish the result: the second stage."""
+        """Find objects in the network's output, track and publish them: the second stage."""
         frame.lap('hand_over')
-        frame.segmentation = self.segmenter.postprocess(frame.inference)
+        segmentation = self.segmenter.postprocess(frame.inference)
+        # Images come here in the order of their arrival, all in the same thread.
+        stamp = frame.message.header.stamp
+        frame.segmentation = self.tracker.update(
+            segmentation, stamp.sec + stamp.nanosec * 1e-9, frame.inference.image)
         frame.take(frame.segmentation.timings)
         self.outputs.publish(frame.message.header, frame.inference.image, frame.segmentation)
         frame.lap('publish')

@@ -11,12 +11,13 @@ from instseg_ros.core.config import (
     GroupingConfig,
     NetworkConfig,
     RefinementConfig,
+    TrackingConfig,
     check_options,
     option,
     options_of,
 )
 
-CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig)
+CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig, TrackingConfig)
 
 
 @pytest.mark.parametrize('config', CONFIGS)

@@ -97,6 +97,27 @@ def test_the_refinement_changes_while_it_runs(graph, tiny_model, make_image):
         assert len(results[-1].detections) == 2
 
 
+def test_ids_become_stable_while_it_runs(graph, tiny_model, scene, make_image):
+    from tiny_models import paint_scene, tiny_info
+    _, semantic_ids, instance_ids = scene
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
+    results = graph.listen_to_results()
+    camera, boxes = graph.camera(), []
+    for number in range(1, 7):
+        if number == 3:
+            assert graph.set_parameter('tracking.enabled', True) == ''
+        stronger = 1 + number % 2  # changes in each image, and with it the order of the objects
+        image = paint_scene(semantic_ids, instance_ids, tiny_info(),
+                            confidence={stronger: 1.0, 3 - stronger: 0.8})
+        camera.publish(make_image(number, pixels=image))
+        graph.spin_until(lambda: len(results['instances']) == number, 'a result')
+        boxes.append({item.bbox.center.position.x: item.id
+                      for item in results['instances'][-1].detections})
+    assert boxes[0] != boxes[1]
+    assert boxes[2] == boxes[3] == boxes[4] == boxes[5]
+    assert len(set(boxes[2].values())) == 2
+
+
 def test_refused_changes_change_nothing(graph, tiny_model):
     node = graph.start('configure', model=str(tiny_model))
     before = node._configs
