@@ -128,8 +128,8 @@ def real_video(path: Path, model: Path, threshold: float) -> list[Frame]:
     """Segment a video."""
     segmenter = Segmenter.from_onnx(model, grouping=GroupingConfig(center_threshold=threshold))
     with VideoReader(path) as reader:
-        return [Frame(image, number / reader.rate, segmenter.segment(image)) for number, image in
-                enumerate(tqdm(reader, total=reader.frame_count, leave=False))]
+        return [Frame(image, reader.time, segmenter.segment(image))
+                for image in tqdm(reader, total=reader.frame_count, leave=False)]
 
 
 def made_up_video(seed: int, frames: int, missed: float,

@@ -61,9 +61,8 @@ def run_tracking(args: argparse.Namespace) -> int:
                          f'{", ".join(unknown)}')
     tracker, tracked = Tracker(config), []
     with VideoReader(args.tracking) as reader:
-        for number, image in enumerate(tqdm(reader, total=reader.frame_count, unit='frame',
-                                            dynamic_ncols=True)):
-            result = tracker.update(segmenter.segment(image), number / reader.rate, image)
+        for image in tqdm(reader, total=reader.frame_count, unit='frame', dynamic_ncols=True):
+            result = tracker.update(segmenter.segment(image), reader.time, image)
             tracked.append(boxes_of(result, names, args.score_threshold or 0.0))
         if len(tracked) < len(truth) or reader.damage:
             raise ValueError(reader.damage or f'{args.ground_truth}: names frame {len(truth)}, '

@@ -143,8 +143,8 @@ class TrackingConfig:
 
     enabled: bool = option(False, 'Objects keep their ids from image to image; otherwise ids are '
                            'numbered anew in each image')
-    keep: float = option(2.0, 'An object that is not found for longer than this gets a new id when '
-                         'it returns; all do after a gap between images that is longer',
+    keep: float = option(2.0, 'An object that is not found for longer than this gets a new id '
+                         'when it returns; all do after a gap between images that is longer',
                          unit='s', minimum=0.1, maximum=60.0)
     high_score: float = option(0.5, 'Objects with at least this score are matched first, the '
                                'others with the known objects that are left', minimum=0.0,

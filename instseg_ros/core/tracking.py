@@ -228,7 +228,7 @@ def with_ids(segmentation: Segmentation, ids: np.ndarray, new_ids: np.ndarray) -
 
 
 def renamed(item: Instance, instance_id: int) -> Instance:
-    """Return an instance with another id; as `dataclasses.replace`, which takes 4 times as long."""
+    """Return an instance with another id, faster than `dataclasses.replace` does."""
     copy = object.__new__(Instance)
     vars(copy).update(vars(item), instance_id=instance_id)
     return copy

@@ -104,4 +104,5 @@ def find(segmentation: Segmentation, image: np.ndarray | None) -> Found:
     ids = rows[:, 7].astype(np.uint16)
     boxes = np.ascontiguousarray(rows[:, 1:5])
     return Found(ids, rows[:, 6].astype(np.int64), rows[:, 5].astype(np.int64), -rows[:, 0],
-                 (boxes[:, 1::-1] + boxes[:, :1:-1]) / 2, silhouettes_of(segmentation, ids, boxes, image))
+                 (boxes[:, 1::-1] + boxes[:, :1:-1]) / 2,
+                 silhouettes_of(segmentation, ids, boxes, image))

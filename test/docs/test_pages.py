@@ -84,7 +84,8 @@ def test_every_parameter_has_advice_and_no_other_is_named():
 
 
 def test_options_named_in_the_pages_exist():
-    named = re.findall(r'`((?:network|grouping|refinement)\.[a-z_]+)', ' '.join(TEXT.values()))
+    named = re.findall(r'`((?:network|grouping|refinement|tracking)\.[a-z_]+)',
+                       ' '.join(TEXT.values()))
     assert named and set(named) <= set(node_parameters())
 
 
