@@ -154,8 +154,8 @@ def test_several_viewers_see_the_same(player):
 
 def test_the_last_frame_is_shown_where_fewer_came_than_promised(segmenter):
     class Short(Painted):
-        def read(self, number):
 
+        def read(self, number):
             frame = super().read(number) if number < 5 else None
             self.count = 5 if frame is None else self.count
             return frame
