@@ -38,7 +38,7 @@ class Scenery:
     @classmethod
     def of(cls, image: np.ndarray) -> Scenery:
         """Describe an image, (H0, W0, 3) uint8, RGB."""
-        pixels = np.ascontiguousarray(image[::STEP, ::STEP])
+        pixels = image[::STEP, ::STEP].copy()
         layout = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32),
                             (CELLS, CELLS), interpolation=cv2.INTER_AREA).ravel()
         layout -= layout.mean()

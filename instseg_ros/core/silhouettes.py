@@ -71,9 +71,9 @@ def silhouettes_of(segmentation: Segmentation, ids: np.ndarray, boxes: np.ndarra
     """
     masks = np.zeros((len(ids), GRID, GRID), np.bool_)
     counts = np.zeros((len(ids), 2 * BINS), np.float32)
-    if image is None:
-        image = np.empty((0, 0, 3), np.uint8)
-    _sample(np.ascontiguousarray(segmentation.instance_ids), ids, boxes, image, masks, counts)
+    pixels = np.empty((0, 0, 3), np.uint8) if image is None else image.view()
+    pixels.setflags(write=False)  # as many messages are: for Numba all are of one type so
+    _sample(np.ascontiguousarray(segmentation.instance_ids), ids, boxes, pixels, masks, counts)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return Silhouettes(boxes, masks, np.sqrt(counts / totals))
 

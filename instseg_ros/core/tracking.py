@@ -239,9 +239,6 @@ def warm_up() -> None:
     semantic_ids, instance_ids = np.ones((8, 8), np.uint8), np.ones((8, 8), np.uint16)
     found = Segmentation(semantic_ids, instance_ids, (
         Instance(1, 1, 'object', 1.0, (4.0, 4.0), (0, 0, 8, 8), 64),))
-    image = np.zeros((8, 8, 3), np.uint8)
-    frozen = image.copy()
-    frozen.setflags(write=False)  # for Numba another type, and that of many messages
     tracker = Tracker()
-    for stamp, pixels in enumerate((image, frozen)):
-        tracker.update(found, float(stamp), pixels)
+    for stamp in (0.0, 0.1):
+        tracker.update(found, stamp, np.zeros((8, 8, 3), np.uint8))
