@@ -11,10 +11,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from instseg_ros.datasets.config import PATHS
+from instseg_ros.learning.build import build_network
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_record import DataRecord
 from instseg_ros.learning.model import InstanceSegmentationNetwork
-from instseg_ros.learning.module import build_network
 
 FORMAT = 3
 """Version of the entry below: 2 had only numbers of images, and 1 is a file without it."""

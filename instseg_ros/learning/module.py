@@ -8,30 +8,11 @@ import torch
 from torch import Tensor
 
 from instseg_ros.learning.augmentation import change_colors
+from instseg_ros.learning.build import build_network
 from instseg_ros.learning.config import TRAINED_PARTS, TrainingConfig
-from instseg_ros.learning.detector.network import DetectorNetwork
 from instseg_ros.learning.distillation import Distillation
-from instseg_ros.learning.encoders import DETECTORS, build_encoder
 from instseg_ros.learning.losses import class_weights, total_loss
-from instseg_ros.learning.model import InstanceSegmentationNetwork, Prediction
-
-
-def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork | DetectorNetwork:
-    """Return the network of a configuration, with random weights."""
-    if config.model.encoder in DETECTORS:
-        own = config.model.semantic_encoder
-        return DetectorNetwork(
-            encoder=build_encoder(config.model.encoder), class_names=config.data.classes,
-            thing_ids=config.data.thing_ids, embedding_size=config.model.embedding_size,
-            output_stride=config.model.output_stride, widths=config.model.widths,
-            residual_width=config.model.residual_width,
-            semantic_encoder=build_encoder(own) if own else None,
-            evidence=(config.model.evidence_gain, config.model.evidence_loss),
-            dropout=config.model.dropout)
-    return InstanceSegmentationNetwork(
-        encoder=build_encoder(config.model.encoder), classes=len(config.data.classes),
-        embedding_size=config.model.embedding_size, widths=config.model.widths,
-        dropout=config.model.dropout, position=config.model.position)
+from instseg_ros.learning.model import Prediction
 
 
 class Validated(NamedTuple):
