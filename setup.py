@@ -15,7 +15,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',  # from pyproject.toml it would be an object, which colcon can't read
     packages=[*find_packages(include=[PACKAGE, f'{PACKAGE}.*']), GRAPHS],
-    package_data={PACKAGE: ['py.typed', 'view/page/*'], GRAPHS: ['*.onnx']},
+    package_data={PACKAGE: ['py.typed', 'view/page/*', 'reports/*.html'], GRAPHS: ['*.onnx']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),

@@ -17,6 +17,8 @@ COMMANDS = {
     'segment': ('instseg_ros.commands.segment', 'find the objects in images, folders and videos'),
     'segment-bag': ('instseg_ros.commands.segment_bag',
                     'find the objects in the images of recorded bags'),
+    'report': ('instseg_ros.commands.report', 'show the results of a run on a page'),
+    'compare': ('instseg_ros.commands.compare', 'show where two results or models differ'),
     'demo': ('instseg_ros.commands.demo', 'run the ROS 2 node on a video and record its results'),
     'view': ('instseg_ros.commands.view', 'show in a browser what the live options do'),
     'warm-up': ('instseg_ros.commands.warm_up',
@@ -32,7 +34,7 @@ COMMANDS = {
 EXTRAS = {
     'bags': ('rosbags',),
     'cluster': ('distributed',),
-    'evaluate': ('matplotlib', 'pycocotools', 'skimage'),
+    'evaluate': ('jinja2', 'matplotlib', 'pycocotools', 'skimage'),
     'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'tensorboard', 'torch'),
 }
 """Extra of the package: the modules that it brings."""

@@ -135,7 +135,7 @@ def third_party(path):
 
 EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
           'demo': ['bags'], 'evaluation': ['evaluate'], 'learning': ['train'],
-          'node': ['bags'], 'recorded': ['bags', 'cluster']}
+          'node': ['bags'], 'recorded': ['bags', 'cluster'], 'reports': ['bags', 'evaluate']}
 """With which extras the rooms of the package may be used; without any, if not listed."""
 APART = {'cityscapesscripts', 'trackeval'} | {
     'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',

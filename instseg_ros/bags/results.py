@@ -17,15 +17,21 @@ RESULT_TYPES = {'semantic_image': IMAGE, 'instance_image': IMAGE, 'instances': D
 LABEL_INFO_NAME = 'label_info'
 
 
-def read_class_names(bag: BagReader) -> dict[int, str]:
+def read_class_names(bag: BagReader, name: str = '') -> dict[int, str]:
     """Return the names of the classes by id, from the first LabelInfo message.
+
+    Parameters
+    ----------
+    bag : BagReader
+    name : str
+        Of the topic; not needed where only one has the type.
 
     Raises
     ------
     BagError
-        There is no topic of that type.
+        There is no such topic.
     """
-    topic = bag.topic_of_type(LABEL_INFO)
+    topic = bag.topic_of_type(LABEL_INFO, name)
     for message in bag.read([topic]):
         return {entry.class_id: entry.class_name for entry in bag.parse(message).class_map}
     return {}

@@ -50,6 +50,12 @@ figcaption, .note, pre { color: #666; font-size: .85em }
 """
 
 
+HEAD = (f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src '
+        f"'none'; img-src data:; style-src 'unsafe-inline'"
+        f'"><style>{STYLE}</style>')
+"""What every page of ours begins with: no script, and nothing from elsewhere."""
+
+
 def render_html(evaluation: Evaluation, report: Mapping[str, Any], predictions: Predictions,
                 dataset: LabelledImages, draw: Draw, *, pictures: int = 4, seed: int = 0,
                 progress: Progress = iter) -> str:
@@ -80,8 +86,8 @@ def render_html(evaluation: Evaluation, report: Mapping[str, Any], predictions: 
     panels = {index: _panels(dataset, predictions, draw, evaluation.thing_ids, index)
               for index in progress(indices)}
     return '\n'.join([
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
-        f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>',
+        f'<!DOCTYPE html><html lang="en"><head>{HEAD}',
+        f'<title>{html.escape(title)}</title></head><body>',
         f'<h1>{html.escape(title)}</h1>', *map(_table, report_tables(report)),
         *(f'<p>{html.escape(line)}</p>' for line in summary_lines(report)),
         '<div class="row">', *_diagrams(evaluation, report), '</div>',
@@ -155,16 +161,22 @@ def _panels(dataset: LabelledImages, predictions: Predictions, draw: Draw,
     labelled = Segmentation(truth.semantic_ids, truth.instance_ids)
     pictures = {'labelled': draw(image, labelled), 'predicted': draw(image, predicted),
                 'errors': draw_errors(image, truth, predicted, thing_ids)}
-    return [(caption, _jpeg_url(picture)) for caption, picture in pictures.items()]
+    return [(caption, jpeg_url(picture)) for caption, picture in pictures.items()]
 
 
-def _jpeg_url(picture: np.ndarray) -> str:
-    scale = min(1.0, PICTURE_SIDE / max(picture.shape[:2]))
+def jpeg_url(picture: np.ndarray, side: int = PICTURE_SIDE) -> str:
+    """Return an (H, W, 3) uint8 RGB picture as the URL of a JPEG, its long side at most `side`."""
+    scale = min(1.0, side / max(picture.shape[:2]))
     size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
                            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return f'data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}'
+
+
+def png_url(data: bytes) -> str:
+    """Return a PNG as a URL."""
+    return f'data:image/png;base64,{base64.b64encode(data).decode()}'
 
 
 def _diagrams(evaluation: Evaluation, report: Mapping[str, Any]) -> Iterator[str]:
@@ -179,8 +191,7 @@ def _diagrams(evaluation: Evaluation, report: Mapping[str, Any]) -> Iterator[str
     if 'center_thresholds' in report:
         diagrams['threshold of the centers'] = draw_center_thresholds(report['center_thresholds'])
     for caption, data in diagrams.items():
-        url = f'data:image/png;base64,{base64.b64encode(data).decode()}'
-        yield f'<figure><img src="{url}" alt="{caption}"></figure>'
+        yield f'<figure><img src="{png_url(data)}" alt="{caption}"></figure>'
 
 
 def _images(chosen: Mapping[str, Sequence[int]], panels: Mapping[int, Sequence[tuple[str, str]]],

@@ -35,7 +35,7 @@ def draw_precision_recall(precision: AveragePrecision, class_names: Sequence[str
     axes.grid(alpha=.3)
     if axes.lines:
         axes.legend(fontsize='small')
-    return _png(figure)
+    return png(figure)
 
 
 def draw_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
@@ -59,7 +59,7 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
     for (row, column), share in np.ndenumerate(shares):
         axes.text(column, row, f'{share:.2f}', ha='center', va='center', fontsize='small',
                   color='white' if share > .6 else 'black')
-    return _png(figure)
+    return png(figure)
 
 
 def draw_sizes(objects: Mapping[str, Any]) -> bytes:
@@ -82,7 +82,7 @@ def draw_sizes(objects: Mapping[str, Any]) -> bytes:
     axes.margins(y=.1)
     axes.set(ylabel='objects', title='Objects by size')
     axes.legend(fontsize='small')
-    return _png(figure)
+    return png(figure)
 
 
 def draw_score_thresholds(points: Sequence[Mapping[str, Any]]) -> bytes:
@@ -125,7 +125,7 @@ def _draw_lines(points: Sequence[Mapping[str, Any]], x: str, names: Sequence[str
     axes.set(xlabel=label, xlim=(0, 1), ylim=(0, 1.02), title=title)
     axes.legend(fontsize='small')
     axes.grid(alpha=.3)
-    return _png(figure)
+    return png(figure)
 
 
 def draw_reliability(reliability: Mapping[str, Any]) -> bytes:
@@ -151,10 +151,11 @@ def draw_reliability(reliability: Mapping[str, Any]) -> bytes:
                                                  else f' (mean error {error:.3f})'))
     axes.legend(fontsize='small', loc='upper left')
     axes.grid(alpha=.3)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=DOTS_PER_INCH, bbox_inches='tight')
     return buffer.getvalue()

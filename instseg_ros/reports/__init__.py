@@ -1,0 +1,1 @@
+"""Pages about results: what one run found, and how two runs differ."""
