@@ -6,6 +6,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from instseg_ros.evaluation.plots import SIZE, png
 
@@ -45,9 +46,11 @@ def draw_histogram(values: Counter[int], title: str, label: str, bins: int = 30)
     figure = Figure(figsize=SIZE)
     axes = figure.add_subplot()
     low, high = min(values), max(values) + 1
-    edges = np.linspace(low, high, min(bins, high - low) + 1)
+    width = -(-(high - low) // bins)  # whole, so that all bins hold as many numbers
+    edges = np.arange(low, high + width, width) - .5
     axes.hist(list(values), bins=edges, weights=list(values.values()), color='#4878a8')
     axes.set(xlabel=label, ylabel='number', title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=.3, axis='y')
     return png(figure)
 

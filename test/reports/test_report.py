@@ -40,9 +40,10 @@ def report(tmp_path, capsys):
     return run
 
 
-def rewrite(source, path, change, extra=()):
+def rewrite(source, path, change, extra=(), delay=0):
     """Copy a bag; `change` gets each message and its number on its topic, None drops it.
 
+    They are recorded `delay` nanoseconds later.
     `extra`: (topic, type, time, message) to add.
     """
     with BagReader(source) as bag, BagWriter(path) as copy:
@@ -53,7 +54,7 @@ def rewrite(source, path, change, extra=()):
             data = change(message, numbers[message.topic])
             numbers[message.topic] += 1
             if data is not None:
-                copy.write(message.topic.name, message.time, data)
+                copy.write(message.topic.name, message.time + delay, data)
         for name, _, time, message in extra:
             copy.write_message(name, time, message)
     return path
@@ -137,6 +138,27 @@ def test_latency_comes_from_diagnostics_of_this_node(report, result, tmp_path):
     _, page, _ = report(rewrite(result, tmp_path / 'other.mcap',
                                 lambda message, _: message.data, others))
     assert 'alt="Latency"' not in page
+
+
+def test_the_age_of_live_results_is_recorded_time_minus_stamp(report, result, tmp_path):
+    late = rewrite(result, tmp_path / 'late.mcap', lambda message, _: (
+        message.data if is_live(message) else None), delay=SECOND // 20)
+    _, page, _ = report(late)
+    assert 'alt="Latency"' in page
+    _, page, _ = report(rewrite(result, tmp_path / 'offline.mcap',
+                                lambda message, _: message.data, delay=SECOND // 20))
+    assert 'alt="Latency"' not in page
+
+
+def test_without_overlay_pictures_come_from_the_camera(report, result, tmp_path):
+    bare = rewrite(result, tmp_path / 'bare.mcap', lambda message, _: (
+        None if 'overlay' in message.topic.name else message.data))
+    with BagReader(result.parent / 'camera.mcap') as camera:
+        images = [(*message.topic, message.time, camera.parse(message))
+                  for message in camera.read(camera.topics)]
+    both = rewrite(bare, tmp_path / 'both.mcap', lambda message, _: message.data, images)
+    strips = [report(path)[1].split('Filmstrip')[1] for path in (bare, both)]
+    assert strips[0] != strips[1]
 
 
 def test_missing_messages_are_named_and_the_page_is_written(report, result, tmp_path):
