@@ -37,7 +37,10 @@ EXTRAS = {
     'evaluate': ('jinja2', 'matplotlib', 'pycocotools', 'skimage'),
     'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'tensorboard', 'torch'),
 }
-"""Extra of the package: the modules that it brings."""
+"""Extra of the package: the modules that it brings. `train` brings those of `evaluate`, too."""
+
+TRAINING_COMMANDS = ('train', 'export')
+"""Commands for which the extra `train` is needed, whichever module is found missing first."""
 
 INSTALL_HINTS = {
     'rclpy': 'source a ROS 2 workspace, or run "make demo", which installs it',
@@ -46,10 +49,8 @@ INSTALL_HINTS = {
     'cityscapesscripts': 'pip install --no-deps -r requirements/cityscapes.txt',
     'trackeval': 'pip install --no-deps -r requirements/trackeval.txt',
     'yaml': 'pip install PyYAML',
-    **{module: f'pip install ".[{extra}]" in the sources of instseg_ros'
-       for extra, modules in EXTRAS.items() for module in modules},
 }
-"""How to get a module whose package is not simply called like it."""
+"""How to get a module that no extra brings and whose package is not simply called like it."""
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -84,6 +85,15 @@ def make_parser(command: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def install_hint(command: str, module: str) -> str:
+    """Return how to get a module that a command has not found."""
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            extra = 'train' if command in TRAINING_COMMANDS else extra
+            return f'pip install ".[{extra}]" in the sources of instseg_ros'
+    return INSTALL_HINTS.get(module, f'pip install {module}')
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
@@ -102,9 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         missing = (error.name or '').partition('.')[0]
         if args.traceback or missing in ('', 'instseg_ros'):
             raise
-        hint = INSTALL_HINTS.get(missing, f'pip install {missing}')
-        print(f'instseg {args.command} needs {missing}, which is not installed: {hint}',
-              file=sys.stderr)
+        print(f'instseg {args.command} needs {missing}, which is not installed: '
+              f'{install_hint(args.command, missing)}', file=sys.stderr)
         return EXIT_USAGE
     except (UserError, ValueError, OSError) as error:
         if args.traceback:
