@@ -101,3 +101,8 @@ def to_rgb(message: Any, converter: Converter) -> np.ndarray:
         raise ImageError(f'{converter.name} cannot convert this {packed.encoding} image of '
                          f'{packed.width}x{packed.height} pixels: {error}') from error
     return np.ascontiguousarray(image[:, ::packed.width // width])
+
+
+def seconds_of(stamp: Any) -> float:
+    """Return the seconds of a `builtin_interfaces/Time`."""
+    return stamp.sec + stamp.nanosec * 1e-9

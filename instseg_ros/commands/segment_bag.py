@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
-from instseg_ros.commands.options import CONFIGS, add_config_arguments
-from instseg_ros.core.config import options_of
+from instseg_ros.commands.options import add_config_arguments
+from instseg_ros.core.config import TrackingConfig
 
 if TYPE_CHECKING:
     from instseg_ros.recorded.job import Job, ModelSettings, Outcome
@@ -36,7 +36,8 @@ examples:
   instseg segment-bag run.mcap --topics /front/image_raw --params segmenter.yaml --out result.mcap
   instseg segment-bag recordings/ --workers 4 --out results/
 
-A run that was interrupted goes on where it was when the same command is given again.
+A run that was interrupted goes on where it was when the same command is given again. With
+tracking, ids depend on earlier images, so each unfinished bag is begun anew.
 """
 
 
@@ -61,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='end that long after the start (default: at the end of the bag)')
     parser.add_argument('--every', type=int, default=1, metavar='N',
                         help='segment only every N-th image of a topic (default %(default)s)')
+    parser.add_argument('--tracking', dest='tracking.enabled', default=argparse.SUPPRESS,
+                        action=argparse.BooleanOptionalAction,
+                        help='objects keep their ids from image to image, each topic on its own, '
+                        'as in the node; tracking.* of --params has the other options (default: '
+                        'as in --params, else off)')
     parser.add_argument('--force', action='store_true', help='replace a result that exists')
     parser.add_argument('--workers', type=int, default=1, metavar='N',
                         help='segment so many bags at once, in processes of this machine '
@@ -80,21 +86,24 @@ def run(args: argparse.Namespace) -> int:
     for name, low in (('start', 0.0), ('duration', 0.0), ('every', 1), ('workers', 1)):
         if not getattr(args, name) >= low:
             raise ValueError(f'--{name}: expected at least {low}, got {getattr(args, name)}')
-    jobs = make_jobs(args, model_settings(args))
+    jobs = make_jobs(args, *read_options(args))
     # Like Ctrl-C, so that the unfinished result is whole.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         outcomes = segment_all(jobs, args)
     except KeyboardInterrupt:
-        print('Interrupted; the same command goes on where it was.', file=sys.stderr)
+        tracked = jobs[0].tracking.enabled
+        print('Interrupted; the same command '
+              f'{"begins unfinished bags anew" if tracked else "goes on where it was"}.',
+              file=sys.stderr)
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
     return report(outcomes, args.out)
 
 
-def model_settings(args: argparse.Namespace) -> ModelSettings:
-    """Return the model and its options from the parameter file and the command line."""
+def read_options(args: argparse.Namespace) -> tuple[ModelSettings, TrackingConfig]:
+    """Return the options of model and tracker from the parameter file and the command line."""
     from instseg_ros.installed import default_model
     from instseg_ros.node.options import make_configs, parameter_options
     from instseg_ros.node.parameter_files import read_parameters
@@ -103,17 +112,16 @@ def model_settings(args: argparse.Namespace) -> ModelSettings:
     values: dict[str, Any] = {name: item.default for name, item in parameter_options()}
     if args.params:
         values.update(read_parameters(args.params, NODE, list(values)))
-    given = vars(args)
-    values.update({name: given[name] for name in (
-        f'{part}.{option.name}' for part, config in CONFIGS.items()
-        for option in options_of(config)) if name in given})
+    values.update({name: value for name, value in vars(args).items()
+                   if '.' in name})  # an option of a section, given
     configs = make_configs(values)
     model = args.model or Path(configs.node.model).expanduser()
     return ModelSettings(model if model != Path() else default_model(), configs.network,
-                         configs.grouping, configs.refinement)
+                         configs.grouping, configs.refinement), configs.tracking
 
 
-def make_jobs(args: argparse.Namespace, model: ModelSettings) -> list[Job]:
+def make_jobs(args: argparse.Namespace, model: ModelSettings, tracking: TrackingConfig
+              ) -> list[Job]:
     """Return a job for each bag that the inputs name."""
     from instseg_ros.recorded.finding import find_bags
     from instseg_ros.recorded.job import Job
@@ -131,7 +139,8 @@ def make_jobs(args: argparse.Namespace, model: ModelSettings) -> list[Job]:
         outs = [args.out / f'{name}.mcap' for _, name in bags]
     return [Job(source, out, model, topics=tuple(args.topics),
                 copy=None if args.copy is None else tuple(args.copy), labels=args.labels,
-                start=args.start, duration=args.duration, every=args.every, force=args.force)
+                start=args.start, duration=args.duration, every=args.every, tracking=tracking,
+                force=args.force)
             for (source, _), out in zip(bags, outs)]
 
 

@@ -7,7 +7,7 @@ from typing import Mapping
 
 from sensor_msgs.msg import Image
 
-from instseg_ros.bags.conversions import Converter, to_rgb
+from instseg_ros.bags.conversions import Converter, seconds_of, to_rgb
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import Inference, Segmentation
@@ -95,9 +95,8 @@ class Stages:
         frame.lap('hand_over')
         segmentation = self.segmenter.postprocess(frame.inference)
         # Images come here in the order of their arrival, all in the same thread.
-        stamp = frame.message.header.stamp
         frame.segmentation = self.tracker.update(
-            segmentation, stamp.sec + stamp.nanosec * 1e-9, frame.inference.image)
+            segmentation, seconds_of(frame.message.header.stamp), frame.inference.image)
         frame.take(frame.segmentation.timings)
         self.outputs.publish(frame.message.header, frame.inference.image, frame.segmentation)
         frame.lap('publish')

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instseg_ros.core.config import GroupingConfig, NetworkConfig, RefinementConfig
+from instseg_ros.core.config import (
+    GroupingConfig,
+    NetworkConfig,
+    RefinementConfig,
+    TrackingConfig,
+)
 from instseg_ros.recorded.outputs import LABELS
 
 
@@ -49,6 +54,8 @@ class Job:
         Part of the bag in seconds from its beginning; a duration of 0 goes to the end.
     every : int
         Only each so-manieth image of a topic is segmented.
+    tracking : TrackingConfig
+        Of each image topic on its own.
     force : bool
         Replace what is at `out`, and forget an unfinished result of other settings.
     """
@@ -62,6 +69,7 @@ class Job:
     start: float = 0.0
     duration: float = 0.0
     every: int = 1
+    tracking: TrackingConfig = TrackingConfig()
     force: bool = False
 
     def settings(self) -> str:
@@ -69,10 +77,13 @@ class Job:
         model = dataclasses.asdict(self.model)
         del model['network']['threads']  # has no influence on the result
         model['path'] = str(self.model.path.resolve())
-        return json.dumps({
+        settings = {
             'source': str(self.source.resolve()), 'topics': self.topics, 'copy': self.copy,
             'labels': self.labels, 'start': self.start, 'duration': self.duration,
-            'every': self.every, 'model': {**model, 'sha256': self.model.checksum}})
+            'every': self.every, 'model': {**model, 'sha256': self.model.checksum}}
+        if self.tracking.enabled:
+            settings['tracking'] = dataclasses.asdict(self.tracking)
+        return json.dumps(settings)
 
 
 @dataclass

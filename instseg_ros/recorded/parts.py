@@ -46,7 +46,7 @@ class Part:
         free = shutil.disk_usage(self.bag.path).free
         if free < DISK_RESERVE:
             raise OSError(f'{self.bag.path}: the disk is full, {free / 2 ** 20:.1f} MiB are free; '
-                          'the same command goes on from here when there is more room')
+                          'give the same command again when there is more room')
         if self.is_empty:
             self._layout.begin(self.bag, group[0].time)
             self.is_empty = False
@@ -63,6 +63,8 @@ class Parts:
         The result, ending in .mcap.
     layout : Layout
         Of the present run; earlier parts must have the same settings.
+    anew : bool
+        Remove parts of the same settings, too, because this run can't continue them.
     force : bool
         Remove parts of other settings.
 
@@ -72,15 +74,16 @@ class Parts:
         There are parts of other settings.
     """
 
-    def __init__(self, out: Path, layout: Layout, *, force: bool) -> None:
+    def __init__(self, out: Path, layout: Layout, *, anew: bool, force: bool) -> None:
         self.out, self.folder = out, unfinished(out)
         self._layout = layout
         self._paths: list[Path] = []
         for path in sorted(self.folder.glob('*')):
             found = read_settings(path)
-            if found == layout.settings:
+            same = found == layout.settings
+            if same and not anew:
                 self._paths.append(path)
-            elif force or not found:  # without settings, not even the first chunk was written
+            elif same or force or not found:  # no settings: killed before the first chunk
                 shutil.rmtree(path)
             else:
                 raise FileExistsError(

@@ -9,10 +9,12 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 import numpy as np
 
-from instseg_ros.bags.conversions import ImageError, find_converter, to_rgb
+from instseg_ros.bags.conversions import ImageError, find_converter, seconds_of, to_rgb
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import BagError, Message, Topic
+from instseg_ros.core.config import TrackingConfig
 from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import Inference, Instance, Segmentation
 from instseg_ros.recorded.job import Job, Outcome
 from instseg_ros.recorded.layout import PREFIX, Group, Layout
@@ -29,10 +31,19 @@ REASONS_SHOWN = 3
 
 
 class Decoded(NamedTuple):
-    """An image on its way: the header of its message, and its pixels."""
+    """An image on its way: its topic, the header of its message, and its pixels."""
 
+    topic: Topic
     header: Any
     image: np.ndarray
+
+
+class Inferred(NamedTuple):
+    """An image with the output of the network."""
+
+    topic: Topic
+    header: Any
+    inference: Inference
 
 
 class Segmented(NamedTuple):
@@ -54,6 +65,8 @@ def segment_bag(job: Job, segmenter: Segmenter, *,
                 on_start: Callable[[int], object] = lambda total: None,
                 on_frame: Callable[[], object] = lambda: None) -> Outcome:
     """Segment a bag, or what an interrupted run has left of it.
+
+    With tracking, ids depend on earlier images, so an interrupted run is begun anew.
 
     Parameters
     ----------
@@ -77,9 +90,10 @@ def segment_bag(job: Job, segmenter: Segmenter, *,
         selection = Selection(bag, job)
         layout = Layout(selection.images, selection.copied, segmenter.model_info, job.labels,
                         job.settings())
-        parts = Parts(job.out, layout, force=job.force)
+        parts = Parts(job.out, layout, anew=job.tracking.enabled, force=job.force)
         on_start(selection.expected)
-        run = Run(selection, layout, segmenter, Outcome(str(job.source), str(job.out)), on_frame)
+        run = Run(selection, layout, segmenter, job.tracking,
+                  Outcome(str(job.source), str(job.out)), on_frame)
         run.write(parts)
         run.outcome.remarks += bag.remarks
         run.outcome.problems += [*selection.problems, *bag.damage]
@@ -119,8 +133,10 @@ class Run:
     """One run over a bag: decoding, network, post-processing and encoding work side by side."""
 
     def __init__(self, selection: Selection, layout: Layout, segmenter: Segmenter,
-                 outcome: Outcome, on_frame: Callable[[], object]) -> None:
+                 tracking: TrackingConfig, outcome: Outcome,
+                 on_frame: Callable[[], object]) -> None:
         self._selection, self._layout, self._segmenter = selection, layout, segmenter
+        self._trackers = {topic: Tracker(tracking) for topic in layout.images}
         self._converter = find_converter()
         self.outcome, self._on_frame = outcome, on_frame
         self._reasons: Counter[str] = Counter()
@@ -170,14 +186,17 @@ class Run:
 
     def _decode(self, message: Message) -> Decoded:
         parsed = self._selection.parse(message)
-        return Decoded(parsed.header, to_rgb(parsed, self._converter))
+        return Decoded(message.topic, parsed.header, to_rgb(parsed, self._converter))
 
-    def _infer(self, decoded: Decoded) -> tuple[Any, Inference]:
-        return decoded.header, self._segmenter.infer(decoded.image)
+    def _infer(self, decoded: Decoded) -> Inferred:
+        return Inferred(decoded.topic, decoded.header, self._segmenter.infer(decoded.image))
 
-    def _postprocess(self, inferred: tuple[Any, Inference]) -> Segmented:
-        header, inference = inferred
-        return Segmented(header, inference.image, self._segmenter.postprocess(inference))
+    def _postprocess(self, inferred: Inferred) -> Segmented:
+        topic, header, inference = inferred
+        # Images come here in the order of the bag, all in the same thread.
+        segmentation = self._trackers[topic].update(
+            self._segmenter.postprocess(inference), seconds_of(header.stamp), inference.image)
+        return Segmented(header, inference.image, segmentation)
 
     def _encode(self, segmented: Segmented) -> Encoded:
         messages = encode_result(segmented.header, segmented.image, segmented.segmentation,
