@@ -72,6 +72,20 @@ def test_a_slider_changes_picture_and_table(serve, photos, open_page):
     expect(page, '#objects tr').to_have_count(2)
 
 
+def test_an_answer_that_comes_after_the_state_hides_no_change(serve, photos, open_page):
+    page = open_page(serve(photos).url)
+    expect(page, '#objects tr').to_have_count(2)
+    held = []
+    page.route('**/options', lambda route: held.append((route, route.fetch())))
+    page.get_by_role('slider', name='grouping.center_threshold').fill('900')
+    expect(page, '#objects tr').to_have_count(1)
+    undo = page.locator('[aria-label="grouping.center_threshold back to 0.7"]')
+    sync_api.expect(undo).to_be_hidden()
+    for route, answer in held:
+        route.fulfill(response=answer)
+    sync_api.expect(undo).to_be_visible()
+
+
 def test_a_wrong_value_is_explained_and_the_old_one_stays(serve, photos, open_page):
     page = open_page(serve(photos).url)
     field = page.locator('[id="refinement.iterations"]')

@@ -48,6 +48,13 @@ async function changeOption(name, value) {
   } finally {
     sending = false;
     sent = {};
+    showOptions();  // the state with the new values may have come before the answer
+  }
+}
+
+function showOptions() {
+  for (const [name, value] of Object.entries(state?.options ?? {})) {
+    if (!(name in pending || name in sent)) inputs[name]?.show(value);
   }
 }
 
@@ -79,9 +86,7 @@ function draw(next) {
   byId('remarks').hidden = !next.remarks.length;
   byId('remarks').replaceChildren(...next.remarks.map((text) => element('li', { text })));
   drawTransport(next);
-  for (const [name, value] of Object.entries(next.options)) {
-    if (!(name in pending || name in sent)) inputs[name]?.show(value);
-  }
+  showOptions();
 }
 
 function drawTransport({ playing, ended, count, picture }) {
