@@ -27,6 +27,8 @@ MODEL ?=
 OUT ?= out/demo
 ARGS ?=
 TORCH_ARGS ?=
+# Processes that run tests at the same time.
+JOBS ?= 2
 
 .PHONY: help
 help:
@@ -38,6 +40,7 @@ help:
 	@echo '                ARGS="..."      more arguments of "instseg demo"'
 	@echo 'make test     run all tests; needs PyTorch and installs it'
 	@echo '                ARGS="..."      more arguments of pytest, for example "-k node"'
+	@echo '                JOBS=1           processes that run tests at the same time (default 2)'
 	@echo '                TORCH_ARGS="..."  more arguments of pip for PyTorch, for example the'
 	@echo '                                  index of its CPU builds'
 	@echo 'make lint     check style and types: ruff, ament_flake8, ament_pep257, mypy'
@@ -58,7 +61,7 @@ demo: setup $(VIDEO)
 
 .PHONY: test
 test: setup $(DONE)/test
-	@$(ENV); python -m pytest $(ARGS)
+	@$(ENV); python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 LINTED := instseg_ros test launch scripts benchmarks docs setup.py
 # Of pydocstyle's rules those that docstrings in numpydoc's style break, as its convention "numpy"

@@ -62,16 +62,18 @@ def measure(size: tuple[int, int], stages_ms: list[float], frames: int
     The node has a process of its own, as on a robot: a camera in the same one would compete with
     it for the interpreter.
     """
-    domain = 1 + os.getpid() % 100
+    from instseg_ros.demo.domains import reserved_domain
+
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    node = multiprocessing.get_context('spawn').Process(
-        target=run_node, args=(domain, stages_ms), daemon=True)
-    node.start()
-    try:
-        return watch_node(node, domain, size, frames)
-    finally:
-        node.terminate()
-        node.join()
+    with reserved_domain() as domain:
+        node = multiprocessing.get_context('spawn').Process(
+            target=run_node, args=(domain, stages_ms), daemon=True)
+        node.start()
+        try:
+            return watch_node(node, domain, size, frames)
+        finally:
+            node.terminate()
+            node.join()
 
 
 def run_node(domain: int, stages_ms: list[float]) -> None:

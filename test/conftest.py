@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from instseg_ros.demo.domains import reserved_domain
+
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / 'shared'
 if str(HERE) not in sys.path:
@@ -17,6 +19,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f'needs the shared data and weights, which are not at {SHARED}')
     return SHARED
+
+
+@pytest.fixture(scope='session')
+def ros_domain():
+    """Return a ROS_DOMAIN_ID in which nobody else on this machine takes part."""
+    with reserved_domain() as domain:
+        yield domain
 
 
 @pytest.fixture(scope='session')

@@ -86,15 +86,10 @@ def run_launch(words, *entities, **arguments):
 
 
 @pytest.fixture
-def on_this_machine(rclpy_domain, monkeypatch):
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(rclpy_domain))
-
-
-@pytest.fixture
-def rclpy_domain():
+def on_this_machine(ros_domain, monkeypatch):
     pytest.importorskip('rclpy', reason='needs ROS 2')
-    return 1 + os.getpid() % 100
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
 
 
 @pytest.mark.usefixtures('prefix', 'on_this_machine')

@@ -71,11 +71,11 @@ def test_vision_msgs_on_the_wire_has_the_hash(rclpy_context):
 
 
 @pytest.fixture
-def rclpy_context(monkeypatch):
+def rclpy_context(monkeypatch, ros_domain):
     rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     context = rclpy.context.Context()
-    rclpy.init(args=[], context=context, domain_id=1 + os.getpid() % 100)
+    rclpy.init(args=[], context=context, domain_id=ros_domain)
     yield context
     context.try_shutdown()
 

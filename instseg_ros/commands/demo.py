@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from pathlib import Path
@@ -13,9 +12,6 @@ from instseg_ros.core.config import options_of
 
 DEFAULT_VIDEO = Path('/usr/share/doc/opencv-doc/examples/data/vtest.avi')
 """Pedestrians seen by a fixed camera, in the Debian and Ubuntu package opencv-doc."""
-
-DOMAINS = 101
-"""ROS_DOMAIN_IDs from 1 to this are safe on every platform."""
 
 EPILOG = """\
 Writes the video as a rosbag2 file, starts the node "segmenter" in a process of its own, replays
@@ -74,15 +70,17 @@ def run(args: argparse.Namespace) -> int:
         if not getattr(args, name) >= low:
             raise ValueError(f'--{name.replace("_", "-")}: expected at least {low}, got '
                              f'{getattr(args, name)}')
+    from instseg_ros.demo.domains import reserved_domain
     from instseg_ros.demo.run import run_demo
 
     # Like Ctrl-C, so that the node is stopped and nothing half-written is left.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        report, problems = run_demo(
-            args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
-            replay={'parameters': node_parameters(args), 'domain': 1 + os.getpid() % DOMAINS,
-                    'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
+        with reserved_domain() as domain:
+            report, problems = run_demo(
+                args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
+                replay={'parameters': node_parameters(args), 'domain': domain,
+                        'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
     finally:
         signal.signal(signal.SIGTERM, before)
     latency = report['latency_ms']

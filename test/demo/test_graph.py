@@ -17,7 +17,9 @@ from rclpy.executors import SingleThreadedExecutor
 from instseg_ros.demo import graph as demo_graph
 from instseg_ros.errors import UserError
 
-DOMAIN = 1 + os.getpid() % 100
+
+def domain():
+    return int(os.environ['ROS_DOMAIN_ID'])
 
 
 class Lost(Exception):
@@ -63,7 +65,7 @@ class FakeNode:
                 self._executor.spin_once(timeout_sec=0.05)
 
     def __enter__(self):
-        rclpy.init(args=[], context=self._context, domain_id=DOMAIN)
+        rclpy.init(args=[], context=self._context, domain_id=domain())
         self._node = rclpy.create_node('segmenter', context=self._context)
         self._node.create_service(ChangeState, '~/change_state', self._change_state)
         self._node.create_service(GetState, '~/get_state', self._get_state)
@@ -89,15 +91,16 @@ class FakeNode:
 
 
 def configure(node, monkeypatch):
-    with demo_graph.Graph(DOMAIN, '/image', lambda topic, data: None) as graph:
+    with demo_graph.Graph(domain(), '/image', lambda topic, data: None) as graph:
         graph.wait_for_node(node)
         monkeypatch.setattr(demo_graph, 'CLIENT_PATIENCE', 0.3)
         graph.change_state('configure', node)
 
 
 @pytest.fixture(autouse=True)
-def on_this_machine(monkeypatch):
+def on_this_machine(monkeypatch, ros_domain):
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
 
 
 @pytest.mark.parametrize('fate', [['done'], ['lost', 'refused'], ['missed', 'done'],
@@ -117,7 +120,7 @@ def test_a_refusal_is_an_error(monkeypatch, fate):
 
 def test_a_node_that_never_answers_is_given_up(monkeypatch):
     with FakeNode('missed') as node, \
-            demo_graph.Graph(DOMAIN, '/image', lambda topic, data: None) as graph:
+            demo_graph.Graph(domain(), '/image', lambda topic, data: None) as graph:
         graph.wait_for_node(node)
         monkeypatch.setattr(demo_graph, 'CLIENT_PATIENCE', 0.1)
         monkeypatch.setattr(demo_graph, 'ACTIVATION_TIMEOUT', 0.5)

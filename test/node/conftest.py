@@ -1,7 +1,6 @@
 """A ROS graph of the tests' own, with the real node and an observer, spun by the test itself."""
 import gc
 import os
-import socket
 import time
 from contextlib import ExitStack
 
@@ -15,26 +14,11 @@ RETRY = 5.0
 OBSERVER = 'observer'
 
 
-def free_domain():
-    """Return a ROS_DOMAIN_ID in which nobody on this machine takes part."""
-    for domain in (1 + (os.getpid() + offset) % 100 for offset in range(100)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
-            try:
-                port.bind(('', 7410 + 250 * domain))  # of the first participant of a domain
-            except OSError:
-                continue
-        return domain
-    raise RuntimeError('all ROS domains are taken')
-
-
-DOMAIN_ID = free_domain()
-
-
 @pytest.fixture(scope='session')
-def rclpy():
+def rclpy(ros_domain):
     """Return rclpy; skip where ROS 2 is not."""
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['ROS_DOMAIN_ID'] = str(DOMAIN_ID)
+    os.environ['ROS_DOMAIN_ID'] = str(ros_domain)
     os.environ['ROS_LOCALHOST_ONLY'] = '0'
     pytest.importorskip('vision_msgs.msg', reason='needs ROS 2 with vision_msgs')
     return pytest.importorskip('rclpy', reason='needs ROS 2')
@@ -48,7 +32,7 @@ class Graph:
         from rclpy.executors import SingleThreadedExecutor
         self._rclpy, self._stack = rclpy, stack
         self.context = Context()
-        rclpy.init(args=[], context=self.context, domain_id=DOMAIN_ID)
+        rclpy.init(args=[], context=self.context, domain_id=int(os.environ['ROS_DOMAIN_ID']))
         stack.callback(self.context.try_shutdown)
         self.executor = SingleThreadedExecutor(context=self.context)
         stack.callback(self.executor.shutdown)
