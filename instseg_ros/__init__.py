@@ -12,8 +12,8 @@ from typing import Any
 _HOMES = {
     'GroupingConfig': 'config', 'NetworkConfig': 'config', 'RefinementConfig': 'config',
     'Instance': 'types', 'ModelError': 'network', 'ModelInfo': 'types', 'Segmentation': 'types',
-    'Postprocessor': 'postprocessing', 'Segmenter': 'segmenter', 'Tracker': 'tracking',
-    'TrackingConfig': 'config',
+    'Postprocessor': 'postprocessing', 'Segmenter': 'segmenter', 'SelectionConfig': 'config',
+    'Tracker': 'tracking', 'TrackingConfig': 'config',
 }
 __all__ = sorted(_HOMES)
 

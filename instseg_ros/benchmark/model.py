@@ -95,7 +95,7 @@ def measure_model(path: Path, configs: Mapping[str, Any], size: tuple[int, int],
     path : Path
         The model.
     configs : mapping of str
-        `network`, `grouping` and `refinement`, as for `Segmenter.from_onnx`.
+        `network`, `grouping`, `refinement` and `selection`, as for `Segmenter.from_onnx`.
     size : (int, int)
         Height and width of the camera image.
     instances : int

@@ -211,8 +211,8 @@ def prepare_predictions(args: argparse.Namespace) -> Job:
     if args.compare_thresholds is not None:
         raise ValueError('--compare-thresholds is for --model: only a model can group again')
     if configs_of(args) != {part: config() for part, config in CONFIGS.items()}:
-        raise ValueError('options of network, grouping and refinement are for --model: they '
-                         'change nothing in predictions that are already made')
+        raise ValueError(f'options of {", ".join(CONFIGS)} are for --model: they change '
+                         'nothing in predictions that are already made')
     is_folder = args.predictions.is_dir()
     if is_folder and args.score_threshold is not None:
         raise ValueError('--score-threshold is for a COCO results file: label images hold only '

@@ -9,21 +9,23 @@ from instseg_ros.core.config import (
     NetworkConfig,
     Option,
     RefinementConfig,
+    SelectionConfig,
     options_of,
 )
 
-CONFIGS = {'network': NetworkConfig, 'grouping': GroupingConfig, 'refinement': RefinementConfig}
+CONFIGS = {'network': NetworkConfig, 'grouping': GroupingConfig, 'refinement': RefinementConfig,
+           'selection': SelectionConfig}
 """Config class of each part of the pipeline, under its name in ROS parameters."""
 
 
 def flag_of(part: str, option: Option) -> str:
-    """Return the flag of an option: its own name, but all of refinement's and tracking's say so.
+    """Return the flag of an option: its own name, in some parts with the part's before it.
 
     Examples: `--input-size`, `--center-threshold`, `--refinement` (the method),
-    `--refinement-iterations`, `--tracking-keep`.
+    `--refinement-iterations`, `--selection-classes`, `--tracking-keep`.
     """
     name = option.name.replace('_', '-')
-    if part not in ('refinement', 'tracking'):
+    if part in ('network', 'grouping'):
         return f'--{name}'
     return '--refinement' if name == 'method' else f'--{part}-{name}'
 
@@ -42,7 +44,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, only_given: bool = 
 def add_option_argument(group: argparse._ActionsContainer, part: str, option: Option, *,
                         only_given: bool = False) -> None:
     """Declare the flag of one option, with its default, unit and bounds."""
-    details = [f'default {option.default}']
+    details = [f'default {option.default}'] if option.default != '' else []
     if option.bounds:
         details.append(option.bounds)
     group.add_argument(

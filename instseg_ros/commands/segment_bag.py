@@ -117,7 +117,7 @@ def read_options(args: argparse.Namespace) -> tuple[ModelSettings, TrackingConfi
     configs = make_configs(values)
     model = args.model or Path(configs.node.model).expanduser()
     return ModelSettings(model if model != Path() else default_model(), configs.network,
-                         configs.grouping, configs.refinement), configs.tracking
+                         configs.grouping, configs.refinement, configs.selection), configs.tracking
 
 
 def make_jobs(args: argparse.Namespace, model: ModelSettings, tracking: TrackingConfig

@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
             segmenter = Segmenter.from_onnx(args.model or default_model(), **configs)
             segmenter.warm_up()
             model = str(args.model.absolute()) if args.model else ''
+            fixed = {part: configs[part] for part in ('network', 'selection')}
             with closing(Player(source, segmenter)) as player, \
-                    ViewServer(player, address, args.port, configs['network'],
-                               model) as server:
+                    ViewServer(player, address, args.port, fixed, model) as server:
                 print(f'Open {server.url} in a browser; Ctrl-C ends.', flush=True)
                 server.serve_forever()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ PROVIDERS = ('auto', 'cpu', 'cuda', 'tensorrt')
 PRECISIONS = ('model', 'fp16')
 REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
 
-ACCEPTED: dict[type, type] = {bool: bool, int: numbers.Integral, float: numbers.Real}
+ACCEPTED: dict[type, type] = {bool: bool, int: numbers.Integral, float: numbers.Real, str: str}
 """Python's and NumPy's types of values for an option of each type."""
 
 
@@ -114,6 +114,22 @@ class GroupingConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'grouping')
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """Which of the model's classes are reported."""
+
+    classes: str = option('', 'Names of the classes to report, separated by commas; pixels of all '
+                          'others become background, without objects; empty reports every class')
+
+    def __post_init__(self) -> None:
+        check_options(self, 'selection')
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names one by one; empty for every class."""
+        return tuple(name.strip() for name in self.classes.split(',') if name.strip())
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from instseg_ros.core.config import REFINEMENT_METHODS, GroupingConfig, RefinementConfig
+from instseg_ros.core.config import (
+    REFINEMENT_METHODS,
+    GroupingConfig,
+    RefinementConfig,
+    SelectionConfig,
+)
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.instances import describe_instances
 from instseg_ros.core.refinement import refine
+from instseg_ros.core.selection import class_table, select_classes
 from instseg_ros.core.stopwatch import Stopwatch
 from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
 
@@ -30,12 +36,22 @@ class Postprocessor:
     refinement : RefinementConfig
     threads : int
         Threads of grouping and refinement; 0 takes one for each core.
+    selection : SelectionConfig
+
+    Raises
+    ------
+    ValueError
+        The model lacks a selected class.
     """
 
     info: ModelInfo
     grouping: GroupingConfig = GroupingConfig()
     refinement: RefinementConfig = RefinementConfig()
     threads: int = 0
+    selection: SelectionConfig = SelectionConfig()
+
+    def __post_init__(self) -> None:
+        class_table(self.selection, self.info)
 
     def run(self, output: NetworkOutput, image: np.ndarray,
             scale: tuple[float, float] | None = None) -> Segmentation:
@@ -56,6 +72,7 @@ class Postprocessor:
         """
         scale = scale or (1 / self.info.output_stride,) * 2
         watch = Stopwatch()
+        output = select_classes(output, self.selection, self.info)
         centers, dropped = find_centers(output, self.info, self.grouping)
         grouped = assign_pixels(output, centers, self.threads)
         watch.lap('grouping')

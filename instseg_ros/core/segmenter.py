@@ -7,7 +7,12 @@ import os
 import cv2
 import numpy as np
 
-from instseg_ros.core.config import GroupingConfig, NetworkConfig, RefinementConfig
+from instseg_ros.core.config import (
+    GroupingConfig,
+    NetworkConfig,
+    RefinementConfig,
+    SelectionConfig,
+)
 from instseg_ros.core.network import Network
 from instseg_ros.core.postprocessing import Postprocessor, example
 from instseg_ros.core.scaling import scale_image
@@ -39,7 +44,8 @@ class Segmenter:
     def from_onnx(cls, path: str | os.PathLike, provider: str | None = None, *,
                   network: NetworkConfig = NetworkConfig(),
                   grouping: GroupingConfig = GroupingConfig(),
-                  refinement: RefinementConfig = RefinementConfig()) -> Segmenter:
+                  refinement: RefinementConfig = RefinementConfig(),
+                  selection: SelectionConfig = SelectionConfig()) -> Segmenter:
         """Load an exported model.
 
         If `network.threads` is not 0, it is also set for OpenCV, which has one number of threads
@@ -51,28 +57,38 @@ class Segmenter:
             The ONNX file.
         provider : str, optional
             auto, cpu, cuda or tensorrt; a shorthand for `network.provider`.
-        network, grouping, refinement
+        network, grouping, refinement, selection
             Options, see `instseg_ros.core.config`.
 
         Raises
         ------
         ModelError
             The file is no such model, or the provider is unavailable.
+        ValueError
+            The model lacks a selected class.
         """
         if provider is not None:
             network = dataclasses.replace(network, provider=provider)
         if network.threads:
             cv2.setNumThreads(network.threads)
         model = Network(path, network)
-        return cls(model, Postprocessor(model.info, grouping, refinement, network.threads),
-                   network.input_size)
+        return cls(model, Postprocessor(model.info, grouping, refinement, network.threads,
+                                        selection), network.input_size)
 
     def with_options(self, *, grouping: GroupingConfig | None = None,
-                     refinement: RefinementConfig | None = None) -> Segmenter:
-        """Return a segmenter with other options that shares the network; all else is kept."""
+                     refinement: RefinementConfig | None = None,
+                     selection: SelectionConfig | None = None) -> Segmenter:
+        """Return a segmenter with other options that shares the network; all else is kept.
+
+        Raises
+        ------
+        ValueError
+            The model lacks a selected class.
+        """
         postprocessor = dataclasses.replace(
             self.postprocessor, grouping=grouping or self.postprocessor.grouping,
-            refinement=refinement or self.postprocessor.refinement)
+            refinement=refinement or self.postprocessor.refinement,
+            selection=selection or self.postprocessor.selection)
         return Segmenter(self.network, postprocessor, self.input_size)
 
     @property

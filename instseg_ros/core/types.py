@@ -16,6 +16,9 @@ import numpy as np
 UNLABELLED = 255
 """Semantic id of a pixel without a class (`vision_msgs/LabelInfo`: the largest id of the type)."""
 
+BACKGROUND = 'background'
+"""Name of the class, if a model has it, of what is none of the others."""
+
 NO_INSTANCE = 0
 """Instance id of a pixel that belongs to no instance."""
 

@@ -6,8 +6,8 @@ from typing import Any, Container, Iterable, Mapping, Protocol
 
 import numpy as np
 
-BACKGROUND = 'background'
-"""Name of a class for all that is labelled as nothing else, where a data set has none itself."""
+# Where a data set has no such class itself, it is added for all that is labelled as nothing else.
+from instseg_ros.core.types import BACKGROUND as BACKGROUND
 
 
 class DatasetError(ValueError):

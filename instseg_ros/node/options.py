@@ -10,6 +10,7 @@ from instseg_ros.core.config import (
     NetworkConfig,
     Option,
     RefinementConfig,
+    SelectionConfig,
     TrackingConfig,
     check_options,
     option,
@@ -39,7 +40,7 @@ class NodeConfig:
 
 SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
                              'grouping': GroupingConfig, 'refinement': RefinementConfig,
-                             'tracking': TrackingConfig})
+                             'selection': SelectionConfig, 'tracking': TrackingConfig})
 """Config class by the prefix of its parameters."""
 
 
@@ -51,6 +52,7 @@ class Configs:
     network: NetworkConfig
     grouping: GroupingConfig
     refinement: RefinementConfig
+    selection: SelectionConfig
     tracking: TrackingConfig
 
 

@@ -8,9 +8,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from instseg_ros.core.config import Option
+from instseg_ros.core.selection import class_table
+from instseg_ros.core.types import ModelInfo
 from instseg_ros.node.options import Configs, make_configs, parameter_options
 
-LIVE_SECTIONS = ('grouping', 'refinement', 'tracking')
+LIVE_SECTIONS = ('grouping', 'refinement', 'selection', 'tracking')
 """Their parameters take effect from the next image."""
 
 SUBSCRIPTION_PARAMETERS = ('image_reliability', 'image_depth')
@@ -79,7 +81,7 @@ def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
     return make_configs(values)
 
 
-def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, configured: bool,
+def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, info: ModelInfo | None,
                      active: bool) -> str:
     """Return why the node can't take these changes of parameters; empty if it can.
 
@@ -90,19 +92,21 @@ def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, configured: bo
     ----------
     node : Node
     changes : sequence of Parameter
-    configured : bool
-        Whether the node is inactive or active.
+    info : ModelInfo or None
+        Of the loaded model, if the node is configured.
     active : bool
     """
     ours = dict(parameter_options())
     for change in changes:
         if change.name not in ours or change.value == node.get_parameter(change.name).value:
             continue
-        reason = _reason_in_state(change.name, configured=configured, active=active)
+        reason = _reason_in_state(change.name, configured=info is not None, active=active)
         if reason:
             return reason
     try:
-        read_configs(node, changes)
+        configs = read_configs(node, changes)
+        if info is not None:
+            class_table(configs.selection, info)
     except ValueError as error:
         return str(error)
     return ''

@@ -100,7 +100,8 @@ class SegmenterNode(LifecycleNode):
         """Return the segmenter for a model, ready for its first image."""
         configs = self._configs
         segmenter = Segmenter.from_onnx(path, network=configs.network, grouping=configs.grouping,
-                                        refinement=configs.refinement)
+                                        refinement=configs.refinement,
+                                        selection=configs.selection)
         with watch_compilation(self._log_compilation):
             segmenter.warm_up()
             tracking.warm_up()
@@ -222,7 +223,8 @@ class SegmenterNode(LifecycleNode):
                                   f'image lost, {type(error).__name__}: {error}')
 
     def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        reason = reason_to_refuse(self, changes, configured=self._stages is not None,
+        info = self._stages.segmenter.model_info if self._stages is not None else None
+        reason = reason_to_refuse(self, changes, info=info,
                                   active=self._subscription is not None)
         return SetParametersResult(successful=not reason, reason=reason)
 
@@ -231,7 +233,8 @@ class SegmenterNode(LifecycleNode):
         if self._stages is not None:
             # A new segmenter, so that no image is processed with half of a change.
             self._stages.segmenter = self._stages.segmenter.with_options(
-                grouping=self._configs.grouping, refinement=self._configs.refinement)
+                grouping=self._configs.grouping, refinement=self._configs.refinement,
+                selection=self._configs.selection)
             self._stages.tracker.config = self._configs.tracking
 
     def _log(self, level: bytes, text: str) -> None:

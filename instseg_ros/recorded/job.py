@@ -13,6 +13,7 @@ from instseg_ros.core.config import (
     GroupingConfig,
     NetworkConfig,
     RefinementConfig,
+    SelectionConfig,
     TrackingConfig,
 )
 from instseg_ros.recorded.outputs import LABELS
@@ -26,6 +27,7 @@ class ModelSettings:
     network: NetworkConfig = NetworkConfig()
     grouping: GroupingConfig = GroupingConfig()
     refinement: RefinementConfig = RefinementConfig()
+    selection: SelectionConfig = SelectionConfig()
 
     @property
     def checksum(self) -> str:

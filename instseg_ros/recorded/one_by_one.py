@@ -15,7 +15,7 @@ from instseg_ros.recorded.segmenting import finished, segment_bag
 def segmenter_for(model: ModelSettings) -> Segmenter:
     """Return the segmenter of a model, ready for its first image; one in each process."""
     segmenter = Segmenter.from_onnx(model.path, network=model.network, grouping=model.grouping,
-                                    refinement=model.refinement)
+                                    refinement=model.refinement, selection=model.selection)
     segmenter.warm_up()
     return segmenter
 

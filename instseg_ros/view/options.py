@@ -6,12 +6,7 @@ from typing import Any, Mapping
 
 import yaml
 
-from instseg_ros.core.config import (
-    GroupingConfig,
-    NetworkConfig,
-    RefinementConfig,
-    options_of,
-)
+from instseg_ros.core.config import GroupingConfig, RefinementConfig, options_of
 from instseg_ros.core.segmenter import Segmenter
 
 Configs = Mapping[str, Any]
@@ -64,24 +59,24 @@ def change_options(configs: Configs, changes: Mapping[str, Any]) -> dict[str, An
     return {part: dataclasses.replace(config, **values[part]) for part, config in configs.items()}
 
 
-def parameter_file(configs: Configs, network: NetworkConfig, model: str) -> str:
+def parameter_file(configs: Configs, fixed: Configs, model: str) -> str:
     """Return the text of a parameter file for the node.
 
     Parameters
     ----------
     configs : dict
         Live options; all of them are written.
-    network : NetworkConfig
-        Of these options, only those that differ from the defaults are written.
+    fixed : dict
+        Options of the start. Only those that differ from the defaults are written.
     model : str
         Absolute path of the ONNX file; empty for the installed one.
     """
-    defaults = option_values({'network': NetworkConfig()})
     parameters: dict[str, Any] = {'model': model} if model else {}
-    changed = {item.name: item.default for item in options_of(network)
-               if item.default != defaults[f'network.{item.name}']}
-    if changed:
-        parameters['network'] = changed
+    for part, config in fixed.items():
+        changed = {item.name: item.default for item, declared in zip(
+            options_of(config), options_of(type(config))) if item.default != declared.default}
+        if changed:
+            parameters[part] = changed
     for part, config in configs.items():
         parameters[part] = dataclasses.asdict(config)
     return HEAD + yaml.safe_dump({'/**': {'ros__parameters': parameters}}, sort_keys=False,

@@ -26,9 +26,8 @@ from types import MappingProxyType
 from typing import Any, Mapping
 from urllib.parse import parse_qs, urlsplit
 
-from instseg_ros.core.config import NetworkConfig
 from instseg_ros.view.addresses import Address
-from instseg_ros.view.options import describe_options, live_configs, parameter_file
+from instseg_ros.view.options import Configs, describe_options, live_configs, parameter_file
 from instseg_ros.view.pictures import LAYERS
 from instseg_ros.view.player import Player, State
 
@@ -63,8 +62,8 @@ class ViewServer(ThreadingHTTPServer):
     address : Address
     port : int
         0 takes a free one, see `url`.
-    network : NetworkConfig
-        Which the segmenter was loaded with.
+    fixed : dict
+        Configs that the segmenter was loaded with and that the page can't change.
     model : str
         Absolute path of the model; empty for the installed one.
 
@@ -76,9 +75,9 @@ class ViewServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, player: Player, address: Address, port: int, network: NetworkConfig,
+    def __init__(self, player: Player, address: Address, port: int, fixed: Configs,
                  model: str = '') -> None:
-        self.player, self.address, self.network, self.model = player, address, network, model
+        self.player, self.address, self.fixed, self.model = player, address, fixed, model
         self.started_with = live_configs(player.segmenter)
         self.address_family = address.family
         try:
@@ -110,7 +109,7 @@ class ViewServer(ThreadingHTTPServer):
 
     def parameter_file(self) -> str:
         """Return the options of now as a parameter file."""
-        return parameter_file(live_configs(self.player.segmenter), self.network, self.model)
+        return parameter_file(live_configs(self.player.segmenter), self.fixed, self.model)
 
 
 class Handler(BaseHTTPRequestHandler):

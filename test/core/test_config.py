@@ -11,13 +11,15 @@ from instseg_ros.core.config import (
     GroupingConfig,
     NetworkConfig,
     RefinementConfig,
+    SelectionConfig,
     TrackingConfig,
     check_options,
     option,
     options_of,
 )
 
-CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig, TrackingConfig)
+CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig, SelectionConfig, TrackingConfig)
+WITH_NUMBERS = (NetworkConfig, GroupingConfig, RefinementConfig, TrackingConfig)
 
 
 @pytest.mark.parametrize('config', CONFIGS)
@@ -43,7 +45,7 @@ def test_bounds_are_part_of_the_range(config):
                 config(**{item.name: item.type(value)})
 
 
-@given(st.sampled_from(CONFIGS), st.data())
+@given(st.sampled_from(WITH_NUMBERS), st.data())
 def test_values_outside_the_range_are_refused_by_name(config, data):
     item = data.draw(st.sampled_from([o for o in options_of(config) if o.minimum is not None]))
     number = st.integers if item.type is int else st.floats
@@ -62,6 +64,7 @@ def test_values_outside_the_range_are_refused_by_name(config, data):
     (lambda: NetworkConfig(threads=float('nan')), r'network.threads: .* type int, got nan'),
     (lambda: NetworkConfig(input_size=9000), 'from 0 to 8192 px, got 9000'),
     (lambda: GroupingConfig(center_threshold='high'), "type float, got 'high'"),
+    (lambda: SelectionConfig(['car']), "selection.classes: .* type str, got .'car'."),
     (lambda: GroupingConfig(center_threshold=True), 'type float, got True'),
     (lambda: GroupingConfig(center_threshold=float('nan')), 'expected a value from'),
 ])

@@ -84,6 +84,33 @@ def test_thresholds_count_from_the_next_image_on(graph, tiny_model, make_image):
         assert len(results[-1].detections) == count
 
 
+def test_classes_are_filtered_from_the_next_image_on(graph, tiny_model, make_image):
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
+    results, camera = graph.listen_to_results(), graph.camera()
+    for number, (classes, kept) in enumerate([('person', {1}), ('car, person', {1, 3}),
+                                              ('bicycle', set()), ('', {1, 3})], start=1):
+        assert graph.set_parameter('selection.classes', classes) == ''
+        camera.publish(make_image(number))
+        graph.spin_until(lambda: all(len(messages) == number for messages in results.values()))
+        assert {int(item.results[0].hypothesis.class_id)
+                for item in results['instances'][-1].detections} == kept
+        assert set(results['semantic_image'][-1].data) == kept | {0}
+
+
+@pytest.mark.parametrize('transitions', [('configure',), ('configure', 'activate')])
+def test_a_class_that_the_loaded_model_lacks_is_refused(graph, tiny_model, transitions):
+    graph.start(*transitions, model=str(tiny_model))
+    assert 'did you mean person?' in graph.set_parameter('selection.classes', 'car, persn')
+    assert graph.set_parameter('selection.classes', 'person') == ''
+
+
+def test_a_class_that_the_model_lacks_fails_configure(graph, tiny_model):
+    graph.start(model=str(tiny_model))
+    assert graph.set_parameter('selection.classes', 'persn') == ''
+    assert not graph.change_state('configure')
+    assert 'did you mean person?' in graph.node._conditions.last_error
+
+
 def test_the_refinement_changes_while_it_runs(graph, tiny_model, make_image):
     graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable',
                 network__threads=1)

@@ -47,8 +47,8 @@ def serve(segmenter):
             stack.callback(opened.close)
             player = stack.enter_context(contextlib.closing(Player(opened, segmenter)))
             player.pause()
-            server = stack.enter_context(ViewServer(player, Address.find(host), 0, network,
-                                                    model))
+            server = stack.enter_context(ViewServer(
+                player, Address.find(host), 0, {'network': network}, model))
             thread = threading.Thread(target=server.serve_forever, args=(0.02,))
             thread.start()
             stack.callback(thread.join)

@@ -11,6 +11,7 @@ from instseg_ros.core.config import (
     GroupingConfig,
     NetworkConfig,
     RefinementConfig,
+    SelectionConfig,
     options_of,
 )
 from instseg_ros.node.options import make_configs, parameter_options
@@ -41,13 +42,15 @@ def test_the_node_accepts_the_saved_file(tmp_path_factory, changes, is_small):
     configs = change_options(CONFIGS, json.loads(json.dumps(changes)))
     network = NetworkConfig(input_size=320) if is_small else NetworkConfig()
     path = tmp_path_factory.mktemp('saved') / 'segmenter.yaml'
-    path.write_text(parameter_file(configs, network, '/models/größe #1.onnx'), encoding='utf-8')
+    fixed = {'network': network, 'selection': SelectionConfig('car')}
+    path.write_text(parameter_file(configs, fixed, '/models/größe #1.onnx'), encoding='utf-8')
     known = dict(parameter_options())
     read = read_parameters(path, '/front/segmenter', known)
     assert {name: type(value) for name, value in read.items()} == {
         name: known[name].type for name in read}
     made = make_configs({**{name: item.default for name, item in known.items()}, **read})
     assert (made.grouping, made.refinement) == (configs['grouping'], configs['refinement'])
+    assert made.selection.class_names == ('car',)
     assert made.network == network and made.node.model == '/models/größe #1.onnx'
 
 

@@ -197,4 +197,4 @@ def test_a_port_in_use_is_named(serve, photos, segmenter):
     server = serve(photos)
     with pytest.raises(OSError, match=f'cannot listen on 127.0.0.1, port '
                        f'{server.server_address[1]}: .*--port'):
-        ViewServer(server.player, server.address, server.server_address[1], NetworkConfig())
+        ViewServer(server.player, server.address, server.server_address[1], {})
