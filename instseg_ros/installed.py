@@ -3,9 +3,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Mapping
 
 DEFAULT_MODEL = Path('models', 'street.onnx')
 FAST_DDS_PROFILE = Path('config', 'fastdds.xml')
+
+FAST_DDS_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
+                      'FASTDDS_BUILTIN_TRANSPORTS')
+"""Environment variables with which a user chooses the transports of Fast DDS."""
 
 
 def installed_file(relative: Path) -> Path:
@@ -56,3 +61,24 @@ def fast_dds_variable() -> str:
     """
     is_old = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
     return f'{"FASTRTPS" if is_old else "FASTDDS"}_DEFAULT_PROFILES_FILE'
+
+
+def fast_dds_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variable that gives Fast DDS room for large images.
+
+    By default Fast DDS has 512 KB of shared memory. Two images in a row overwrite each other
+    there; best effort loses them, and reliable delivery repeats them only every 3 s.
+
+    Parameters
+    ----------
+    environment : dict of str to str
+        If it has one of `FAST_DDS_VARIABLES`, the user has chosen, and the result is empty.
+
+    Raises
+    ------
+    FileNotFoundError
+        The profile is not installed.
+    """
+    if any(environment.get(name) for name in FAST_DDS_VARIABLES):
+        return {}
+    return {fast_dds_variable(): str(installed_file(FAST_DDS_PROFILE))}

@@ -1,6 +1,6 @@
 """Start the segmenter: ros2 launch instseg_ros segmenter.launch.py image:=/camera/image_raw."""
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
+from launch.conditions import IfCondition, UnlessCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -13,6 +13,7 @@ from launch import LaunchDescription
 NAME = 'segmenter'
 SHARE = FindPackageShare('instseg_ros')
 PROFILE_VARIABLE = fast_dds_variable()
+TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 
 ARGUMENTS = [
     DeclareLaunchArgument('image', default_value='image', description='Topic of the images'),
@@ -75,4 +76,8 @@ def generate_launch_description():
             PROFILE_VARIABLE,
             default_value=PathJoinSubstitution([SHARE, 'config', 'fastdds.xml'])),
         condition=IfCondition(LaunchConfiguration('fastdds_profile')))
-    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=make_node)])
+    # The node sets the profile itself where nobody has chosen the transports.
+    defaults = SetEnvironmentVariable(
+        TRANSPORTS, EnvironmentVariable(TRANSPORTS, default_value='DEFAULT'),
+        condition=UnlessCondition(LaunchConfiguration('fastdds_profile')))
+    return LaunchDescription([*ARGUMENTS, profile, defaults, OpaqueFunction(function=make_node)])

@@ -28,15 +28,20 @@ def test_it_declares_its_arguments_with_a_description():
     assert all(argument.description for argument in arguments)
 
 
-@pytest.mark.parametrize('distro, variable', [
-    ('humble', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE')])
-def test_the_profile_is_set_where_fast_dds_of_the_distribution_reads_it(monkeypatch, distro,
-                                                                        variable):
+@pytest.mark.parametrize('distro, given, variable', [
+    ('humble', 'true', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('jazzy', 'true', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('kilted', 'true', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ('kilted', 'false', 'FASTDDS_BUILTIN_TRANSPORTS')])
+def test_the_transports_are_set_where_fast_dds_of_the_distribution_reads_them(
+        monkeypatch, distro, given, variable):
     monkeypatch.setenv('ROS_DISTRO', distro)
-    entities = load().generate_launch_description().entities
-    names = [launch.utilities.perform_substitutions(launch.LaunchContext(), entity.name)
-             for entity in entities if isinstance(entity, launch.actions.SetEnvironmentVariable)]
+    context = launch.LaunchContext()
+    context.launch_configurations['fastdds_profile'] = given
+    names = [launch.utilities.perform_substitutions(context, entity.name)
+             for entity in load().generate_launch_description().entities
+             if isinstance(entity, launch.actions.SetEnvironmentVariable)
+             and entity.condition.evaluate(context)]
     assert names == [variable]
 
 

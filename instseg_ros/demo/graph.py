@@ -147,14 +147,23 @@ class Graph:
             answer = self._call('change_state', request, process)
             if answer is not None and answer.success:
                 return
-            # The answer to this call, or to an earlier successful one, may be lost.
-            found = self._call('get_state', GetState.Request(), process)
-            if found is not None and found.current_state.label == GOALS[transition]:
+            # The answer to this call, or to an earlier successful one, may be lost, or the node
+            # still takes the transition. To ask for it twice would be an error in the node's log.
+            state = self._state(process, end)
+            if state == GOALS[transition]:
                 return
-            if answer is not None and found is not None:
+            if answer is not None and state:
                 raise process.failure(f'the node refused to {transition}')
         raise process.failure(f'to {transition} the node took longer than '
                               f'{ACTIVATION_TIMEOUT:g} s')
+
+    def _state(self, process: NodeProcess, end: float) -> str:
+        """Return the state of the node once it answers; empty if it does not until `end`."""
+        while time.monotonic() < end:
+            answer = self._call('get_state', GetState.Request(), process)
+            if answer is not None:
+                return answer.current_state.label
+        return ''
 
     def _call(self, name: str, request: Any, process: NodeProcess) -> Any:
         """Return the answer of a service of the node, or None if it seems to be lost."""

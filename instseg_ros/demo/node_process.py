@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Iterator, Mapping
 
 from instseg_ros.errors import UserError
-from instseg_ros.installed import FAST_DDS_PROFILE, fast_dds_variable, installed_file
+from instseg_ros.installed import fast_dds_settings
 
 MODULE = 'instseg_ros.node.main'
 LOG_LINES_SHOWN = 15
@@ -22,8 +22,6 @@ SECONDS_TO_END = 60.0
 
 SECONDS_TO_LIVE = 5.0
 """For a node after an error or Ctrl-C; it may not answer at all."""
-
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
 
 class NodeProcess:
@@ -116,11 +114,7 @@ def isolated(domain: int, folder: Path) -> Iterator[None]:
         For the log files of ROS.
     """
     values = {'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-              'ROS_LOG_DIR': str(folder)}
-    if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        # By default Fast DDS has 512 KB of shared memory. Two images in a row overwrite each other
-        # there; best effort loses them, and reliable delivery repeats them only every 3 s.
-        values[fast_dds_variable()] = str(installed_file(FAST_DDS_PROFILE))
+              'ROS_LOG_DIR': str(folder), **fast_dds_settings(os.environ)}
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

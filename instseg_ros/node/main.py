@@ -1,6 +1,7 @@
 """The executable `segmenter`: one node in a process of its own."""
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any, Callable, Sequence
@@ -57,17 +58,22 @@ def run(args: Sequence[str] | None = None,
     import rclpy
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
+    from instseg_ros.installed import fast_dds_settings
     from instseg_ros.node.parameter_files import check_arguments
     from instseg_ros.node.segmenter_node import SegmenterNode
 
     node = None
     is_initialized = is_started = False
     try:
+        settings = fast_dds_settings(os.environ) if uses_fast_dds() else {}
+        os.environ.update(settings)
         rclpy.init(args=args)
         is_initialized = True
         if is_interrupted():
             return 0
         node = SegmenterNode()
+        for name, value in settings.items():
+            node.get_logger().info(f'{name}={value}, to give Fast DDS room for large images')
         check_arguments(sys.argv if args is None else args, node.get_fully_qualified_name(),
                         node.get_parameters_by_prefix(''))
         is_started = True
@@ -92,6 +98,13 @@ def run(args: Sequence[str] | None = None,
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def uses_fast_dds() -> bool:
+    """Return whether Fast DDS is the middleware."""
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    return get_rmw_implementation_identifier().startswith('rmw_fastrtps')
 
 
 def context_errors() -> tuple[type[Exception], ...]:

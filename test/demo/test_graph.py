@@ -111,6 +111,13 @@ def test_a_transition_goes_well_whatever_gets_lost(monkeypatch, fate):
         assert node.state == 'inactive'
 
 
+def test_a_transition_that_takes_long_is_not_asked_for_twice(monkeypatch):
+    """Until it is done, the node answers nothing."""
+    with FakeNode('lost', 'refused') as node:
+        configure(node, monkeypatch)
+        assert node.calls == 1
+
+
 @pytest.mark.parametrize('fate', [['refused'], ['missed', 'refused']], ids=' '.join)
 def test_a_refusal_is_an_error(monkeypatch, fate):
     with FakeNode(*fate) as node, pytest.raises(UserError, match='refused to configure'):

@@ -5,12 +5,13 @@ import pytest
 
 from instseg_ros.demo import node_process
 from instseg_ros.errors import UserError
+from instseg_ros.installed import FAST_DDS_VARIABLES
 
 
 @pytest.fixture
 def environment(monkeypatch):
     """Return a function that sets the distribution where no profile is set."""
-    for name in node_process.PROFILE_VARIABLES:
+    for name in FAST_DDS_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return lambda distro: monkeypatch.setenv('ROS_DISTRO', distro)
 
@@ -23,18 +24,18 @@ def test_the_profile_is_set_where_fast_dds_of_the_distribution_reads_it(environm
     environment(distro)
     before = dict(os.environ)
     with node_process.isolated(7, tmp_path):
-        assert [name for name in node_process.PROFILE_VARIABLES
+        assert [name for name in FAST_DDS_VARIABLES
                 if name in os.environ] == [variable]
         assert os.environ['ROS_DOMAIN_ID'] == '7'
     assert dict(os.environ) == before
 
 
-@pytest.mark.parametrize('variable', node_process.PROFILE_VARIABLES)
+@pytest.mark.parametrize('variable', FAST_DDS_VARIABLES)
 def test_a_profile_of_the_user_stays(environment, tmp_path, monkeypatch, variable):
     environment('kilted')
     monkeypatch.setenv(variable, 'own.xml')
     with node_process.isolated(7, tmp_path):
-        assert [os.environ.get(name) for name in node_process.PROFILE_VARIABLES].count(None) == 1
+        assert [name for name in FAST_DDS_VARIABLES if name in os.environ] == [variable]
         assert os.environ[variable] == 'own.xml'
 
 

@@ -73,6 +73,20 @@ def run_main(code, *arguments, **environment):
         env={**os.environ, **environment}, timeout=TIMEOUT)
 
 
+@pytest.mark.parametrize('given', [{}, {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}])
+def test_fast_dds_has_room_for_large_images_unless_the_user_has_chosen(rclpy, given):
+    """Also without a launch file."""
+    if not rclpy.utilities.get_rmw_implementation_identifier().startswith('rmw_fastrtps'):
+        pytest.skip('needs Fast DDS')
+    result = run_main("""
+import os, rclpy
+rclpy.spin = lambda node: print(os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE'))
+""", ROS_DISTRO='', FASTDDS_DEFAULT_PROFILES_FILE='', FASTRTPS_DEFAULT_PROFILES_FILE='', **given)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip().rpartition('/')[2] == ('' if given else 'fastdds.xml')
+    assert ('to give Fast DDS room for large images' in result.stderr) == (not given)
+
+
 @pytest.mark.parametrize('error, is_ours', [
     ('ValueError("the lamp is off")', True), ('RuntimeError("the lamp is off")', True),
     ('rclpy.executors.ExternalShutdownException()', False),
@@ -199,7 +213,8 @@ sys.exit(main())
 """
     result = subprocess.run([sys.executable, '-c', code], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True)
-    assert (result.returncode, result.stdout, result.stderr) == (0, 'destroyed\n', '')
+    assert (result.returncode, result.stdout) == (0, 'destroyed\n')
+    assert 'Traceback' not in result.stderr
 
 
 def test_a_wrong_parameter_is_one_sentence_and_code_1(start):
