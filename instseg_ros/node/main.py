@@ -2,42 +2,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import Any, Callable, Sequence
+from typing import Callable, Sequence
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from instseg_ros.node.signals import Signals
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; end with code 0 and without a traceback on SIGINT or SIGTERM."""
-    caught = []
-
-    def interrupt(number: int, frame: Any) -> None:
-        caught.append(number)  # an import or a destructor may swallow the exception
-        raise KeyboardInterrupt
-
-    for number in SIGNALS:
-        signal.signal(number, interrupt)  # rclpy passes signals on to this
-    try:
-        return run(args, is_interrupted=lambda: bool(caught))
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        ignore_signals()
+    signals = Signals()
+    return run(args, on_ros=signals.ros_is_up, is_interrupted=lambda: signals.came)
 
 
-def ignore_signals() -> None:
-    """Ignore further signals while the node ends.
-
-    Ending takes a while: images are being processed, and the computer may be busy. A second
-    signal, as "ros2 launch" sends it, asks for what is happening already.
-    """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def run(args: Sequence[str] | None = None,
+def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda: None,
         is_interrupted: Callable[[], bool] = lambda: False) -> int:
     """Run the node until the ROS context is shut down or a KeyboardInterrupt comes.
 
@@ -45,8 +22,10 @@ def run(args: Sequence[str] | None = None,
     ----------
     args : sequence of str, optional
         The command line; by default, that of the process.
+    on_ros : callable
+        Called when rclpy handles signals.
     is_interrupted : callable
-        Whether a signal came before rclpy handled signals.
+        Whether a signal came.
 
     Returns
     -------
@@ -69,8 +48,7 @@ def run(args: Sequence[str] | None = None,
         os.environ.update(settings)
         rclpy.init(args=args)
         is_initialized = True
-        if is_interrupted():
-            return 0
+        on_ros()
         node = SegmenterNode()
         for name, value in settings.items():
             node.get_logger().info(f'{name}={value}, to give Fast DDS room for large images')
@@ -83,7 +61,8 @@ def run(args: Sequence[str] | None = None,
     except KeyboardInterrupt:
         return 0
     except Exception as error:
-        if is_initialized and not rclpy.ok() and isinstance(error, context_errors()):
+        if is_interrupted() or (is_initialized and not rclpy.ok()
+                                and isinstance(error, context_errors())):
             return 0  # a signal shut the context down while the node was using it
         # RuntimeError: rclpy's errors about arguments, remappings and parameter files.
         if is_started or not isinstance(error, (
@@ -94,7 +73,6 @@ def run(args: Sequence[str] | None = None,
         return 1
     finally:
         if node is not None:
-            ignore_signals()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

@@ -147,7 +147,7 @@ sys.exit(main())
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
 
 
-def test_a_signal_that_an_import_swallows_ends_it_all_the_same(rclpy):
+def test_a_signal_that_an_import_would_swallow_ends_it_all_the_same(rclpy):
     result = run_main(f"""
 import os
 
