@@ -8,7 +8,7 @@ import yaml
 
 from instseg_ros.core.config import options_of
 from instseg_ros.node.options import SECTIONS
-from instseg_ros.node.parameters import START_PARAMETERS
+from instseg_ros.node.parameters import START_PARAMETERS, ros_value
 
 PATH = Path(__file__).resolve().parents[1] / 'config' / 'segmenter.yaml'
 HEAD = """\
@@ -34,9 +34,10 @@ def main() -> None:
             text += f' [{item.unit}]' if item.unit else ''
             lines += textwrap.wrap(text, WIDTH, initial_indent=f'{indent}# ',
                                    subsequent_indent=f'{indent}# ')
-            value = yaml.safe_dump({item.name: item.default}).strip()
-            lines.append(f'{indent}# {value}' if item.name in START_PARAMETERS
-                         else indent + value)
+            listed = yaml.safe_dump([ros_value(item.default)], default_flow_style=True).strip()
+            value = listed[1:-1]  # in its brackets, the value is on one line
+            mark = '# ' if item.name in START_PARAMETERS else ''
+            lines.append(f'{indent}{mark}{item.name}: {value}')
     PATH.write_text(HEAD + '\n'.join(lines) + '\n')
 
 

@@ -27,7 +27,7 @@ NOT_NEEDED = ('rclpy', 'rcl_interfaces', 'diagnostic_msgs', 'sensor_msgs', 'std_
               'torch', 'torchvision', 'lightning', 'safetensors')
 """Libraries that declarations stand beside but do not use: the site builds without them."""
 
-ROS_TYPES = {bool: 'bool', int: 'integer', float: 'double', str: 'string'}
+ROS_TYPES = {bool: 'bool', int: 'integer', float: 'double', str: 'string', tuple: 'string array'}
 YAML_TYPES = {bool: 'true or false', int: 'integer', float: 'number', str: 'text',
               tuple[str, ...]: 'list', tuple[tuple[str, Any], ...]: 'mapping'}
 HELP_COLUMNS = '88'
@@ -60,6 +60,8 @@ def default_of(option: Option) -> str:
     value = option.default
     if value is None or value in ('', ()):
         return 'empty'
+    if value == ('',):
+        return "['']"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -82,6 +82,18 @@ def check_options(config: Any, prefix: str) -> None:
             raise ValueError(f'{name}: expected a value {item.bounds}, got {value!r}')
 
 
+def check_texts(name: str, value: Any) -> None:
+    """Check that the value of an option is a list of strings.
+
+    Raises
+    ------
+    ValueError
+        Naming the option, what was expected and what came.
+    """
+    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
+        raise ValueError(f'{name}: expected a list of strings, got {value!r}')
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """How the network runs."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Callable, Mapping
+from typing import Callable, Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
@@ -20,7 +20,7 @@ class Condition:
 
 
 class Conditions:
-    """All conditions of the node by name; for any thread.
+    """All conditions of the node or of a camera by name; for any thread.
 
     A condition is either lasting, from `begin` to `end` (no publisher of images), or an event
     (a bad image), which is in the next report and gone after it.
@@ -83,25 +83,39 @@ class Conditions:
         return dict(sorted(found.items(), key=lambda item: item[1].level, reverse=True))
 
 
-def message(header: Header, name: str, state: str, conditions: Mapping[str, Condition],
-            values: Mapping[str, str]) -> DiagnosticArray:
-    """Return a message with one status, whose level and text are those of the worst condition.
+@dataclass(frozen=True)
+class Report:
+    """What one status of the diagnostics tells.
 
-    Parameters
+    Attributes
     ----------
-    header : Header
     name : str
         Of the status.
-    state : str
-        Of the node; the text begins with it.
     conditions : dict of str to Condition
         The worst first; each is among the values as well, as `condition.NAME`.
     values : dict of str to str
         Holds `fps`.
     """
-    worst = next(iter(conditions.values()),
-                 Condition(OK, f'{values["fps"]} images/s'))
-    values = {**values, **{f'condition.{key}': item.text for key, item in conditions.items()}}
-    return DiagnosticArray(header=header, status=[DiagnosticStatus(
-        name=name, hardware_id='', level=worst.level, message=f'{state}: {worst.text}',
-        values=[KeyValue(key=key, value=value) for key, value in values.items()])])
+
+    name: str
+    conditions: Mapping[str, Condition]
+    values: Mapping[str, str]
+
+
+def message(header: Header, state: str, reports: Iterable[Report]) -> DiagnosticArray:
+    """Return a message with one status for each report.
+
+    Level and text of a status are those of the worst condition; its text begins with the state of
+    the node.
+    """
+    return DiagnosticArray(header=header, status=[_status(state, report) for report in reports])
+
+
+def _status(state: str, report: Report) -> DiagnosticStatus:
+    worst = next(iter(report.conditions.values()),
+                 Condition(OK, f'{report.values["fps"]} images/s'))
+    values = {**report.values, **{f'condition.{key}': condition.text
+                                  for key, condition in report.conditions.items()}}
+    return DiagnosticStatus(
+        name=report.name, hardware_id='', level=worst.level, message=f'{state}: {worst.text}',
+        values=[KeyValue(key=key, value=value) for key, value in values.items()])

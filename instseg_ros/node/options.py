@@ -1,9 +1,10 @@
 """The options of the node as configs, declared once; no ROS in here."""
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from instseg_ros.core.config import (
     GroupingConfig,
@@ -13,9 +14,13 @@ from instseg_ros.core.config import (
     SelectionConfig,
     TrackingConfig,
     check_options,
+    check_texts,
     option,
     options_of,
 )
+
+CAMERA_NAME = r'[A-Za-z][A-Za-z0-9_]*'
+"""Regular expression of what may be part of a topic's name in ROS."""
 
 RELIABILITIES = ('best_effort', 'reliable', 'system_default')
 
@@ -31,11 +36,40 @@ class NodeConfig:
         choices=RELIABILITIES)
     image_depth: int = option(1, 'Number of images kept while one is processed, the newest ones; '
                               '1 gives the lowest latency', minimum=1, maximum=100)
+    cameras: tuple[str, ...] = option(
+        ('',), 'Names of the cameras: the images of each come from NAME/image, its results go to '
+        '~/NAME/...; a single empty name stands for one camera with the topics image and ~/...')
     autostart: bool = option(False, 'Configure and activate when the node starts, without a '
                              'lifecycle manager')
 
     def __post_init__(self) -> None:
         check_options(self, '')
+        check_cameras(self.cameras)
+
+
+def check_cameras(names: Sequence[str]) -> None:
+    """Check the names of the cameras.
+
+    Raises
+    ------
+    ValueError
+        There is no name, one is given twice, or one can't be part of a topic's name.
+    """
+    check_texts('cameras', names)
+    if not names:
+        raise ValueError("cameras: expected at least one name, got an empty list; [''] stands for "
+                         'one camera without a name')
+    if list(names) == ['']:
+        return
+    for name in names:
+        if not name:
+            raise ValueError(f'cameras: expected a name for each of several cameras, got an empty '
+                             f'one in {list(names)}')
+        if not re.fullmatch(CAMERA_NAME, name):
+            raise ValueError('cameras: expected names of letters, digits and underscores that '
+                             f'begin with a letter, got {name!r}')
+        if names.count(name) > 1:
+            raise ValueError(f'cameras: expected different names, got {name!r} twice')
 
 
 SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
@@ -83,4 +117,9 @@ def _make_config(section: str, values: Mapping[str, Any]) -> Any:
     """Return the config of one section from the values of all parameters."""
     config = SECTIONS[section]
     prefix = f'{section}.' if section else ''
-    return config(**{item.name: values[prefix + item.name] for item in options_of(config)})
+    return config(**{item.name: _unchangeable(values[prefix + item.name])
+                     for item in options_of(config)})
+
+
+def _unchangeable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -29,31 +29,33 @@ from instseg_ros.visualization import overlay
 TOPICS = {'semantic_image': (Image, RESULT_QOS), 'instance_image': (Image, RESULT_QOS),
           'instances': (Detection2DArray, RESULT_QOS), 'overlay': (Image, RESULT_QOS),
           'label_info': (LabelInfo, LATCHED_QOS)}
-"""Name of each topic below the node's own: type of its messages and quality of service."""
+"""Name of each topic below the camera's: type of its messages and quality of service."""
 
 
 class Outputs:
-    """Publishers of one configured node; they publish while it is active.
+    """Publishers for one camera of a configured node; they publish while it is active.
 
     Parameters
     ----------
     node : LifecycleNode
     info : ModelInfo
+    prefix : str
+        What the names of the topics begin with, below the node's own; empty, or ends with a slash.
 
     Attributes
     ----------
     topics : dict of str to str
-        Full name of each topic, by its name below the node's own.
+        Full name of each topic, by its name below the camera's.
     """
 
-    def __init__(self, node: LifecycleNode, info: ModelInfo) -> None:
+    def __init__(self, node: LifecycleNode, info: ModelInfo, prefix: str = '') -> None:
         self._node = node
         self._info = info
         self._publishers: dict[str, Any] = {}
         try:
             for name, (message_type, qos) in TOPICS.items():
                 self._publishers[name] = node.create_lifecycle_publisher(
-                    message_type, f'~/{name}', qos)
+                    message_type, f'~/{prefix}{name}', qos)
         except Exception:
             self.destroy()
             raise

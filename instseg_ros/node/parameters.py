@@ -25,7 +25,12 @@ START_PARAMETERS = ('autostart',)
 def declare_parameters(node: Node) -> None:
     """Declare every parameter with its default, description and range."""
     for name, item in parameter_options():
-        node.declare_parameter(name, item.default, make_descriptor(name, item))
+        node.declare_parameter(name, ros_value(item.default), make_descriptor(name, item))
+
+
+def ros_value(value: Any) -> Any:
+    """Return the value of an option as a parameter has it: with lists for tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def make_descriptor(name: str, item: Option) -> ParameterDescriptor:

@@ -2,50 +2,45 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.constants import S_TO_NS
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from instseg_ros.bags.conversions import ImageError, find_converter
+from instseg_ros.bags.conversions import find_converter
 from instseg_ros.core import tracking
 from instseg_ros.core.compiled import watch_compilation
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
 from instseg_ros.node import diagnostics
-from instseg_ros.node.diagnostics import Conditions
-from instseg_ros.node.outputs import TOPICS, Outputs
+from instseg_ros.node.camera import Camera
+from instseg_ros.node.diagnostics import Conditions, Report
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
 from instseg_ros.node.pipeline import Pipeline
-from instseg_ros.node.qos import image_qos, publisher_mismatch, silence, subscriber_mismatch
-from instseg_ros.node.rclpy_versions import call_after_set_parameters, image_callback
+from instseg_ros.node.rclpy_versions import call_after_set_parameters
 from instseg_ros.node.stages import Frame, Stages
-from instseg_ros.node.statistics import Statistics
 from instseg_ros.node.transitions import transition
 
 REPORT_PERIOD = 1.0
 """Seconds between diagnostics, and at least between two log lines about one kind of event."""
-
-SILENCE = 5.0
-"""Seconds without an image after which an active node warns."""
 
 SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
                            TransitionCallbackReturn.ERROR)
 
 
 class SegmenterNode(LifecycleNode):
-    """Segments the images of one camera.
+    """Segments the images of one or several cameras.
 
-    It has its stages exactly while it is configured, and its subscription exactly while it is
-    active; then a pipeline takes the images through the stages in threads of its own. Everything
-    else happens in the executor's thread.
+    It has its stages exactly while it is configured, and its pipeline exactly while it is active.
+    The pipeline takes the images of all cameras through the stages in threads of its own.
+    Everything else happens in the executor's thread.
 
     Raises
     ------
@@ -57,13 +52,13 @@ class SegmenterNode(LifecycleNode):
         # Before all else: a context destroys its nodes, also one whose parameters are wrong.
         self._stages: Stages | None = None
         self._pipeline: Pipeline[Frame] | None = None
-        self._subscription: Any = None
+        self._cameras: list[Camera] = []
         super().__init__('segmenter', **kwargs)
         declare_parameters(self)
         self._configs = read_configs(self)
         self._model = ''
-        self._statistics = Statistics()
-        self._conditions = Conditions(self._log)
+        self._conditions = Conditions(partial(self._log, ''))
+        self._cameras = self._make_cameras()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.add_on_set_parameters_callback(self._check_parameters)
         call_after_set_parameters(self, self._apply_parameters)
@@ -83,7 +78,6 @@ class SegmenterNode(LifecycleNode):
     @transition('configure', otherwise=FAILURE)
     def on_configure(self, state: LifecycleState) -> None:
         """Load the model, compile the kernels where that is still to be done, advertise topics."""
-        self._statistics = Statistics()
         self._configs = read_configs(self)
         model = self._configs.node.model
         path = Path(model).expanduser() if model else default_model()
@@ -91,8 +85,15 @@ class SegmenterNode(LifecycleNode):
         converter = find_converter()
         self.get_logger().info(f'loading {self._model}')
         segmenter = self.load(path)
-        self._stages = Stages(converter, segmenter, tracking.Tracker(self._configs.tracking),
-                              Outputs(self, segmenter.model_info))
+        cameras = self._make_cameras()
+        try:
+            for camera in cameras:
+                camera.configure(segmenter.model_info, self._configs.tracking)
+        except Exception:
+            for camera in cameras:
+                camera.release()
+            raise
+        self._cameras, self._stages = cameras, Stages(converter, segmenter)
         self.get_logger().info(f'configured: provider {segmenter.provider}, '
                                f'images by {converter.name}')
 
@@ -116,23 +117,22 @@ class SegmenterNode(LifecycleNode):
     @transition('activate', otherwise=FAILURE)
     def on_activate(self, state: LifecycleState) -> None:
         """Begin to take images."""
-        self._statistics = Statistics()
         self._configs = read_configs(self)
         stages = self._stages
         assert stages is not None  # only a configured node is activated
         try:
             super().on_activate(state)
-            stages.outputs.publish_labels(Header(stamp=self.get_clock().now().to_msg()))
-            self._pipeline = Pipeline(stages.infer, stages.publish, on_result=self._on_result,
-                                      on_error=self._on_error,
-                                      depth=self._configs.node.image_depth)
-            self._subscription = self.create_subscription(
-                Image, 'image', image_callback(self._on_image), image_qos(self._configs.node))
+            self._pipeline = Pipeline(
+                stages.convert, stages.infer, stages.publish,
+                on_result=lambda frame: frame.camera.on_result(frame),
+                on_error=lambda frame, error: frame.camera.on_error(error),
+                depth=self._configs.node.image_depth)
+            for camera in self._cameras:
+                camera.activate(self._configs.node, self._pipeline.submit)
         except Exception:
             self._stop()
             super().on_deactivate(state)
             raise
-        self.get_logger().info(f'waiting for images on {self._subscription.topic_name}')
 
     @transition('deactivate', otherwise=ERROR)
     def on_deactivate(self, state: LifecycleState) -> None:
@@ -175,57 +175,34 @@ class SegmenterNode(LifecycleNode):
         finally:
             super().destroy_node()
 
+    def _make_cameras(self) -> list[Camera]:
+        """Return the cameras of the parameters; problems of one without a name are the node's."""
+        return [Camera(self, name, Conditions(partial(self._log, f'{name}: ')) if name
+                       else self._conditions) for name in self._configs.node.cameras]
+
     def _stop(self) -> None:
-        # Each part is forgotten before it is released, so that an error can't keep it in use.
-        subscription, self._subscription = self._subscription, None
+        # The pipeline is forgotten before it is closed, so that an error can't keep it in use.
         pipeline, self._pipeline = self._pipeline, None
-        try:
-            if subscription is not None:
-                self.destroy_subscription(subscription)
-        finally:
+        with ExitStack() as last_first:  # an error in one of them doesn't keep the others from it
             if pipeline is not None:
-                self._statistics.frames_given_up(pipeline.close())
+                last_first.callback(self._close, pipeline)
+            for camera in self._cameras:
+                last_first.callback(camera.deactivate)
+
+    def _close(self, pipeline: Pipeline[Frame]) -> None:
+        for frame in pipeline.close():
+            frame.camera.statistics.frames_given_up(1)
 
     def _release(self) -> None:
-        stages, self._stages = self._stages, None
-        try:
-            self._stop()
-        finally:
-            if stages is not None:
-                stages.outputs.destroy()
-
-    def _on_image(self, message: Image, info: Mapping[str, Any]) -> None:
-        assert self._pipeline is not None  # it is there while the subscription is
-        now = time.monotonic()
-        self._statistics.frame_arrived(info, now)
-        self._statistics.frames_given_up(self._pipeline.submit(Frame(message, now)))
-
-    def _on_result(self, frame: Frame) -> None:
-        """Count a published result, in the thread of the second stage."""
-        stamp = frame.message.header.stamp  # may be anything, even negative
-        age = self.get_clock().now().nanoseconds - (stamp.sec * S_TO_NS + stamp.nanosec)
-        dropped = frame.segmentation.instances_dropped
-        self._statistics.frame_done(frame.timings, frame.latency, age=age / S_TO_NS,
-                                    instances_dropped=dropped)
-        if dropped:
-            self._conditions.note('instances_dropped', diagnostics.WARN,
-                                  f'{dropped} instances of an image dropped: it has more than '
-                                  'grouping.max_instances')
-
-    def _on_error(self, error: Exception) -> None:
-        """Count an image that a stage could not process, in the thread of that stage."""
-        if isinstance(error, ImageError):
-            self._statistics.frame_dropped()
-            self._conditions.note('image_dropped', diagnostics.WARN, f'image dropped: {error}')
-        elif self.context.ok():  # else publishing failed since the process is ending
-            self._statistics.frame_dropped()
-            self._conditions.note('image_lost', diagnostics.ERROR,
-                                  f'image lost, {type(error).__name__}: {error}')
+        self._stages = None
+        with ExitStack() as last_first:
+            for camera in self._cameras:
+                last_first.callback(camera.release)
+            last_first.callback(self._stop)
 
     def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
         info = self._stages.segmenter.model_info if self._stages is not None else None
-        reason = reason_to_refuse(self, changes, info=info,
-                                  active=self._subscription is not None)
+        reason = reason_to_refuse(self, changes, info=info, active=self._pipeline is not None)
         return SetParametersResult(successful=not reason, reason=reason)
 
     def _apply_parameters(self) -> None:
@@ -235,35 +212,39 @@ class SegmenterNode(LifecycleNode):
             self._stages.segmenter = self._stages.segmenter.with_options(
                 grouping=self._configs.grouping, refinement=self._configs.refinement,
                 selection=self._configs.selection)
-            self._stages.tracker.config = self._configs.tracking
+            for camera in self._cameras:
+                camera.tracker.config = self._configs.tracking
 
-    def _log(self, level: bytes, text: str) -> None:
+    def _log(self, prefix: str, level: bytes, text: str) -> None:
         # Two lines: rclpy allows one severity for each line that logs.
         if level == diagnostics.ERROR:
-            self.get_logger().error(text)
+            self.get_logger().error(prefix + text)
         else:
-            self.get_logger().warning(text)
+            self.get_logger().warning(prefix + text)
 
     def _report(self) -> None:
-        self._check_connections()
-        stages = self._stages
-        values = {'model': self._model, 'provider': stages.segmenter.provider if stages else '',
-                  'converter': stages.converter.name if stages else '',
-                  **self._statistics.report(time.monotonic()),
-                  'last_error': self._conditions.last_error}
-        state = ('active' if self._subscription is not None
-                 else 'inactive' if stages is not None else 'unconfigured')
+        for camera in self._cameras:
+            camera.check_connections()
+        state = ('active' if self._pipeline is not None
+                 else 'inactive' if self._stages is not None else 'unconfigured')
         self._diagnostics.publish(diagnostics.message(
-            Header(stamp=self.get_clock().now().to_msg()), self.get_fully_qualified_name(),
-            state, self._conditions.report(), values))
+            Header(stamp=self.get_clock().now().to_msg()), state, self._reports()))
 
-    def _check_connections(self) -> None:
-        """Warn while no images come, or an end of a topic receives nothing."""
-        image = self._subscription.topic_name if self._subscription is not None else ''
-        is_silent = image and time.monotonic() - self._statistics.last_image >= SILENCE
-        self._conditions.warn_while('silence', silence(self, image, SILENCE) if is_silent else '')
-        self._conditions.warn_while('qos.image', publisher_mismatch(self, image) if image else '')
-        topics = self._stages.outputs.topics if self._stages is not None else {}
-        for name in TOPICS:
-            self._conditions.warn_while(f'qos.{name}', subscriber_mismatch(self, topics[name])
-                                        if name in topics else '')
+    def _reports(self) -> list[Report]:
+        """Return the report of the node and that of each camera with a name.
+
+        A camera without a name is the only one, and its values are in the node's report.
+        """
+        now, name, stages = time.monotonic(), self.get_fully_qualified_name(), self._stages
+        by_camera = {camera: camera.statistics.report(now) for camera in self._cameras}
+        own = {'model': self._model, 'provider': stages.segmenter.provider if stages else '',
+               'converter': stages.converter.name if stages else '',
+               'fps': f'{sum(float(values["fps"]) for values in by_camera.values()):.2f}'}
+        for camera, values in by_camera.items():
+            if not camera.name:
+                own.update(values)
+        return [Report(name, conditions.report(), {**values, 'last_error': conditions.last_error})
+                for name, conditions, values in [
+                    (name, self._conditions, own),
+                    *((f'{name}/{camera.name}', camera.conditions, values)
+                      for camera, values in by_camera.items() if camera.name)]]

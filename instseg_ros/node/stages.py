@@ -3,15 +3,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Mapping
+from typing import TYPE_CHECKING, Mapping, Sequence
 
+import numpy as np
 from sensor_msgs.msg import Image
 
 from instseg_ros.bags.conversions import Converter, seconds_of, to_rgb
 from instseg_ros.core.segmenter import Segmenter
-from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import Inference, Segmentation
-from instseg_ros.node.outputs import Outputs
+
+if TYPE_CHECKING:
+    from instseg_ros.node.camera import Camera
 
 
 @dataclass
@@ -20,9 +22,13 @@ class Frame:
 
     Attributes
     ----------
+    camera : Camera
+        The one that it came from.
     message : Image
     arrived : float
         Seconds, of `time.monotonic`.
+    image : (H0, W0, 3) uint8, RGB
+        Set by the first stage; not there before.
     inference : Inference
         Set by the first stage; not there before.
     segmentation : Segmentation
@@ -31,8 +37,10 @@ class Frame:
         Seconds spent in each step so far, in order, from the arrival on.
     """
 
+    camera: Camera
     message: Image
     arrived: float
+    image: np.ndarray = field(init=False)
     inference: Inference = field(init=False)
     segmentation: Segmentation = field(init=False)
     timings: dict[str, float] = field(default_factory=dict)
@@ -58,7 +66,7 @@ class Frame:
 
 
 class Stages:
-    """Both stages of a configured node.
+    """Both stages of a configured node; the cameras share them.
 
     Attributes
     ----------
@@ -66,18 +74,13 @@ class Stages:
     segmenter : Segmenter
         May be replaced at any time by one with the same network and other options; each image is
         processed with the options of one of them.
-    tracker : Tracker
-        Its config may be replaced at any time.
-    outputs : Outputs
     """
 
-    def __init__(self, converter: Converter, segmenter: Segmenter, tracker: Tracker,
-                 outputs: Outputs) -> None:
+    def __init__(self, converter: Converter, segmenter: Segmenter) -> None:
         self.converter, self.segmenter = converter, segmenter
-        self.tracker, self.outputs = tracker, outputs
 
-    def infer(self, frame: Frame) -> None:
-        """Convert the image and run the network: the first stage.
+    def convert(self, frame: Frame) -> None:
+        """Convert the image: the beginning of the first stage.
 
         Raises
         ------
@@ -85,18 +88,22 @@ class Stages:
             The message is not an image that can be segmented.
         """
         frame.lap('wait')
-        image = to_rgb(frame.message, self.converter)
+        frame.image = to_rgb(frame.message, self.converter)
         frame.lap('convert')
-        frame.inference = self.segmenter.infer(image)
-        frame.take(frame.inference.timings)
+
+    def infer(self, frames: Sequence[Frame]) -> None:
+        """Run the network on converted images: the rest of the first stage."""
+        for frame in frames:
+            frame.inference = self.segmenter.infer(frame.image)
+            frame.take(frame.inference.timings)
 
     def publish(self, frame: Frame) -> None:
         """Find objects in the network's output, track and publish them: the second stage."""
         frame.lap('hand_over')
         segmentation = self.segmenter.postprocess(frame.inference)
-        # Images come here in the order of their arrival, all in the same thread.
-        frame.segmentation = self.tracker.update(
-            segmentation, seconds_of(frame.message.header.stamp), frame.inference.image)
+        # Images of a camera come here in the order of their arrival, all in the same thread.
+        frame.segmentation = frame.camera.tracker.update(
+            segmentation, seconds_of(frame.message.header.stamp), frame.image)
         frame.take(frame.segmentation.timings)
-        self.outputs.publish(frame.message.header, frame.inference.image, frame.segmentation)
+        frame.camera.outputs.publish(frame.message.header, frame.image, frame.segmentation)
         frame.lap('publish')

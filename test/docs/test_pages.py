@@ -149,8 +149,9 @@ def test_the_diagnostics_are_explained():
     page = TEXT['docs/reference/topics.md']
     assert [key for key in Statistics().report(1.0) if f'`{key}`' not in page] == []
     named = set(re.findall(r'^\| `(\w+)` \| (?:error|warning) \|', page, re.MULTILINE))
-    node = (ROOT / 'instseg_ros' / 'node' / 'segmenter_node.py').read_text(encoding='utf-8')
-    conditions = re.findall(r"_conditions\.(?:begin|note|warn_while)\(\s*'(\w+)'", node)
+    node = '\n'.join(path.read_text(encoding='utf-8')
+                     for path in (ROOT / 'instseg_ros' / 'node').glob('*.py'))
+    conditions = re.findall(r"conditions\.(?:begin|note|warn_while)\(\s*'(\w+)'", node)
     assert named == set(conditions)
 
 

@@ -62,6 +62,12 @@ class Graph:
             assert getattr(self.node, f'trigger_{state}')() == TransitionCallbackReturn.SUCCESS
         return self.node
 
+    @property
+    def statistics(self):
+        """The counts of the node's camera, if it has only one."""
+        camera, = self.node._cameras
+        return camera.statistics
+
     def spin_until(self, condition, what='what the test waits for'):
         end = time.monotonic() + TIMEOUT
         while not condition():
@@ -146,15 +152,15 @@ class Graph:
         kinds = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
         return {name: self.listen(kind, f'/segmenter/{name}') for name, kind in kinds.items()}
 
-    def camera(self, qos=None):
+    def camera(self, qos=None, topic='/image'):
         """Return a publisher of images that the active node is subscribed to."""
         from rclpy.qos import QoSProfile
         from sensor_msgs.msg import Image
-        publisher = self.observer.create_publisher(Image, '/image', qos or QoSProfile(depth=50))
+        publisher = self.observer.create_publisher(Image, topic, qos or QoSProfile(depth=50))
         self.spin_until(lambda: publisher.get_subscription_count() > 0, 'a subscription to images')
         for subscription in self.node.subscriptions if self.node else ():
-            if subscription.topic_name == '/image':
-                self.spin_until(lambda: subscription.get_publisher_count() > 0, '/image')
+            if subscription.topic_name == topic:
+                self.spin_until(lambda: subscription.get_publisher_count() > 0, topic)
         return publisher
 
     def diagnostics(self):

@@ -22,8 +22,8 @@ def conditions(logged):
 
 def status(conditions, **values):
     header = pytest.importorskip('std_msgs.msg').Header(frame_id='x')
-    message = diagnostics.message(header, '/segmenter', 'active', conditions.report(),
-                                  {'fps': '9.50', **values})
+    message = diagnostics.message(header, 'active', [diagnostics.Report(
+        '/segmenter', conditions.report(), {'fps': '9.50', **values})])
     assert message.header.frame_id == 'x'
     (only,) = message.status
     assert only.name == '/segmenter'
@@ -51,7 +51,8 @@ def test_every_condition_is_among_the_values(conditions):
     conditions.begin('qos', WARN, 'does not fit')
     conditions.begin('transition', ERROR, 'cannot activate')
     header = pytest.importorskip('std_msgs.msg').Header()
-    message = diagnostics.message(header, 'n', 'inactive', conditions.report(), {'fps': '0'})
+    message = diagnostics.message(header, 'inactive', [diagnostics.Report(
+        'n', conditions.report(), {'fps': '0'})])
     assert values_of(message) == {'fps': '0', 'condition.transition': 'cannot activate',
                                   'condition.qos': 'does not fit'}
 

@@ -91,7 +91,7 @@ def test_bad_images_between_good_ones_are_counted_and_survived(active, make_imag
               bad(step=12), bad(step=481), bad(width=2 ** 31)]
     for number, message in enumerate(damage, start=1):
         camera.publish(message)
-        active.spin_until(lambda: active.node._statistics.frames_dropped == number, 'a bad image')
+        active.spin_until(lambda: active.statistics.frames_dropped == number, 'a bad image')
         camera.publish(make_image(number))
         active.spin_until(lambda: len(results['instances']) == number, 'a result')
     assert [message.header.stamp.sec for message in results['instances']] == [1, 2, 3, 4, 5, 6, 7]
@@ -111,7 +111,7 @@ def test_an_error_while_processing_costs_one_image(active, make_image, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(active.node._stages.segmenter, stage, fail)
         camera.publish(make_image(1))
-        active.spin_until(lambda: active.node._statistics.frames_dropped, 'the failure')
+        active.spin_until(lambda: active.statistics.frames_dropped, 'the failure')
     camera.publish(make_image(2))
     active.spin_until(lambda: all(results.values()), 'results')
     assert [message.header.stamp.sec for message in results['instances']] == [2]
@@ -123,7 +123,7 @@ def test_an_error_while_processing_costs_one_image(active, make_image, monkeypat
 def test_the_newest_image_wins_when_they_come_ten_times_too_fast(active, make_image, monkeypatch):
     """While one image is in the network ten more arrive: only the last of them counts."""
     results, camera = active.listen_to_results(), active.camera()
-    segmenter, statistics = active.node._stages.segmenter, active.node._statistics
+    segmenter, statistics = active.node._stages.segmenter, active.statistics
     infer, sent = segmenter.infer, [1]
 
     def slow_infer(image):

@@ -86,19 +86,19 @@ def test_deactivating_publishes_what_was_begun_and_nothing_else(active, make_ima
     node = active.node
     results, camera = active.listen_to_results(), active.camera()
     diagnostics = active.diagnostics()
-    segmenter = node._stages.segmenter
+    segmenter, pipeline = node._stages.segmenter, node._pipeline
     # Until deactivation begins, the first image stays in the one stage, the second in the other.
     released = threading.Event()
 
     def may_go_on():
-        if node._subscription is None:
+        if pipeline._is_closed:
             released.set()
         return released.is_set()
     inferred = hold(segmenter, 'infer', lambda: len(inferred) < 2 or may_go_on())
     hold(segmenter, 'postprocess', may_go_on)
     for number in range(1, 6):
         camera.publish(make_image(number))
-    active.spin_until(lambda: len(inferred) == 2 and node._statistics.frames_in == 5)
+    active.spin_until(lambda: len(inferred) == 2 and active.statistics.frames_in == 5)
     assert active.change_state('deactivate')
     assert active.state() == 'inactive' and not stage_threads()
     active.spin_until(lambda: diagnostics and values_of(diagnostics[-1])['frames_out'] == '2')
@@ -117,7 +117,7 @@ def test_deactivating_publishes_what_was_begun_and_nothing_else(active, make_ima
                                  lambda graph: graph.node.destroy_node() is None])
 def test_no_thread_outlives_the_node(active, make_image, hold, end):
     camera, node = active.camera(), active.node
-    begun = hold(node._stages.segmenter, 'postprocess', lambda: node._subscription is None)
+    begun = hold(node._stages.segmenter, 'postprocess', lambda: node._pipeline is None)
     for number in range(1, 6):
         camera.publish(make_image(number))
     active.spin_until(lambda: begun, 'an image in the second stage')
@@ -148,7 +148,7 @@ def test_parameters_may_change_with_every_image(active, make_image):
     active.spin_until(lambda: len(results) == 9, 'results')
     assert stamps(results) == list(range(1, 10))
     assert {len(message.detections) for message in results} == {2}
-    assert active.node._statistics.frames_dropped == 0
+    assert active.statistics.frames_dropped == 0
 
 
 def test_two_nodes_share_a_process(graph, rclpy, tiny_model, scene, make_image):

@@ -17,11 +17,12 @@ def flatten(tree, prefix=''):
 
 def test_the_parameter_file_holds_every_parameter_with_its_default(rclpy):
     from instseg_ros.node.options import parameter_options
+    from instseg_ros.node.parameters import ros_value
     written = flatten(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters'])
     # The launch file and the start decide about autostart; the file only mentions it.
     assert '# autostart: false' in CONFIG.read_text()
     assert {**written, 'autostart': False} == {
-        name: item.default for name, item in parameter_options()}
+        name: ros_value(item.default) for name, item in parameter_options()}
 
 
 def test_every_parameter_is_described_with_its_range(graph):

@@ -42,8 +42,10 @@ class Held:
     def __init__(self, depth):
         self.first, self.second = Stage(), Stage()
         self.results, self.losses = [], []
-        self.pipeline = Pipeline(self.first, self.second, on_result=self.results.append,
-                                 on_error=self.losses.append, depth=depth)
+        self.pipeline = Pipeline(
+            lambda frame: None, lambda frames: self.first(*frames), self.second,
+            on_result=self.results.append, depth=depth,
+            on_error=lambda frame, error: self.losses.append(error))
 
     def let_go(self):
         for stage in (self.first, self.second):
@@ -67,12 +69,12 @@ def make():
 
 def test_the_first_stage_of_a_frame_runs_while_the_second_of_the_one_before_does(make):
     held = make()
-    assert held.pipeline.submit('a') == 0
+    assert held.pipeline.submit('camera', 'a') == 0
     held.first.wait_until_begun()
     held.first.end()
     held.second.wait_until_begun()
     for previous, frame in zip('abc', 'bcd'):
-        assert held.pipeline.submit(frame) == 0
+        assert held.pipeline.submit('camera', frame) == 0
         held.first.wait_until_begun()  # and the second stage is held at the frame before
         assert (held.first.seen[-1], held.second.seen[-1]) == (frame, previous)
         held.first.end()
@@ -85,12 +87,12 @@ def test_the_first_stage_of_a_frame_runs_while_the_second_of_the_one_before_does
 def test_while_the_second_stage_is_slow_the_first_waits_for_the_newest_frame(make):
     held = make()
     for frame in 'ab':
-        held.pipeline.submit(frame)
+        held.pipeline.submit('camera', frame)
         held.first.wait_until_begun()
         held.first.end()
     held.second.wait_until_begun()
     # b is handed over and waits for a; so c and d are not begun, and neither will c ever be.
-    assert [held.pipeline.submit(frame) for frame in 'cd'] == [0, 1]
+    assert [held.pipeline.submit('camera', frame) for frame in 'cd'] == [0, 1]
     held.first.end()
     held.second.end()
     held.first.wait_until_begun()
@@ -100,9 +102,9 @@ def test_while_the_second_stage_is_slow_the_first_waits_for_the_newest_frame(mak
 @pytest.mark.parametrize('depth, kept', [(1, [9]), (3, [7, 8, 9]), (100, list(range(1, 10)))])
 def test_the_newest_frames_are_kept_and_stay_in_order(make, depth, kept):
     held = make(depth)
-    held.pipeline.submit(0)
+    held.pipeline.submit('camera', 0)
     held.first.wait_until_begun()
-    assert sum(held.pipeline.submit(number) for number in range(1, 10)) == 9 - len(kept)
+    assert sum(held.pipeline.submit('camera', number) for number in range(1, 10)) == 9 - len(kept)
     held.let_go()
     for _ in range(1 + len(kept)):
         held.second.wait_until_begun()
@@ -115,7 +117,7 @@ def test_an_exception_costs_one_frame_and_is_told(make, stage):
     getattr(held, stage).fails = {'b', 'c'}
     held.let_go()
     for frame in 'abcd':
-        held.pipeline.submit(frame)
+        held.pipeline.submit('camera', frame)
     for _ in range(2 if stage == 'first' else 4):
         held.second.wait_until_begun()
     held.pipeline.close()
@@ -126,23 +128,24 @@ def test_an_exception_costs_one_frame_and_is_told(make, stage):
 
 def test_closing_finishes_what_was_begun_and_gives_up_what_waits(make):
     held = make(depth=10 ** 9)
-    held.pipeline.submit('a')
+    held.pipeline.submit('camera', 'a')
     held.first.wait_until_begun()
     held.first.end()
     held.second.wait_until_begun()
-    held.pipeline.submit('b')
+    held.pipeline.submit('camera', 'b')
     held.first.wait_until_begun()
     with ThreadPoolExecutor(1) as closing:
         given_up = closing.submit(held.pipeline.close)
         waiting = 0
-        while held.pipeline.submit('late') == 0:  # it takes frames until the other thread closes
+        # It takes frames until the other thread closes it.
+        while held.pipeline.submit('camera', 'late') == 0:
             waiting += 1
         assert not given_up.done()  # it waits for the stages, which are at a and b
         held.let_go()
-        assert given_up.result(TIMEOUT) == waiting
+        assert len(given_up.result(TIMEOUT)) == waiting
     assert held.second.seen == ['a', 'b']
-    assert held.pipeline.submit('later') == 1
-    assert held.pipeline.close() == 0
+    assert held.pipeline.submit('camera', 'later') == 1
+    assert held.pipeline.close() == []
 
 
 def test_no_thread_is_left(make):
@@ -150,7 +153,7 @@ def test_no_thread_is_left(make):
     held = make()
     held.let_go()
     for number in range(20):
-        held.pipeline.submit(number)
+        held.pipeline.submit('camera', number)
     assert threading.active_count() > before
     held.pipeline.close()
     assert threading.active_count() == before
@@ -170,10 +173,11 @@ def test_every_frame_is_accounted_for_and_order_is_kept(count, depth, data):
             result.append(number)
         return work
 
-    pipeline = Pipeline(stage(fails[0], []), stage(fails[1], []), on_result=done.append,
-                        on_error=losses.append, depth=depth)
-    given_up = sum(pipeline.submit(number) for number in range(count))
-    given_up += pipeline.close()
+    pipeline = Pipeline(stage(fails[0], []), lambda frames: None, stage(fails[1], []),
+                        on_result=done.append, depth=depth,
+                        on_error=lambda frame, error: losses.append(error))
+    given_up = sum(pipeline.submit('camera', number) for number in range(count))
+    given_up += len(pipeline.close())
     assert done == sorted(set(done))
     lost = [loss.args[0] for loss in losses]
     assert set(lost) <= fails[0] | fails[1] and not set(lost) & set(done)

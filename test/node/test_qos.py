@@ -28,7 +28,8 @@ def test_images_are_subscribed_to_as_asked(graph, tiny_model, asked, expected):
     from rclpy.qos import ReliabilityPolicy
     parameters = {'image_reliability': asked} if asked else {}
     node = graph.start('configure', 'activate', model=str(tiny_model), **parameters)
-    assert node._subscription.qos_profile.depth == 1
+    assert {subscription.qos_profile.depth for subscription in node.subscriptions
+            if subscription.topic_name == '/image'} == {1}
     graph.spin_until(lambda: node.get_subscriptions_info_by_topic('/image'))
     qos = only(node.get_subscriptions_info_by_topic('/image'))
     assert qos.reliability == ReliabilityPolicy[expected]
@@ -84,8 +85,8 @@ def test_a_mismatch_noticed_while_inactive_is_still_reported_when_active(graph, 
 @pytest.mark.parametrize('has_publisher', [False, True])
 def test_silence_is_reported_with_what_may_be_behind_it(graph, tiny_model, monkeypatch,
                                                         has_publisher):
-    from instseg_ros.node import segmenter_node
-    monkeypatch.setattr(segmenter_node, 'SILENCE', 0.0)
+    from instseg_ros.node import camera as camera_module
+    monkeypatch.setattr(camera_module, 'SILENCE', 0.0)
     graph.start('configure', 'activate', model=str(tiny_model))
     diagnostics = graph.diagnostics()
     if has_publisher:

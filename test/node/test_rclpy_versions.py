@@ -23,15 +23,14 @@ def humble(monkeypatch):
 
 def test_images_are_taken_without_info_about_the_message(graph, humble, tiny_model, make_image,
                                                          monkeypatch):
-    from instseg_ros.node import segmenter_node
-    monkeypatch.setattr(segmenter_node, 'image_callback', humble.image_callback)
-    node = graph.start('configure', 'activate', model=str(tiny_model),
-                       image_reliability='reliable')
+    from instseg_ros.node import camera as camera_module
+    monkeypatch.setattr(camera_module, 'image_callback', humble.image_callback)
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     camera.publish(make_image())
     graph.spin_until(lambda: results, 'a result')
     assert not humble.GIVES_INFO
-    assert (node._statistics.frames_in, node._statistics.frames_superseded) == (1, 0)
+    assert (graph.statistics.frames_in, graph.statistics.frames_superseded) == (1, 0)
 
 
 def test_a_change_of_parameters_is_applied_all_the_same(graph, humble, tiny_model):
