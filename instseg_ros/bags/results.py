@@ -44,9 +44,15 @@ def read_results(bag: BagReader, prefix: str) -> Iterator[tuple[int, Segmentatio
     ----------
     bag : BagReader
     prefix : str
-        What the topics of the node begin with, for example `/segmenter/`.
+        What the topics of the node begin with, for example `/segmenter/`; in a recording of
+        several cameras, each has its own.
+
+    Raises
+    ------
+    BagError
+        The names of the classes are missing.
     """
-    class_names = read_class_names(bag)
+    class_names = read_class_names(bag, prefix + LABEL_INFO_NAME)
     names = result_topics(bag, prefix)
     pending: dict[int, dict[str, Any]] = {}
     for message in bag.read(names):

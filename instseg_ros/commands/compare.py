@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('second', type=Path, metavar='B', help='results, or an ONNX model')
     parser.add_argument('--input', type=Path, metavar='INPUT',
                         help='for models: a video, a photograph, a folder of photographs, or a '
-                        'bag with one topic of images')
+                        'bag')
+    parser.add_argument('--topic', default='', metavar='NAME',
+                        help='topic of images, if the bag of --input has several')
     parser.add_argument('--out', required=True, type=Path, metavar='FILE',
                         help='the page to write, for example compare.html')
 
@@ -50,9 +52,12 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError('expected two results, or two models and --input; got '
                          f'{args.first} and {args.second} '
                          f'{"with" if args.input is not None else "without"} --input')
+    if args.topic and not models:
+        raise ValueError('--topic: expected two models and --input, got two results')
     comparison = Comparison(str(args.first), str(args.second))
     if models:
-        compare_models(args.first, args.second, args.input, comparison)
+        images = open_images(args.input, args.topic)
+        compare_models(args.first, args.second, images, comparison)
     else:
         compare_results(args.first, args.second, comparison)
     write_page(args.out, 'compare.html', title='Comparison', result=comparison)
@@ -108,7 +113,7 @@ def compare_results(first: Path, second: Path, comparison: Comparison) -> None:
                           if section.latency]
 
 
-def compare_models(first: Path, second: Path, source: Path, comparison: Comparison) -> None:
+def compare_models(first: Path, second: Path, images: Images, comparison: Comparison) -> None:
     """Compare what two models find in the same images."""
     from instseg_ros import Segmenter
     from instseg_ros.reports.comparison import check_classes, compare, median
@@ -119,7 +124,6 @@ def compare_models(first: Path, second: Path, source: Path, comparison: Comparis
     names = [ClassNames(enumerate(model.model_info.class_names)) for model in models]
     check_classes(*names)
     check_classes(*names[::-1])
-    images = open_images(source)
     for model in models:
         model.warm_up()
     pairs = ModelPairs(models, images)
@@ -127,19 +131,21 @@ def compare_models(first: Path, second: Path, source: Path, comparison: Comparis
     compare(progressing(pairs, images.count), comparison, names[0], things, images.count)
     comparison.problems += images.problems
     if not comparison.pairs:
-        raise ValueError('; '.join(images.problems) or f'{source}: expected images, got none')
+        raise ValueError('; '.join(images.problems) or 'expected images, got none')
     comparison.speeds += [(f'{side}: median time of an image on this machine', str(median(times)))
                           for side, times in zip('AB', pairs.milliseconds)]
 
 
-def open_images(source: Path) -> Images:
-    """Return the images of a bag, a video, a photograph or a folder."""
+def open_images(source: Path, topic: str = '') -> Images:
+    """Return the images of a topic of a bag, of a video, a photograph or a folder."""
     from instseg_ros.commands.segment_inputs import find_inputs
     from instseg_ros.recorded.finding import is_bag
     from instseg_ros.reports.model_frames import Images
 
     if is_bag(source):
-        return Images(source, True, [])
+        return Images(source, True, [], topic)
+    if topic:
+        raise ValueError(f'--topic: expected a bag as input, got {source}')
     found = find_inputs([source], source / 'none')
     if found.problems or not found.sources:
         raise ValueError('; '.join(found.problems) or f'{source}: expected images, got none')

@@ -22,6 +22,16 @@ from instseg_ros.visualization import overlay
 class Images:
     """The images of a bag, a video, or some photographs; iterate once.
 
+    Parameters
+    ----------
+    path : Path
+        The bag or video.
+    is_bag : bool
+    photographs : list of Path
+        Empty for a bag or a video.
+    topic : str
+        Topic of images of a bag that has several.
+
     Attributes
     ----------
     count : int
@@ -30,8 +40,10 @@ class Images:
         A sentence for what could not be read.
     """
 
-    def __init__(self, path: Path, is_bag: bool, photographs: list[Path]) -> None:
+    def __init__(self, path: Path, is_bag: bool, photographs: list[Path], topic: str = ''
+                 ) -> None:
         self._path, self._is_bag, self._photographs = path, is_bag, photographs
+        self._name = topic
         self.count, self.problems = len(photographs), list[str]()
         if is_bag:
             with BagReader(path) as bag:
@@ -54,10 +66,10 @@ class Images:
                     self.problems.append(video.damage)
 
     def _topic(self, bag: BagReader) -> Topic:
-        topics = bag.image_topics()
+        topics = bag.image_topics([self._name] if self._name else [])
         if len(topics) > 1:
-            raise ValueError(f'{self._path}: expected a bag with one topic of images, got '
-                             f'{", ".join(map(str, topics))}')
+            raise ValueError(f'{self._path}: expected --topic with one of '
+                             f'{", ".join(topic.name for topic in topics)}')
         return topics[0]
 
     def _of_bag(self) -> Iterator[tuple[str, np.ndarray]]:

@@ -7,7 +7,7 @@ import pytest
 import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_scene import scene, write_camera
+from recorded_scene import FRONT, REAR, scene, write_camera
 
 from instseg_ros.cli import main
 from instseg_ros.core.types import Segmentation
@@ -66,6 +66,26 @@ def test_two_models_on_a_bag(compare, folder, tiny_model, tmp_path):
     code, page, _ = compare(tiny_model, other, '--input', folder / 'camera.mcap')
     assert code == 0 and '6 frames compared.' in page
     assert page.count('median time of an image') == 2
+
+
+def test_one_of_several_topics_is_chosen(compare, tiny_model, tmp_path):
+    source = write_camera(tmp_path / 'two.mcap', rear=True)
+    code, _, errors = compare(tiny_model, tiny_model, '--input', source)
+    assert code != 0 and f'expected --topic with one of {FRONT}, {REAR}' in errors
+    code, page, _ = compare(tiny_model, tiny_model, '--input', source, '--topic', REAR)
+    assert code == 0 and '6 frames compared.' in page
+    code, _, errors = compare(tiny_model, tiny_model, '--input', source, '--topic', '/nose')
+    assert code != 0 and 'expected a topic /nose of images' in errors
+
+
+def test_results_of_several_topics_are_compared_topic_by_topic(compare, tiny_model, tmp_path):
+    source, result = write_camera(tmp_path / 'two.mcap', rear=True), tmp_path / 'result.mcap'
+    assert main(['segment-bag', str(source), '--out', str(result),
+                 '--model', str(tiny_model)]) == 0
+    code, page, _ = compare(result, result)
+    assert code == 0 and '12 frames compared.' in page and 'All frames are the same' in page
+    code, _, errors = compare(result, result, '--topic', FRONT)
+    assert code != 0 and 'expected two models' in errors
 
 
 def test_two_models_on_photographs_and_a_damaged_one(compare, tiny_model, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from recorded_scene import SECOND, scene, write_camera
+from recorded_scene import FRONT, REAR, SECOND, scene, write_camera
 
 from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.messages import DETECTIONS, make_header, stamp_of, typestore
@@ -210,6 +210,15 @@ def test_a_bag_without_results_is_refused(report, tmp_path):
     code, page, errors = report(write_camera(tmp_path / 'camera.mcap'))
     assert (code, page) == (1, '')
     assert 'expected a topic .../instances' in errors and '/front/image_raw' in errors
+
+
+def test_several_topics_have_a_section_each(report, tmp_path, tiny_model):
+    source, result = write_camera(tmp_path / 'two.mcap', rear=True), tmp_path / 'result.mcap'
+    assert main(['segment-bag', str(source), '--out', str(result),
+                 '--model', str(tiny_model)]) == 0
+    code, page, _ = report(result)
+    assert code == 0 and page.count('6 frames in 0.5 s, 12 objects') == 2
+    assert f'/segmenter{FRONT}' in page and f'/segmenter{REAR}' in page
 
 
 def test_a_folder_of_bags_has_a_section_each(report, result, tmp_path):
