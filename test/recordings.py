@@ -24,9 +24,11 @@ def frames(numbers):
     return [(number * SECOND, frame(number)) for number in numbers]
 
 
-def write_mcap(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', others=(), **options):
+def write_mcap(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', others=(),
+               definitions=(), **options):
     """Write (time, data) as MCAP; `others` are (topic, type, encoding, messages) beside them.
 
+    `definitions` are those of types by name, as text; the others are left empty.
     `options` are those of `mcap.writer.Writer`. A chunk holds two frames unless it says otherwise.
     """
     options = {'chunk_size': 350, 'compression': CompressionType.ZSTD, **options}
@@ -37,7 +39,8 @@ def write_mcap(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', othe
         entries = []
         for name, type_name, message_encoding, content in [(topic, kind, encoding, messages),
                                                            *others]:
-            schema = writer.register_schema(type_name, 'ros2msg', b'')
+            schema = writer.register_schema(type_name, 'ros2msg',
+                                            dict(definitions).get(type_name, '').encode())
             channel = writer.register_channel(name, message_encoding, schema)
             entries += [(channel, time, data) for time, data in content]
         for channel, time, data in entries:
@@ -46,10 +49,12 @@ def write_mcap(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', othe
     return path
 
 
-def write_db3(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', schema=4):
+def write_db3(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', schema=4, others=(),
+              definitions=()):
     """Write (time, data) as the SQLite3 file of a distribution.
 
-    `schema` is 1 for Foxy and before, 3 for Humble, 4 for Iron and later.
+    `schema` is 1 for Foxy and before, 3 for Humble, 4 for Iron and later. `others` are (topic,
+    type, encoding, messages) beside them; `definitions` are those of types by name, as text.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path)
@@ -65,10 +70,19 @@ def write_db3(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', schem
     database.execute('CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL, '
                      'timestamp INTEGER NOT NULL, data BLOB NOT NULL)')
     database.execute('CREATE INDEX timestamp_idx ON messages (timestamp ASC)')
-    database.execute(f'INSERT INTO topics VALUES (1, ?, ?, ?{", ?" * len(more)})',
-                     (topic, kind, encoding, *[''] * len(more)))
-    database.executemany('INSERT INTO messages(topic_id, timestamp, data) VALUES (1, ?, ?)',
-                         messages)
+    if schema >= 4:
+        database.execute('CREATE TABLE message_definitions(id INTEGER PRIMARY KEY, topic_type '
+                         'TEXT NOT NULL, encoding TEXT NOT NULL, encoded_message_definition TEXT '
+                         'NOT NULL, type_description_hash TEXT NOT NULL)')
+        database.executemany('INSERT INTO message_definitions(topic_type, encoding, '
+                             "encoded_message_definition, type_description_hash) VALUES "
+                             "(?, 'ros2msg', ?, '')", dict(definitions).items())
+    for number, (name, type_name, message_encoding, content) in enumerate(
+            [(topic, kind, encoding, messages), *others], 1):
+        database.execute(f'INSERT INTO topics VALUES (?, ?, ?, ?{", ?" * len(more)})',
+                         (number, name, type_name, message_encoding, *[''] * len(more)))
+        database.executemany('INSERT INTO messages(topic_id, timestamp, data) VALUES (?, ?, ?)',
+                             [(number, *message) for message in content])
     database.commit()
     database.close()
     return path

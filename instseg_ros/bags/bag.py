@@ -34,6 +34,10 @@ LATCHED = Qos(history=QosHistory.KEEP_LAST, depth=1, reliability=QosReliability.
 """A profile for playback in which later subscribers still receive the last message."""
 
 
+NO_HASH = 'INVALID'
+"""Stands for the hash of a type whose definition is not ours; only `metadata.yaml` has it."""
+
+
 class BagFolder:
     """A new rosbag2 folder with one MCAP file; use it as a context manager.
 
@@ -64,13 +68,21 @@ class BagFolder:
         self._writer.open()
         return self
 
-    def add_topic(self, topic: str, message_type: str, *, latched: bool = False) -> None:
+    def add_topic(self, topic: str, message_type: str, *, latched: bool = False,
+                  definition: str = '') -> None:
         """Declare a topic, before its first message.
 
-        `latched`: in a playback, later subscribers still receive its last message.
+        Parameters
+        ----------
+        topic, message_type : str
+        latched : bool
+            In a playback, later subscribers still receive its last message.
+        definition : str
+            Of the type, in the MSG or IDL language; empty for the one in `messages.typestore`.
         """
         self._connections[topic] = self._writer.add_connection(
-            topic, message_type, typestore=typestore(),
+            topic, message_type, typestore=typestore(), msgdef=definition or None,
+            rihs01=NO_HASH if definition else None,
             offered_qos_profiles=[LATCHED] if latched else [])
 
     def write(self, topic: str, stamp: int, data: bytes | memoryview) -> None:

@@ -14,6 +14,9 @@ from instseg_ros.bags.types import Topic
 
 DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
 
+ROS2_LANGUAGES = ('ros2msg', 'ros2idl')
+"""Encodings of schemas."""
+
 
 class Channels:
     """What the records of schemas and channels say, wherever in the file they are found.
@@ -26,12 +29,15 @@ class Channels:
         The other channels, with type and encoding.
     known : set of int
         All channels.
+    definitions : dict of str to str
+        Of types of ROS 2, in the MSG or IDL language, by name.
     """
 
     def __init__(self) -> None:
         self.topics: dict[int, Topic] = {}
         self.foreign: list[Topic] = []
         self.known: set[int] = set()
+        self.definitions: dict[str, str] = {}
         self._ros1: set[int] = set()
         self._schemas: dict[int, str] = {}
 
@@ -41,13 +47,20 @@ class Channels:
         if opcode == Opcode.SCHEMA:
             schema = Schema.read(stream)
             self._schemas[schema.id] = schema.name
+            self._define(schema)
         else:
             self._add(Channel.read(stream), self._schemas)
 
     def take_summary(self, summary: Summary) -> None:
         """Take the repetition of all records at the end of a file."""
+        for schema in summary.schemas.values():
+            self._define(schema)
         for channel in summary.channels:
-            self._add(channel, summary.names)
+            self._add(channel, {number: schema.name for number, schema in summary.schemas.items()})
+
+    def _define(self, schema: Schema) -> None:
+        if schema.encoding in ROS2_LANGUAGES and schema.data:
+            self.definitions[type_name(schema.name)] = schema.data.decode('utf-8', 'replace')
 
     def _add(self, channel: Channel, schemas: Mapping[int, str]) -> None:
         self.known.add(channel.id)

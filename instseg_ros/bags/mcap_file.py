@@ -43,7 +43,7 @@ class McapFile:
         self._path, self._name, self._damage, self._limits = path, name, damage, limits
         self._size = path.stat().st_size
         self._channels = Channels()
-        self.foreign = self._channels.foreign
+        self.foreign, self.definitions = self._channels.foreign, self._channels.definitions
         self._chunks: list[Chunk] = []
         self._counted: dict[int, Counter[int]] = {}  # by the offset of the chunk, from its index
         self._loose: list[Entry] = []

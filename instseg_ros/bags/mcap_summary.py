@@ -23,8 +23,7 @@ class Summary:
 
     Attributes
     ----------
-    names : dict of int to str
-        Of the schemas.
+    schemas : dict of int to Schema
     channels : list of Channel
     chunks : list of int
         Where chunks begin, sorted.
@@ -34,7 +33,7 @@ class Summary:
         Why it cannot be read; else empty.
     """
 
-    names: dict[int, str] = field(default_factory=dict)
+    schemas: dict[int, Schema] = field(default_factory=dict)
     channels: list[Channel] = field(default_factory=list)
     chunks: list[int] = field(default_factory=list)
     counts: dict[int, int] = field(default_factory=dict)
@@ -77,7 +76,7 @@ def _checksum(file: BinaryIO, start: int, size: int) -> int:
 
 def _take(record: object, summary: Summary) -> None:
     if isinstance(record, Schema):
-        summary.names[record.id] = record.name
+        summary.schemas[record.id] = record
     elif isinstance(record, Channel):
         summary.channels.append(record)
     elif isinstance(record, ChunkIndex):

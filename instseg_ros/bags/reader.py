@@ -52,6 +52,8 @@ class BagReader:
         Number of messages that file and metadata promise.
     foreign : tuple of Topic
         Channels that are not messages of ROS (protobuf, JSON), which are ignored.
+    definitions : dict of str to str
+        Definition of each type, in the MSG or IDL language, as far as the recording has them.
     start, end : int
         Times of the first and the last message, in nanoseconds; 0 if there is none.
     damage : list of str
@@ -94,6 +96,9 @@ class BagReader:
                        for topic in sorted(found.keys() | promised.keys())}
         self.topics = tuple(self.counts)
         self.foreign = tuple(sorted({topic for file in self._files for topic in file.foreign}))
+        self.definitions: dict[str, str] = {}
+        for file in self._files:
+            self.definitions.update(file.definitions)
         filled = [file for file in self._files if any(file.counts.values())]
         self.start = min((file.start for file in filled), default=0)
         self.end = max((file.end for file in filled), default=0)

@@ -29,6 +29,7 @@ class Ros1File:
         self._path, self._limits = path, limits
         self.counts: dict[Topic, int] = {}
         self.foreign: list[Topic] = []
+        self.definitions: dict[str, str] = {}  # those of ROS 1 are not those of its messages here
         with closing(self._open()) as reader:
             for connection in reader.connections:
                 topic = Topic(connection.topic, connection.msgtype)

@@ -41,6 +41,16 @@ def announced_size(path: Path) -> int:
     return (65536 if page == 1 else page) * pages
 
 
+def read_definitions(database: sqlite3.Connection) -> dict[str, str]:
+    """Return the definitions of types by name; there are none in files of Humble and before."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND "
+                            "name = 'message_definitions'").fetchone():
+        return {}
+    rows = database.execute('SELECT topic_type, encoded_message_definition '
+                            'FROM message_definitions')
+    return {type_name(str(name)): str(text) for name, text in rows if text}
+
+
 class SqliteFile:
     """A `.db3` file; see `types.BagFile`.
 
@@ -55,6 +65,7 @@ class SqliteFile:
         try:
             with closing(self._open()) as database:
                 self._read_topics(database)
+                self.definitions = read_definitions(database)
                 self._index = self._read_index(database)
         except FAILURES as error:
             raise BagError(f'{name}: expected an SQLite3 file of rosbag2 ({error})') from error

@@ -84,12 +84,15 @@ class BagFile(Protocol):
         Times of the first and last message, in nanoseconds; 0 if there is none.
     foreign : list of Topic
         Channels of another encoding (protobuf, JSON); their type is for messages to people only.
+    definitions : dict of str to str
+        Definition of each type, in the MSG or IDL language, as far as the file has them.
     """
 
     counts: dict[Topic, int]
     start: int
     end: int
     foreign: list[Topic]
+    definitions: dict[str, str]
 
     def read(self, topics: Iterable[Topic], start: int, stop: int) -> Iterator[Message]:
         """Yield messages with start <= time < stop in the order of their times."""

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, Iterator, Sequence
+from types import MappingProxyType
+from typing import Iterable, Iterator, Mapping, Sequence
 
 from instseg_ros.bags.bag import BagFolder
 from instseg_ros.bags.messages import LABEL_INFO, typestore
@@ -38,6 +39,9 @@ class Layout:
         One of `outputs.LABELS`.
     settings : str
         For the topic `SETTINGS_TOPIC`.
+    definitions : dict of str to str
+        Definitions in the input of the types of `copied`, by name; those that it lacks are
+        taken from `messages.typestore`.
 
     Raises
     ------
@@ -46,9 +50,11 @@ class Layout:
     """
 
     def __init__(self, images: Sequence[Topic], copied: Sequence[Topic], info: ModelInfo,
-                 labels: str, settings: str) -> None:
+                 labels: str, settings: str,
+                 definitions: Mapping[str, str] = MappingProxyType({})) -> None:
         self.images, self.copied = tuple(images), tuple(copied)
         self.labels, self.settings, self._info = labels, settings, info
+        self._definitions = definitions
         self.types = output_types(labels)
         alone = len(self.images) == 1
         self.prefixes = {topic: PREFIX if alone else f'{PREFIX}{legal_name(topic.name)}/'
@@ -72,7 +78,8 @@ class Layout:
             for name, message_type in self.types.items():
                 bag.add_topic(prefix + name, message_type)
         for topic in self.copied:
-            bag.add_topic(topic.name, topic.type)
+            bag.add_topic(topic.name, topic.type,
+                          definition=self._definitions.get(topic.type, ''))
 
     def begin(self, bag: BagFolder, time: int) -> None:
         """Write what holds for the whole bag; `time` is in nanoseconds."""

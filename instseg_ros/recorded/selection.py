@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 from instseg_ros.bags.messages import NANOSECONDS, typestore
 from instseg_ros.bags.reader import BagReader
@@ -10,9 +10,9 @@ from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.recorded.job import Job
 
 
-def is_known(message_type: str) -> bool:
+def is_defined(message_type: str, bag: BagReader) -> bool:
     """Return whether the definition of a type is there, which a new bag needs."""
-    return message_type in typestore().fielddefs
+    return message_type in bag.definitions or message_type in typestore().fielddefs
 
 
 class Selection:
@@ -48,9 +48,15 @@ class Selection:
                 raise BagError(f'{job.source}: expected a topic {name} to copy, got '
                                f'{", ".join(map(str, others)) or "no other topic"}')
         wanted = [topic for topic in others if not job.copy or topic.name in job.copy]
-        self.problems += [f'{job.source}: {topic} is not copied, since the definition of its type '
-                          'is unknown' for topic in wanted if not is_known(topic.type)]
-        return [topic for topic in wanted if is_known(topic.type)]
+        undefined = [topic for topic in wanted if not is_defined(topic.type, self._bag)]
+        self.problems += [f'{job.source}: {topic} is not copied, since the recording does not '
+                          'hold the definition of its type' for topic in undefined]
+        return [topic for topic in wanted if topic not in undefined]
+
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """Definitions of types in the bag, by name."""
+        return self._bag.definitions
 
     def messages(self) -> Iterator[Message]:
         """Yield the messages of the topics, every so-manieth of the images."""

@@ -7,7 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from recorded_scene import FRONT, NOTES, REAR, SECOND, STRING, scene, write_camera
+from mcap.reader import make_reader
+from recorded_scene import FRONT, NOTES, REAR, SECOND, STRING, raw, scene, write_camera
+from recordings import write_db3, write_mcap
 from tiny_models import paint_scene, rectangles, tiny_info
 
 from instseg_ros.bags.bag import BagFolder, BagWriter
@@ -26,7 +28,7 @@ from instseg_ros.cli import main
 from instseg_ros.core.config import TrackingConfig
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.tracking import Tracker
-from instseg_ros.recorded import parts, segmenting, selection
+from instseg_ros.recorded import parts, segmenting
 
 PERSON, CAR = 1, 3
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +122,9 @@ def test_several_topics_keep_their_names_apart(segment, tmp_path):
     for topic in (FRONT, REAR):
         assert found[f'/segmenter{topic}/instances'] == 6
         assert found[f'/segmenter{topic}/label_info'] == 1
+        with BagReader(result) as bag:
+            read_back = list(read_results(bag, f'/segmenter{topic}/'))
+        assert [len(result.instances) for _, result in read_back] == [2] * 6
 
 
 def test_topics_can_be_chosen_and_others_copied(segment, tmp_path):
@@ -469,10 +474,33 @@ def test_damage_is_an_error_and_the_sound_images_have_results(segment, tmp_path)
     assert 0 < counts(result)['/segmenter/instances'] < 200
 
 
-def test_topics_of_unknown_types_are_named_when_they_cannot_be_copied(
-        segment, camera, tmp_path, monkeypatch):
-    source = write_camera(tmp_path / 'camera.mcap', notes=True)
-    monkeypatch.setattr(selection, 'is_known', lambda kind: kind != STRING)
+@pytest.mark.parametrize(('write', 'name'), [(write_mcap, 'own.mcap'), (write_db3, 'own.db3')])
+def test_messages_of_own_types_are_copied_with_the_definition_in_the_recording(
+        segment, tmp_path, write, name, interrupt):
+    kind, words = 'robot_msgs/msg/Wheel', 'float64 speed  # rad/s\nstring name'
+    wheels = [(SECOND + number, bytes([0, 1, 0, 0, number] + [0] * 12)) for number in range(4)]
+    images = [(SECOND + number, raw(number, number)) for number in range(4)]
+    source = write(tmp_path / name, images,
+                   others=[('/wheel', kind, 'cdr', wheels)], definitions={kind: words})
+    undo = interrupt(4, Interruption())  # so that the result is joined from two parts
+    with pytest.raises(Interruption):
+        segment(source, '--copy')
+    undo()
     code, result, errors = segment(source, '--copy')
-    assert code == 1 and f'{NOTES} ({STRING}) is not copied' in errors[0]
-    assert counts(result)['/segmenter/instances'] == 6
+    assert code == 0 and not errors
+    assert [(message.time, message.data) for message in read(result)
+            if message.topic == ('/wheel', kind)] == wheels
+    with result.open('rb') as file:
+        schemas = make_reader(file).get_summary().schemas.values()
+    assert [(schema.encoding, schema.data.decode()) for schema in schemas
+            if schema.name == kind] == [('ros2msg', words)]
+
+
+@pytest.mark.parametrize('schema', [3, 4])
+def test_a_topic_without_any_definition_of_its_type_is_named_and_not_copied(
+        segment, tmp_path, schema):
+    source = write_db3(tmp_path / 'own.db3', [(SECOND, raw(0, 0))], schema=schema,
+                       others=[('/wheel', 'robot_msgs/msg/Wheel', 'cdr', [(SECOND, b'\0\1\0\0')])])
+    code, result, errors = segment(source, '--copy')
+    assert code == 1 and '/wheel (robot_msgs/msg/Wheel) is not copied' in errors[0]
+    assert counts(result)['/segmenter/instances'] == 1
