@@ -35,6 +35,7 @@ EXTRAS = {
     'bags': ('rosbags',),
     'cluster': ('distributed',),
     'evaluate': ('jinja2', 'matplotlib', 'pycocotools', 'skimage'),
+    'view': ('foxglove',),
     'train': ('lightning', 'onnx', 'onnxscript', 'safetensors', 'tensorboard', 'torch'),
 }
 """Extra of the package: the modules that it brings. `train` brings those of `evaluate`, too."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Mapping
 
 DEFAULT_MODEL = Path('models', 'street.onnx')
+FOXGLOVE_LAYOUT = Path('config', 'foxglove.json')
 FAST_DDS_PROFILE = Path('config', 'fastdds.xml')
 
 FAST_DDS_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',

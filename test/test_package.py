@@ -135,7 +135,8 @@ def third_party(path):
 
 EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
           'demo': ['bags'], 'evaluation': ['evaluate'], 'learning': ['train'],
-          'node': ['bags'], 'recorded': ['bags', 'cluster'], 'reports': ['bags', 'evaluate']}
+          'node': ['bags'], 'recorded': ['bags', 'cluster'], 'reports': ['bags', 'evaluate'],
+          'view': ['view']}
 """With which extras the rooms of the package may be used; without any, if not listed."""
 APART = {'cityscapesscripts', 'trackeval'} | {
     'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',

@@ -42,19 +42,19 @@ class Picture:
                  network_ran: bool = True, problem: str = '') -> None:
         self.serial, self.number, self.label = serial, number, label
         self.problem = problem
-        self._image, self._segmentation, self._info = image, segmentation, info
+        self.image, self.segmentation, self.info = image, segmentation, info
         self._network_ran = network_ran
         self._lock = threading.Lock()
         self._encoded: dict[str, bytes] = {}
 
     def jpeg(self, layer: str) -> bytes:
         """Return one of `LAYERS`, at most `LONG_SIDE` pixels long; empty if there is a problem."""
-        if self._image is None or self._segmentation is None or self._info is None:
+        if self.image is None or self.segmentation is None or self.info is None:
             return b''
         with self._lock:
             if layer not in self._encoded:
-                shown = self._image if layer == 'image' else overlay(
-                    self._image, self._segmentation, self._info)
+                shown = self.image if layer == 'image' else overlay(
+                    self.image, self.segmentation, self.info)
                 self._encoded[layer] = encode(shown)
             return self._encoded[layer]
 
@@ -62,10 +62,10 @@ class Picture:
         """Return all that is said about the picture, for JSON; times in milliseconds."""
         said: dict[str, Any] = {'serial': self.serial, 'number': self.number,
                                 'label': self.label, 'problem': self.problem}
-        if self._image is None or self._segmentation is None:
+        if self.image is None or self.segmentation is None:
             return said
-        height, width = self._image.shape[:2]
-        result = self._segmentation
+        height, width = self.image.shape[:2]
+        result = self.segmentation
         return {**said, 'height': height, 'width': width, 'network_ran': self._network_ran,
                 'dropped': result.instances_dropped,
                 'timings': {stage: 1000 * seconds for stage, seconds in result.timings.items()},
