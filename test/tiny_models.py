@@ -32,7 +32,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from instseg_ros.core.types import METADATA_KEY, ModelInfo
+from instseg_ros.core.model_info import FORMAT_VERSION, METADATA_KEY, ModelInfo
+from instseg_ros.core.network.model_file import seal
 
 CLASS_NAMES = ('background', 'person', 'bicycle', 'car', 'motorcycle')
 THING_IDS = (1, 2, 3, 4)
@@ -92,7 +93,7 @@ def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
     if broken == 'not_onnx':
         path.write_text('a text that claims to be a model\n' * 20)
         return info
-    data = _model(info, broken).SerializeToString()
+    data = seal(_model(info, broken).SerializeToString())
     path.write_bytes(data[:len(data) // 2] if broken == 'truncated' else data)
     return info
 
@@ -239,6 +240,6 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
         metadata = {METADATA_KEY: metadata[METADATA_KEY][:-5]}
     elif broken == 'future_format':
         metadata = {METADATA_KEY: metadata[METADATA_KEY].replace(
-            '"format_version": 1', '"format_version": 99')}
+            f'"format_version": {FORMAT_VERSION}', '"format_version": 99')}
     helper.set_model_props(model, metadata)
     return model

@@ -11,7 +11,9 @@ import numpy as np
 from instseg_ros.benchmark.measurement import Call, Progress, measure, peak_memory_of
 from instseg_ros.benchmark.scene import Scene, street_scene
 from instseg_ros.core.config import NetworkConfig
-from instseg_ros.core.network.providers import ModelError, open_session
+from instseg_ros.core.model_info import ModelError
+from instseg_ros.core.network.model_file import read_model_file
+from instseg_ros.core.network.providers import open_session
 from instseg_ros.core.scaling import scale_image
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import NetworkOutput, Segmentation
@@ -45,10 +47,8 @@ class OtherNetwork:
 
     def __init__(self, path: Path, config: NetworkConfig,
                  shape: Sequence[int] | None = None) -> None:
-        if not path.is_file():
-            raise ModelError(f'{path}: no such file')
         self.name = path.name
-        self._session, _ = open_session(path, config)
+        self._session, _ = open_session(read_model_file(path), config)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in ELEMENT_TYPES:
             found = ', '.join(f'"{item.name}" {item.type}' for item in inputs)

@@ -23,6 +23,8 @@ import numpy as np
 
 from instseg_ros.core.compiled import compiled
 from instseg_ros.core.config import GroupingConfig
+from instseg_ros.core.model_info import ModelError
+from instseg_ros.core.output_values import check_embedding
 from instseg_ros.core.parallel import run_parallel
 from instseg_ros.core.types import NO_INSTANCE, Centers, DeviceArray, ModelInfo, NetworkOutput
 
@@ -50,6 +52,11 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     dropped : int
         Number of further centers, no duplicates of those returned, beyond
         `config.max_instances`.
+
+    Raises
+    ------
+    ModelError
+        The embedding of a center is not finite.
     """
     is_thing = np.zeros(CLASSES, np.bool_)
     is_thing[list(info.thing_ids)] = True
@@ -60,6 +67,7 @@ def find_centers(output: NetworkOutput, info: ModelInfo,
     candidates, confidences = candidates[order], confidences[order]
     classes = output.semantic_ids.ravel()[candidates]
     embeddings = _embeddings_of(candidates, output.embedding)
+    check_embedding(embeddings)
     distance = config.duplicate_distance or info.duplicate_distance
     kept, dropped = _without_duplicates(classes, embeddings, squared(distance),
                                         int(config.max_instances))
@@ -90,6 +98,9 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 0) -> 
     ------
     ValueError
         More centers than ids, or embeddings of another length than the output's.
+    ModelError
+        The embedding of a pixel is not finite, or too far from all centers for single precision.
+        (Not found on a GPU.)
     """
     if len(centers) > np.iinfo(np.uint16).max:
         raise ValueError(f'centers: expected at most {np.iinfo(np.uint16).max}, '
@@ -104,10 +115,14 @@ def assign_pixels(output: NetworkOutput, centers: Centers, threads: int = 0) -> 
     by_class = np.argsort(centers.class_ids, kind='stable')
     starts = np.searchsorted(centers.class_ids[by_class], np.arange(CLASSES + 1))
     pixels, firsts = _sort_by_class(output.semantic_ids.ravel(), starts)
+    is_lost = np.zeros(1, np.bool_)
     run_parallel(_assign, len(pixels), threads, pixels, firsts,
                  output.embedding.reshape(-1, length), centers.embeddings[by_class], starts,
-                 (by_class + 1).astype(np.uint16), instance_ids.reshape(-1),
+                 (by_class + 1).astype(np.uint16), instance_ids.reshape(-1), is_lost,
                  min_chunk=MIN_CHUNK)
+    if is_lost[0]:
+        raise ModelError('output embedding: expected finite numbers, got infinite ones, NaN, or '
+                         'numbers whose squares are too large for single precision')
     return instance_ids
 
 
@@ -203,7 +218,7 @@ def _sort_by_class(semantic_ids, starts):
 
 
 @compiled
-def _assign(start, stop, pixels, firsts, embedding, centers, starts, ids, instance_ids):
+def _assign(start, stop, pixels, firsts, embedding, centers, starts, ids, instance_ids, is_lost):
     """Write the id of the nearest center of each pixel's class.
 
     Parameters
@@ -223,6 +238,8 @@ def _assign(start, stop, pixels, firsts, embedding, centers, starts, ids, instan
         Id of each center.
     instance_ids : (N,) uint16
         The result.
+    is_lost : (1,) bool
+        Becomes true if a pixel is at no finite distance from any center of its class.
     """
     padded_centers = _padded(centers)
     block = np.zeros((padded_centers.shape[1], BLOCK), np.float32)
@@ -246,6 +263,8 @@ def _assign(start, stop, pixels, firsts, embedding, centers, starts, ids, instan
                     best[i] = np.int32(k) if closer else best[i]
             for i in range(size):
                 instance_ids[pixels[first + i]] = ids[best[i]]
+                if not nearest[i] < np.inf:
+                    is_lost[0] = True
 
 
 @compiled

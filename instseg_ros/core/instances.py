@@ -62,7 +62,7 @@ def instance_scores(confidences: np.ndarray, info: ModelInfo) -> np.ndarray:
     (K,) float64
         As the map is monotone, in the same order.
     """
-    confidences = confidences.astype(np.float64)
+    confidences = np.minimum(confidences.astype(np.float64), 1)  # up to rounding
     odds_against = ((1 - confidences) / confidences) ** info.score_scale
     return 1 / (1 + odds_against * np.exp(-info.score_shift))
 

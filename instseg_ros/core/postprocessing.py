@@ -14,6 +14,7 @@ from instseg_ros.core.config import (
 )
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.instances import describe_instances
+from instseg_ros.core.output_values import check_values
 from instseg_ros.core.refinement import refine
 from instseg_ros.core.selection import class_table, select_classes
 from instseg_ros.core.stopwatch import Stopwatch
@@ -69,9 +70,16 @@ class Postprocessor:
         -------
         Segmentation
             In the pixels of `image`, with the timings of grouping, refinement and instances.
+
+        Raises
+        ------
+        ModelError
+            The output has impossible values: classes beyond the list, or confidences or
+            embeddings that are no numbers in their range.
         """
         scale = scale or (1 / self.info.output_stride,) * 2
         watch = Stopwatch()
+        check_values(output, self.info)
         output = select_classes(output, self.selection, self.info)
         centers, dropped = find_centers(output, self.info, self.grouping)
         grouped = assign_pixels(output, centers, self.threads)

@@ -5,15 +5,17 @@ image.
 """
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Protocol
 
 import numpy as np
 
-UNLABELLED = 255
+from instseg_ros.core.model_info import MAX_CLASSES, ModelInfo
+
+__all__ = ['NO_INSTANCE', 'UNLABELLED', 'Centers', 'DeviceArray', 'Inference', 'Instance',
+           'ModelInfo', 'NetworkOutput', 'Segmentation', 'check_array']
+
+UNLABELLED = MAX_CLASSES
 """Semantic id of a pixel without a class (`vision_msgs/LabelInfo`: the largest id of the type)."""
 
 BACKGROUND = 'background'
@@ -21,9 +23,6 @@ BACKGROUND = 'background'
 
 NO_INSTANCE = 0
 """Instance id of a pixel that belongs to no instance."""
-
-METADATA_KEY = 'instseg_ros'
-FORMAT_VERSION = 1
 
 
 def check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: Any) -> None:
@@ -44,107 +43,6 @@ def check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: Any)
             isinstance(want, int) and want != got for want, got in zip(shape, array.shape)):
         want = '(' + ', '.join(str(length) for length in shape) + ')'
         raise ValueError(f'{name}: expected shape {want}, got {array.shape}')
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """The description of a model, stored in the metadata of its ONNX file.
-
-    Attributes
-    ----------
-    class_names : tuple of str
-        Name of each semantic id.
-    thing_ids : tuple of int
-        Semantic ids whose pixels are grouped into instances; the others are stuff.
-    palette : tuple of (int, int, int)
-        RGB colour of each semantic id.
-    output_stride : int
-        Pixels of the network's input per pixel of its output.
-    size_multiple : int
-        The network's input height and width must be multiples of this.
-    embedding_size : int
-        Length of a pixel's embedding.
-    input_size : int
-        Long side in pixels to which an image is scaled by default.
-    score_scale, score_shift : float
-        Calibration of an instance's score from its center's confidence, see
-        `instseg_ros.core.instances.instance_scores`; by default both are the same.
-    duplicate_distance : float
-        Centers of one class whose embeddings are nearer than this count as the same object. Files
-        without the entry were trained for 2.
-    training : dict
-        About the training (data, duration, figures), for people.
-    """
-
-    class_names: tuple[str, ...]
-    thing_ids: tuple[int, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    output_stride: int
-    size_multiple: int
-    embedding_size: int
-    input_size: int
-    score_scale: float = 1.0
-    score_shift: float = 0.0
-    duplicate_distance: float = 2.0
-    training: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        count = len(self.class_names)
-        if not 1 <= count <= UNLABELLED:
-            raise ValueError(f'class_names: expected 1 to {UNLABELLED} names, got {count}')
-        if len(set(self.class_names)) != count:
-            raise ValueError(f'class_names: expected distinct names, got {self.class_names}')
-        if len(self.palette) != count:
-            raise ValueError(f'palette: expected {count} colours, got {len(self.palette)}')
-        for color in self.palette:
-            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
-                raise ValueError(f'palette: expected RGB colours of 0 to 255, got {color}')
-        if any(not 0 <= thing < count for thing in self.thing_ids):
-            raise ValueError(f'thing_ids: expected ids below {count}, got {self.thing_ids}')
-        for name in ('output_stride', 'size_multiple', 'embedding_size', 'input_size'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name}: expected at least 1, got {getattr(self, name)}')
-        if not (self.score_scale > 0 and math.isfinite(self.score_scale)
-                and math.isfinite(self.score_shift)):
-            raise ValueError('score_scale, score_shift: expected finite numbers, the first above '
-                             f'0, got {self.score_scale} and {self.score_shift}')
-        if not (self.duplicate_distance >= 0 and math.isfinite(self.duplicate_distance)):
-            raise ValueError('duplicate_distance: expected a finite number of at least 0, got '
-                             f'{self.duplicate_distance}')
-        if self.size_multiple % self.output_stride:
-            raise ValueError(f'size_multiple: expected a multiple of output_stride '
-                             f'{self.output_stride}, got {self.size_multiple}')
-
-    def to_metadata(self) -> dict[str, str]:
-        """Return the entry for an ONNX file's metadata."""
-        return {METADATA_KEY: json.dumps({'format_version': FORMAT_VERSION,
-                                          **dataclasses.asdict(self)})}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> ModelInfo:
-        """Read the entry of an ONNX file's metadata.
-
-        Raises
-        ------
-        ValueError
-            The entry is missing, damaged or of another format version.
-        """
-        if METADATA_KEY not in metadata:
-            raise ValueError(f'no "{METADATA_KEY}" entry in the metadata of the model: it was not '
-                             'exported by "instseg export" (classes and palette are unknown)')
-        try:
-            values = json.loads(metadata[METADATA_KEY])
-            version = values.pop('format_version')
-            if version != FORMAT_VERSION:
-                raise ValueError(f'model format {version}: this version reads format '
-                                 f'{FORMAT_VERSION}; export the model again')
-            return cls(**{**values,
-                          'class_names': tuple(values['class_names']),
-                          'thing_ids': tuple(int(thing) for thing in values['thing_ids']),
-                          'palette': tuple(tuple(color) for color in values['palette'])})
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f'the "{METADATA_KEY}" entry in the metadata of the model is '
-                             f'damaged: {error}') from error
 
 
 class DeviceArray(Protocol):

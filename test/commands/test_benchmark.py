@@ -127,7 +127,7 @@ def test_a_wrong_command_line_shows_the_usage(arguments, message, capsys):
 
 @pytest.mark.parametrize('arguments, message', [
     (('--model', 'nowhere.onnx'), 'nowhere.onnx'),
-    (('--compare', 'nowhere.onnx'), 'nowhere.onnx: no such file'),
+    (('--compare', 'nowhere.onnx'), 'nowhere.onnx: expected a model file'),
     (('--threads', '-1'), 'threads: expected a value from 0 to 1024, got -1'),
     (('--rounds', '0'), 'rounds: expected a value from 1 to'),
     (('--classes', '0'), 'classes: expected a value from 1 to 255'),

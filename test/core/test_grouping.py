@@ -9,6 +9,7 @@ from tiny_models import tiny_info
 
 from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.grouping import assign_pixels, find_centers
+from instseg_ros.core.model_info import ModelError
 from instseg_ros.core.types import Centers, NetworkOutput
 
 INFO = tiny_info()  # classes 0 to 4, all but 0 are things
@@ -241,11 +242,21 @@ def test_nearest_center_wins_and_the_stronger_one_in_a_tie():
     assert assign_pixels(output, find_centers(output, INFO)[0]).tolist() == [[2, 2, 1, 1, 1]]
 
 
-def test_not_a_number_does_no_harm():
-    output = row([1] * 4, [0.9, np.nan, 0.8, 0], [0, 5, np.nan, np.nan])
-    centers, _ = find_centers(output, INFO)
-    assert points(centers) == [0, 2]
-    assert assign_pixels(output, centers).tolist() == [[1, 1, 1, 1]]
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 1e30])
+def test_embeddings_that_can_not_be_compared_are_refused(value):
+    of_center = row([1] * 2, [0.9, 0], [value, 0])
+    if not np.isfinite(value):
+        with pytest.raises(ModelError, match='output embedding: expected finite numbers'):
+            find_centers(of_center, INFO)
+    of_pixel = row([1] * 100, [0.9] + 99 * [0], [0] * 60 + [value] + [0] * 39)
+    centers, _ = find_centers(of_pixel, INFO)
+    with pytest.raises(ModelError, match='output embedding: expected finite numbers'):
+        assign_pixels(of_pixel, centers)
+
+
+def test_embeddings_of_pixels_without_a_center_do_not_matter():
+    output = row([1, 2, 0], [0.9, 0, 0], [0, np.nan, np.nan])
+    assert assign_pixels(output, find_centers(output, INFO)[0]).tolist() == [[1, 0, 0]]
 
 
 def test_as_many_centers_as_ids_are_refused_beyond_16_bits():

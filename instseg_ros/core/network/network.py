@@ -12,7 +12,8 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 `embedding`             float32 (1, h, w, E)     E = `ModelInfo.embedding_size`
 ======================= ======================== ==================================
 
-Its metadata has the entry of `ModelInfo.to_metadata`.
+Its metadata has the entry of `ModelInfo.to_metadata`, and a checksum of the whole file, see
+`instseg_ros.core.network.model_file`. All weights are in the file itself.
 
 On the CPU, ONNX Runtime reads and writes NumPy's memory directly (IO binding). From a GPU, classes
 and center confidences are copied back, 5 bytes for each pixel of the output grid; the embedding
@@ -21,6 +22,7 @@ stays there, see `instseg_ros.core.network.device_grouping`.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -28,14 +30,13 @@ from typing import Any
 import numpy as np
 
 from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.model_info import ModelError, ModelInfo
 from instseg_ros.core.network.device_grouping import DEVICE_ID, DeviceEmbedding
-from instseg_ros.core.network.providers import (
-    ModelError,
-    announced_engine,
-    open_grouping,
-    open_session,
-)
-from instseg_ros.core.types import ModelInfo, NetworkOutput, check_array
+from instseg_ros.core.network.model_file import ModelFile, read_model_file
+from instseg_ros.core.network.providers import announced_engine, open_grouping, open_session
+from instseg_ros.core.network.trial_run import run_limited, trial_image
+from instseg_ros.core.output_values import check_embedding, check_values
+from instseg_ros.core.types import NetworkOutput, check_array
 
 INPUT, EMBEDDING = 'image', 'embedding'
 OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
@@ -43,6 +44,8 @@ OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(floa
 """ONNX type and number of axes of each output."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
+
+logger = logging.getLogger(__name__)
 
 
 class Network:
@@ -59,6 +62,10 @@ class Network:
     info : ModelInfo
     provider : str
         The provider that runs the network: cpu, cuda or tensorrt.
+    checksum : str
+        SHA-256 of the file's contents, see `instseg_ros.core.network.model_file`.
+    has_checksum : bool
+        Whether the file names it: then the contents are those that were exported.
 
     Raises
     ------
@@ -68,19 +75,24 @@ class Network:
 
     def __init__(self, path: str | os.PathLike, config: NetworkConfig = NetworkConfig()) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise ModelError(f'{path}: expected a model file (.onnx), but there is no such file')
-        self._session, self.provider = open_session(self.path, config)
-        self._grouping = open_grouping(self.provider, config)
+        file = read_model_file(self.path)
+        self.checksum, self.has_checksum = file.checksum, file.has_checksum
         try:
-            self.info = ModelInfo.from_metadata(
-                self._session.get_modelmeta().custom_metadata_map)
-            _check_signature(self._session, self.info)
-            if self.provider == 'tensorrt':
-                self._build_engine(config.input_size or self.info.input_size)
-            self._check_outputs()
+            self.info = ModelInfo.from_metadata(file.metadata)
         except ValueError as error:
             raise ModelError(f'{path}: {error}') from error
+        if not self.has_checksum:
+            logger.warning('%s: names no checksum, so damage to it would go unnoticed; export it '
+                           'again, or see scripts/seal_model.py', path)
+        self._session, self.provider = open_session(file, config)
+        self._grouping = open_grouping(self.provider, config)
+        try:
+            _check_signature(self._session, self.info)
+            if self.provider == 'tensorrt':
+                self._build_engine(file, config.input_size or self.info.input_size)
+            self._check_outputs()
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            raise ModelError(f'{path}: {error or type(error).__name__}') from error
 
     def run(self, image: np.ndarray) -> NetworkOutput:
         """Run the network.
@@ -97,8 +109,10 @@ class Network:
 
         Raises
         ------
-        ValueError
-            The image has another shape, or the outputs don't have the documented format.
+        TypeError, ValueError
+            The image has another dtype or shape.
+        ModelError
+            The network fails, or its outputs don't have the documented shapes.
         """
         check_array('image', image, ('H', 'W', 3), np.uint8)
         height, width = image.shape[:2]
@@ -117,7 +131,11 @@ class Network:
             array = np.empty(shape, DTYPES[OUTPUTS[name][0]])
             binding.bind_output(name, 'cpu', 0, array.dtype.type, shape, array.ctypes.data)
             outputs[name] = array[0]
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            raise ModelError(f'{self.path}: the network failed on an image of {height} x {width} '
+                             f'pixels: {error}') from error
         if self._grouping:
             value = binding.get_outputs()[list(shapes).index(EMBEDDING)]
             _, rows, columns, length = shapes[EMBEDDING]
@@ -139,24 +157,30 @@ class Network:
     def _check_outputs(self) -> None:
         """Compare the outputs for one image with the documented format.
 
-        Only a run shows the true stride; a wrong one has to fail here, not on the first image.
+        Only a run shows the true stride and values; wrong ones have to fail here, not on the
+        first image.
         """
         side = 2 * self.info.size_multiple
-        arrays = self._session.run(list(OUTPUTS), {INPUT: np.zeros((1, side, side, 3), np.uint8)})
-        for (name, expected), array in zip(self._output_shapes(side, side).items(), arrays):
-            if array.shape != expected:
+        shapes = self._output_shapes(side, side)
+        arrays = dict(zip(shapes, run_limited(self._session, list(shapes),
+                                              {INPUT: trial_image(side)}, self.provider)))
+        for name, expected in shapes.items():
+            if arrays[name].shape != expected:
                 raise ModelError(f'output {name}: expected shape {expected} for an image of '
                                  f'{side} x {side} pixels and output stride '
-                                 f'{self.info.output_stride}, got {array.shape}')
+                                 f'{self.info.output_stride}, got {arrays[name].shape}')
+        check_values(NetworkOutput(**{name: array[0] for name, array in arrays.items()}),
+                     self.info)
+        check_embedding(arrays[EMBEDDING])
 
-    def _build_engine(self, long_side: int) -> None:
+    def _build_engine(self, file: ModelFile, long_side: int) -> None:
         """Run TensorRT on the smallest and the largest possible image.
 
         It builds its engine for the range of sizes so far, and again, for minutes, whenever that
         range grows. After this, it does not in the middle of a video.
         """
         multiple = self.info.size_multiple
-        with announced_engine(self.path):
+        with announced_engine(file):
             for side in (multiple, -(-long_side // multiple) * multiple):
                 self._session.run(None, {INPUT: np.zeros((1, side, side, 3), np.uint8)})
 

@@ -12,8 +12,11 @@ from typing import Any, Iterator
 import onnxruntime
 
 from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.model_info import ModelError
 from instseg_ros.core.network.device_grouping import DeviceGrouping
+from instseg_ros.core.network.model_file import ModelFile
 from instseg_ros.core.parallel import thread_count
+from instseg_ros.core.trusted_folders import is_trusted, user_cache_folder
 
 EXECUTION_PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider',
                        'tensorrt': 'TensorrtExecutionProvider'}
@@ -25,10 +28,6 @@ REMINDER = 15.0
 """Seconds between two log messages while an engine is built."""
 
 logger = logging.getLogger(__name__)
-
-
-class ModelError(ValueError):
-    """A model file that can't be used, or not with the given options."""
 
 
 def available_providers() -> tuple[str, ...]:
@@ -60,9 +59,15 @@ def choose_provider(requested: str, available: tuple[str, ...]) -> str:
     return requested
 
 
-def open_session(path: Path, config: NetworkConfig
+def open_session(file: ModelFile, config: NetworkConfig
                  ) -> tuple[onnxruntime.InferenceSession, str]:
     """Load a model.
+
+    Parameters
+    ----------
+    file : ModelFile
+        Its contents are loaded as they were checked, not what its path leads to by now.
+    config : NetworkConfig
 
     Returns
     -------
@@ -79,12 +84,14 @@ def open_session(path: Path, config: NetworkConfig
     if config.precision == 'fp16' and provider != 'tensorrt':
         raise ModelError(f'network.precision: fp16 needs the provider tensorrt, got {provider}; '
                          f'with other providers, use a model that was exported in fp16')
-    requested = provider_options(provider, path, config)
+    requested = provider_options(provider, file, config)
+    options = session_options(config)
+    # Bytes can also be in ONNX Runtime's own format, which nothing here has checked.
+    options.add_session_config_entry('session.load_model_format', 'ONNX')
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path), session_options(config),
-                                               providers=requested)
+        session = onnxruntime.InferenceSession(file.data, options, providers=requested)
     except Exception as error:  # its exceptions have no common base, and differ by version
-        raise ModelError(f'{path}: expected an ONNX model that ONNX Runtime '
+        raise ModelError(f'{file.path}: expected an ONNX model that ONNX Runtime '
                          f'{onnxruntime.__version__} can load, got an error: {error}') from error
     # ONNX Runtime leaves out a provider whose libraries don't load, with a log message only.
     active = session.get_providers()[0]
@@ -133,7 +140,7 @@ def session_options(config: NetworkConfig) -> onnxruntime.SessionOptions:
     return options
 
 
-def provider_options(provider: str, path: Path, config: NetworkConfig) -> list[Any]:
+def provider_options(provider: str, file: ModelFile, config: NetworkConfig) -> list[Any]:
     """Return the execution providers for a session, in the order in which they take operators."""
     cpu = EXECUTION_PROVIDERS['cpu']
     cuda = (EXECUTION_PROVIDERS['cuda'], {'cudnn_conv_algo_search': 'HEURISTIC'})
@@ -141,37 +148,43 @@ def provider_options(provider: str, path: Path, config: NetworkConfig) -> list[A
         return [cpu]
     if provider == 'cuda':
         return [cuda, cpu]
-    engine = {'trt_engine_cache_enable': True, 'trt_engine_cache_path': str(engine_folder(path)),
+    engine = {'trt_engine_cache_enable': True, 'trt_engine_cache_path': str(engine_folder(file)),
               'trt_fp16_enable': config.precision == 'fp16'}
     return [(EXECUTION_PROVIDERS['tensorrt'], engine), cuda, cpu]
 
 
-def engine_folder(path: Path) -> Path:
-    """Return the folder for TensorRT's engines: the model's, else one in the user's cache.
+def engine_folder(file: ModelFile) -> Path:
+    """Return the folder for TensorRT's engines: beside the model, else in the user's cache.
+
+    An engine is code, so only this user and root may be able to write there. It is named after
+    the model's contents: ONNX Runtime doesn't tell engines of similar networks apart.
 
     Raises
     ------
     ModelError
-        Neither can be written.
+        Neither can be written, or other users can write to both.
     """
-    beside = path.resolve().parent
-    if os.access(beside, os.W_OK):
-        return beside
-    folder = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'instseg_ros'
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(f'{path}: TensorRT needs a folder for its engine, and neither {beside} '
-                         f'nor {folder} can be written ({error}); set XDG_CACHE_HOME to one that '
-                         'can') from error
-    return folder
+    problems = []
+    for parent in filter(None, (file.path.resolve().parent, user_cache_folder())):
+        folder = parent / f'tensorrt-{file.checksum[:16]}'
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            problems.append(f'{parent} ({error.strerror or error})')
+            continue
+        if os.access(folder, os.W_OK) and is_trusted(folder):
+            return folder
+        problems.append(f'{folder} (this user can not write there, or others can)')
+    raise ModelError(f'{file.path}: TensorRT needs a folder for its engine that only this user '
+                     f'can write to, and can use neither of {" and ".join(problems)}; set '
+                     'XDG_CACHE_HOME to one')
 
 
 @contextlib.contextmanager
-def announced_engine(path: Path) -> Iterator[None]:
+def announced_engine(file: ModelFile) -> Iterator[None]:
     """Log that TensorRT builds an engine, and again at intervals, while the block runs."""
     logger.warning('TensorRT prepares its engine for %s, kept in %s: seconds if it is there '
-                   'already, some minutes if it has to be built', path, engine_folder(path))
+                   'already, some minutes if it has to be built', file.path, engine_folder(file))
     done, start = threading.Event(), time.monotonic()
 
     def remind() -> None:

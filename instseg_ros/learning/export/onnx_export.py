@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from instseg_ros.core.network.model_file import seal
 from instseg_ros.core.network.network import INPUT, OUTPUTS
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.datasets.types import BACKGROUND
@@ -76,7 +77,7 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
             model.metadata_props.add(key=key, value=value)
         model.ir_version = min(model.ir_version, IR_VERSION)
         onnx.checker.check_model(model)
-        onnx.save(model, temporary)
+        temporary.write_bytes(seal(model.SerializeToString()))
         exported = open_model(temporary)
         if precision == 'int8':
             return agreement(module.predict, exported, images)

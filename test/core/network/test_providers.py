@@ -3,14 +3,17 @@
 There is no GPU where the tests run: sessions on the CPU that report other providers take its
 place.
 """
+import os
 import threading
 
 import numpy as np
 import onnxruntime
 import pytest
+from tiny_models import tiny_info, write_tiny_model
 
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.network import ModelError, Network, providers
+from instseg_ros.core.network.model_file import read_model_file
 from instseg_ros.core.network.providers import (
     announced_engine,
     choose_provider,
@@ -75,9 +78,9 @@ class SessionOfTensorrt(RealSession):
     def get_providers(self):
         return [name if isinstance(name, str) else name[0] for name in self.asked]
 
-    def run(self, names, feeds):
+    def run(self, names, feeds, options=None):
         self.shapes.append(feeds['image'].shape)
-        return super().run(names, feeds)
+        return super().run(names, feeds, options)
 
 
 @pytest.fixture
@@ -90,13 +93,14 @@ def tensorrt(monkeypatch):
 @pytest.mark.parametrize('precision, half', [('model', False), ('fp16', True)])
 def test_tensorrt_gets_its_precision_and_a_folder_for_its_engine(
         tiny_model, tensorrt, precision, half):
+    file = read_model_file(tiny_model)
     session, provider = open_session(
-        tiny_model, NetworkConfig(provider='tensorrt', precision=precision))
+        file, NetworkConfig(provider='tensorrt', precision=precision))
     assert provider == 'tensorrt'
     name, options = session.asked[0]
     assert name == 'TensorrtExecutionProvider' and options['trt_fp16_enable'] is half
     assert options['trt_engine_cache_enable'] is True
-    assert options['trt_engine_cache_path'] == str(tiny_model.resolve().parent)
+    assert options['trt_engine_cache_path'] == str(engine_folder(file))
     assert session.get_providers()[1:] == ['CUDAExecutionProvider', 'CPUExecutionProvider']
 
 
@@ -117,7 +121,7 @@ def test_while_an_engine_is_built_there_are_signs_of_life(tiny_model, monkeypatc
     monkeypatch.setattr(providers.logger, 'warning', lambda text, *args, warn=(
         providers.logger.warning): (warn(text, *args),
                                     reminded.set() if 'still' in text else None))
-    with announced_engine(tiny_model):
+    with announced_engine(read_model_file(tiny_model)):
         assert reminded.wait(60)
     assert 'still building its engine, 0 s so far' in caplog.text
     assert not [thread for thread in threading.enumerate() if thread.name == 'instseg-engine']
@@ -126,23 +130,56 @@ def test_while_an_engine_is_built_there_are_signs_of_life(tiny_model, monkeypatc
 @pytest.mark.parametrize('provider', ['cpu', 'cuda'])
 def test_half_precision_without_tensorrt_is_an_error(tiny_model, tensorrt, provider):
     with pytest.raises(ModelError, match=r'network\.precision: fp16 needs the provider'):
-        open_session(tiny_model, NetworkConfig(provider=provider, precision='fp16'))
+        open_session(read_model_file(tiny_model),
+                     NetworkConfig(provider=provider, precision='fp16'))
 
 
-def test_engines_lie_beside_the_model_or_in_the_users_cache(tmp_path, monkeypatch):
-    model = tmp_path / 'model.onnx'
-    assert engine_folder(model) == tmp_path.resolve()
-    monkeypatch.setattr(providers.os, 'access', lambda path, mode: False)
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """Return a model in a folder of its own, with the user's cache beside that."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    assert engine_folder(model) == tmp_path / 'cache' / 'instseg_ros'
+    path = tmp_path / 'models' / 'model.onnx'
+    path.parent.mkdir()
+    write_tiny_model(path)
+    return path
+
+
+def test_engines_lie_beside_the_model_in_a_folder_for_its_contents(model):
+    file = read_model_file(model)
+    folder = engine_folder(file)
+    assert folder == model.resolve().parent / f'tensorrt-{file.checksum[:16]}'
+    assert folder.stat().st_mode & 0o777 == 0o700
+    write_tiny_model(model, tiny_info(input_size=64))
+    assert engine_folder(read_model_file(model)) != folder
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda folder: folder.chmod(0o777),
+    lambda folder: os.chown(folder, 12345, 12345),
+], ids=['writable', 'of_another_user'])
+def test_engines_are_not_read_from_where_others_can_write(model, spoil, tmp_path):
+    if os.geteuid() != 0 and 'chown' in spoil.__code__.co_names:
+        pytest.skip('needs root, to make a folder of another user')
+    file = read_model_file(model)
+    spoil(model.parent)
+    cache = tmp_path / 'cache' / 'instseg_ros'
+    assert engine_folder(file).parent == cache
+    cache.chmod(0o777)
+    with pytest.raises(ModelError, match='TensorRT needs a folder .* only this user can write to'):
+        engine_folder(file)
+
+
+def test_engines_need_some_folder(model, tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    (model.parent / f'tensorrt-{read_model_file(model).checksum[:16]}').write_text('')
     with pytest.raises(ModelError, match=r'TensorRT needs a folder .* set XDG_CACHE_HOME'):
-        engine_folder(model)
+        engine_folder(read_model_file(model))
 
 
 @pytest.mark.parametrize('threads', [1, 3])
 def test_a_session_gets_the_threads_asked_for_and_stops_spinning(tiny_model, threads):
-    options = open_session(tiny_model, NetworkConfig(threads=threads))[0].get_session_options()
+    session, _ = open_session(read_model_file(tiny_model), NetworkConfig(threads=threads))
+    options = session.get_session_options()
     assert options.intra_op_num_threads == threads and options.inter_op_num_threads == 1
     assert options.get_session_config_entry('session.force_spinning_stop') == '1'
