@@ -13,7 +13,7 @@ except ImportError:  # not a Unix
 
 
 def user_cache_folder() -> Path | None:
-    """Return the package's folder in the user's cache, if it exists or not; None without a home."""
+    """Return the package's folder in the user's cache, there or not; None without a home."""
     try:
         return Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'instseg_ros'
     except RuntimeError:

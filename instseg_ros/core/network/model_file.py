@@ -83,7 +83,7 @@ def read_model_file(path: Path) -> ModelFile:
         data = path.read_bytes()
         metadata, digest = _metadata(data), checksum(data)
         _check_integrity(metadata, digest)
-        _refuse_external_data(data)
+        refuse_external_data(data)
     except (OSError, ValueError) as error:
         raise ModelError(f'{path}: {error}') from error
     return ModelFile(path, data, metadata, digest, CHECKSUM_KEY in metadata)
@@ -172,7 +172,7 @@ def _check_integrity(metadata: Mapping[str, str], found: str) -> None:
                              'or was changed')
 
 
-def _refuse_external_data(data: bytes) -> None:
+def refuse_external_data(data: bytes) -> None:
     """Refuse a model that makes ONNX Runtime read other files.
 
     Raises
