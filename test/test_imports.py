@@ -15,10 +15,10 @@ ALL = {path.stem if path.is_file() else path.name for path in (ROOT / PACKAGE).i
 OURS = {
     'core': set(),
     'visualization': {'core'},
-    'datasets': {'core', 'files'},
+    'datasets': {'core', 'files', 'limits', 'media'},
     'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
     'benchmark': {'core', 'datasets', 'evaluation'},
-    'bags': {'core', 'files', 'errors', 'media'},
+    'bags': {'core', 'files', 'errors', 'limits', 'media'},
     'recorded': {'core', 'bags', 'visualization', 'files'},
     'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records', 'installed'},
     'learning': {'core', 'datasets', 'evaluation', 'files', 'errors', 'media', 'visualization'},

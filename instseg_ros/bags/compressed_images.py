@@ -1,21 +1,16 @@
 """JPEG and PNG in a sensor_msgs/CompressedImage, decoded after a look at size and end."""
 from __future__ import annotations
 
-import struct
 from typing import Any
-from zlib import crc32
 
 import cv2
 import numpy as np
 
 from instseg_ros.bags.encodings import ENCODINGS, ImageError, PackedImage
-from instseg_ros.bags.types import Limits
+from instseg_ros.limits import Limits
+from instseg_ros.media.headers import JPEG_SIGNATURE, PNG_SIGNATURE, header_size
+from instseg_ros.media.integrity import find_damage
 
-PNG, JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8'
-FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG that are followed by the size of the image."""
-
-SCAN, END = 0xDA, b'\xff\xd9'
 ENCODED = {(1, 1): 'mono8', (1, 3): 'bgr8', (1, 4): 'bgra8',
            (2, 1): 'mono16', (2, 3): 'bgr16', (2, 4): 'bgra16'}
 """Encoding of OpenCV's arrays, by bytes and number of their channels."""
@@ -34,7 +29,7 @@ def decode(message: Any, limits: Limits = Limits()) -> PackedImage:
     data = bytes(message.data)
     if 'compressedDepth' in message.format:
         raise ImageError('format: expected a colour or gray image, got a depth image')
-    width, height = image_size(data)
+    width, height = _image_size(data)
     if not 0 < width * height <= limits.pixels:
         raise ImageError(f'size: expected at most {limits.pixels} pixels, got {width}x{height}')
     try:
@@ -56,52 +51,13 @@ def decode(message: Any, limits: Limits = Limits()) -> PackedImage:
     return PackedImage.of(image, encoding)
 
 
-def image_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of a JPEG or PNG file, in pixels, from its header.
-
-    Raises
-    ------
-    ImageError
-        It is another format, or part of it is missing.
-    """
-    try:
-        if data.startswith(PNG):
-            return _png_size(data)
-        if data.startswith(JPEG):
-            return _jpeg_size(data)
-    except (IndexError, struct.error):
-        raise ImageError(f'data: the end of this image of {len(data)} bytes is missing') from None
-    raise ImageError(f'data: expected JPEG or PNG, got {len(data)} bytes that begin with '
-                     f'{data[:8]!r}')
-
-
-def _png_size(data: bytes) -> tuple[int, int]:
-    position, name = len(PNG), b''
-    while name != b'IEND':
-        length, name = struct.unpack_from('>I4s', data, position)
-        end = position + 8 + length
-        if crc32(data[position + 4:end]) != struct.unpack_from('>I', data, end)[0]:
-            raise ImageError('data: a PNG image with a wrong checksum')
-        position = end + 4
-    width, height = struct.unpack_from('>II', data, len(PNG) + 8)
-    return width, height
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    position, size = 2, (0, 0)
-    while True:
-        if data[position] != 0xFF:
-            raise ImageError('data: a damaged JPEG image')
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding
-            position += 1
-            continue
-        if marker in FRAME_HEADERS:
-            height, width = struct.unpack_from('>HH', data, position + 5)
-            size = width, height
-        elif marker == SCAN:
-            # Only behind the last marker there is: within the data 0xFF is followed by 0.
-            if data.rfind(END) < position:
-                raise ImageError('data: the end of this JPEG image is missing')
-            return size
-        position += 2 + struct.unpack_from('>H', data, position + 2)[0]
+def _image_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a JPEG or PNG file, in pixels, from its header."""
+    if not data.startswith((PNG_SIGNATURE, JPEG_SIGNATURE)):
+        raise ImageError(f'data: expected JPEG or PNG, got {len(data)} bytes that begin with '
+                         f'{data[:8]!r}')
+    damage, size = find_damage(data), header_size(data)
+    if damage or size is None:
+        raise ImageError(f'data: damaged image of {len(data)} bytes '
+                         f'({damage or "its size is missing"})')
+    return size

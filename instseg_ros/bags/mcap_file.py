@@ -21,7 +21,8 @@ from instseg_ros.bags.mcap_channels import DEFINITIONS, Channels
 from instseg_ros.bags.mcap_chunk import MESSAGE, RECORD, Chunk, Entry, read_header, unpack
 from instseg_ros.bags.mcap_summary import MAGIC, Summary, read_summary
 from instseg_ros.bags.merging import Part, in_time_order
-from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
+from instseg_ros.bags.types import BagError, Damage, Message, Topic
+from instseg_ros.limits import Limits
 
 NO_RECORDS = (0, Opcode.DATA_END, Opcode.FOOTER)
 """What is not found ahead of messages: 0 is no opcode."""

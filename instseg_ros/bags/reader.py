@@ -20,7 +20,8 @@ from instseg_ros.bags.merging import Part, in_time_order
 from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, typestore
 from instseg_ros.bags.metadata import NAME, read_metadata
 from instseg_ros.bags.outputs import is_output
-from instseg_ros.bags.types import BagError, BagFile, Damage, Limits, Message, Topic
+from instseg_ros.bags.types import BagError, BagFile, Damage, Message, Topic
+from instseg_ros.limits import Limits
 
 FORMATS: dict[bytes, Callable[[Path, str, Damage, Limits], BagFile]] = {
     mcap_summary.MAGIC: mcap_file.McapFile, sqlite_file.MAGIC: sqlite_file.SqliteFile,

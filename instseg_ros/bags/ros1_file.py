@@ -10,7 +10,8 @@ from rosbags.rosbag1 import Reader
 
 from instseg_ros.bags.compression import unpack_ros1_chunk
 from instseg_ros.bags.messages import cdr_from_ros1, convertible_from_ros1
-from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
+from instseg_ros.bags.types import BagError, Damage, Message, Topic
+from instseg_ros.limits import Limits
 
 MAGIC = b'#ROSBAG V2.0\n'
 

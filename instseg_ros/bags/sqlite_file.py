@@ -16,7 +16,8 @@ import numpy as np
 
 from instseg_ros.bags.compression import check_size, unpack_message
 from instseg_ros.bags.messages import type_name
-from instseg_ros.bags.types import BagError, Damage, Limits, Message, Topic
+from instseg_ros.bags.types import BagError, Damage, Message, Topic
+from instseg_ros.limits import Limits
 
 MAGIC = b'SQLite format 3\0'
 

@@ -1,4 +1,4 @@
-"""What every reader of recordings gives: topics, messages, damage; and the limits on both."""
+"""What every reader of recordings gives: topics, messages, damage."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -34,25 +34,6 @@ class Message(NamedTuple):
     topic: Topic
     time: int
     data: bytes
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Largest sizes that are accepted; checked before anything is decompressed.
-
-    Attributes
-    ----------
-    chunk : int
-        Bytes of a message, or of a chunk of messages.
-    file : int
-        Bytes of one file of a recording that is compressed as a whole.
-    pixels : int
-        Of a compressed image.
-    """
-
-    chunk: int = 2 ** 28
-    file: int = 2 ** 40
-    pixels: int = 2 ** 26
 
 
 @dataclass

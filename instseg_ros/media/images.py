@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from instseg_ros.files import replacing
+from instseg_ros.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 from instseg_ros.media.files import MediaError, check_file
-from instseg_ros.media.headers import MAX_PIXELS, check_size
+from instseg_ros.media.headers import check_size
 
 COMPLAINT = re.compile(r'^\[ERROR:|Corrupt JPEG|Premature end of JPEG|libpng error'
                        r'|^(TIFF\w*|\w+Decode): (?!Warning)')
@@ -55,18 +56,42 @@ def load_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarr
     damage : str
         A sentence if the decoder found damage and went on; else empty.
     """
+    image, damage = _decode(path, cv2.IMREAD_COLOR, max_pixels)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), damage
+
+
+def read_labels(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return an image file with its own number of channels and bits; colours are BGR.
+
+    Raises
+    ------
+    OSError, MediaError
+        As of `read_image`.
+    """
+    labels, damage = _decode(path, cv2.IMREAD_UNCHANGED, max_pixels)
+    if damage:
+        raise MediaError(damage)
+    return labels
+
+
+def _decode(path: Path | str, flags: int, max_pixels: int) -> tuple[np.ndarray, str]:
+    """Return what OpenCV decodes of a file, and the damage that it found on the way."""
     path = check_file(path)
-    check_size(path, max_pixels)
+    if path.stat().st_size > MAX_IMAGE_BYTES:
+        raise MediaError(f'{path}: expected an image of at most {MAX_IMAGE_BYTES} bytes, got '
+                         f'{path.stat().st_size}')
+    data = path.read_bytes()
+    check_size(path, data, max_pixels)
     with decoder_complaints() as complaints:
         try:
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error:
             image = None
     if image is None:
         raise MediaError(f'{path}: expected an image, got a file that is damaged, truncated or of '
                          'another kind')
-    damage = f'{path}: damaged image, decoded in part ({complaints[0]})' if complaints else ''
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), damage
+    return image, (f'{path}: damaged image, decoded in part ({complaints[0]})' if complaints
+                   else '')
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import check_array
+from instseg_ros.limits import MAX_PIXELS
 from instseg_ros.media.edit_lists import edited_duration
 from instseg_ros.media.files import MediaError, check_file
-from instseg_ros.media.headers import MAX_PIXELS, check_pixels
+from instseg_ros.media.headers import check_pixels
 
 MISSING_TOLERATED = 0.02
 """Share of a video's announced frames, or of its duration, that may be missing: containers

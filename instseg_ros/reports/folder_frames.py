@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from instseg_ros.core.types import Instance, Segmentation
-from instseg_ros.media import MAX_PIXELS, MediaError, check_file, read_image
-from instseg_ros.media.headers import check_size
+from instseg_ros.media import MediaError, read_image, read_labels
 from instseg_ros.media.videos import MAX_PAUSE
 from instseg_ros.reports.frames import Frame, Section, draw_labels
 
@@ -104,7 +103,7 @@ def _read(folder: Path, video: str, section: Section) -> Iterator[Frame]:
             time = float(record['time']) if video else float(count)
             place = clock.place(_overlay(folder, name, video), time) if video else (
                 _overlay(folder, name, video), 0)
-            labels = [_read_labels(_below(folder, kind, f'{name}.png'))
+            labels = [read_labels(_below(folder, kind, f'{name}.png'))
                       for kind in ('semantic', 'instance')]
             segmentation = Segmentation(labels[0], labels[1], tuple(
                 _instance(entry) for entry in record['instances']))
@@ -134,14 +133,6 @@ def _below(folder: Path, kind: str, name: str) -> Path:
     if not path.resolve().is_relative_to((folder / kind).resolve()):
         raise ValueError(f'{name}: expected a name below {folder / kind}')
     return path
-
-
-def _read_labels(path: Path) -> np.ndarray:
-    check_size(check_file(path), MAX_PIXELS)
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if labels is None:
-        raise ValueError(f'{path}: expected a label image, got a damaged file')
-    return labels
 
 
 class _OverlayClock:

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from instseg_ros.bags.compressed_images import decode
 from instseg_ros.bags.conversions import find_converter, to_rgb
 from instseg_ros.bags.encodings import ImageError
-from instseg_ros.bags.types import Limits
+from instseg_ros.limits import Limits
 
 SIDE = st.integers(1, 9)
 
@@ -69,8 +69,8 @@ def test_a_bayer_pattern_that_was_compressed_as_it_is_gets_its_colours(bits):
 
 @pytest.mark.parametrize('data, text', [
     (b'', 'expected JPEG or PNG, got 0 bytes'), (b'GIF89a', r"got 6 bytes .* b'GIF89a'"),
-    (b'\xff\xd8', 'the end of this image of 2 bytes is missing'),
-    (b'\xff\xd8\x00\x00', 'a damaged JPEG image'), (b'\x89PNG\r\n\x1a\n', 'end .* is missing')])
+    (b'\xff\xd8', r'damaged image of 2 bytes \(its end is missing'),
+    (b'\xff\xd8\x00\x00', 'damaged headers'), (b'\x89PNG\r\n\x1a\n', 'end is missing')])
 def test_what_is_no_image_is_refused(data, text):
     with pytest.raises(ImageError, match=text):
         decode(SimpleNamespace(format='jpeg', data=data))

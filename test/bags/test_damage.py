@@ -13,7 +13,8 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from instseg_ros.bags.compression import zstd
 from instseg_ros.bags.messages import IMAGE, ros1_typestore
 from instseg_ros.bags.reader import BagReader
-from instseg_ros.bags.types import BagError, Limits
+from instseg_ros.bags.types import BagError
+from instseg_ros.limits import Limits
 
 COUNT = 12
 ALL = frames(range(COUNT))
