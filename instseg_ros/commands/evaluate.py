@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -104,7 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('options for --predictions and --tracking')
     group.add_argument('--classes', nargs='+', metavar='NAME',
                        help='classes to score; in label images they have the ids 1, 2, ... '
-                       '(default: all categories of the annotations, in their order; those of a '
+                       '(default: the categories of the annotations, in their order: for label '
+                       'images those with annotations, as "instseg train" takes them; those of a '
                        'panoptic file have the ids 0, 1, ...)')
     group.add_argument('--score-threshold', type=float, metavar='FLOAT',
                        help='detections of a COCO results file with a lower score are in AP only '
@@ -132,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
     report = {**evaluation.report(), **more,
               'settings': {**job.settings, 'labels': source.name}}
     print(format_text(report))
+    for remark in job.dataset.remarks():
+        print(f'note: {remark}', file=sys.stderr)
     if args.json is not None:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
@@ -221,7 +225,8 @@ def prepare_predictions(args: argparse.Namespace) -> Job:
         raise ValueError('--classes is for COCO annotations: label images of Cityscapes hold the '
                          'official train ids')
     chosen = dict.fromkeys((BACKGROUND, *args.classes)) if args.classes else ()
-    dataset = open_dataset(args, tuple(chosen))
+    # The ids in label images are those of a training; a results file has the categories' own.
+    dataset = open_dataset(args, tuple(chosen), as_trained=is_folder)
     names, thing_ids = dataset.class_names, dataset.thing_ids
     # The network that made the predictions is unknown; only classes and colours matter here.
     info = ModelInfo(names, thing_ids, output_stride=1, size_multiple=1, embedding_size=1,

@@ -49,8 +49,17 @@ def check_data_arguments(args: argparse.Namespace) -> None:
 
 
 def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
-                 thing_ids: Sequence[int] | None = None) -> LabelledImages:
+                 thing_ids: Sequence[int] | None = None, *,
+                 as_trained: bool = False) -> LabelledImages:
     """Return the labelled images with these classes, or with all that the data has.
+
+    Parameters
+    ----------
+    args : Namespace
+    class_names, thing_ids : sequence
+        See `instseg_ros.datasets.opening.open_dataset`.
+    as_trained : bool
+        Whether the classes, if none are given, are those that "instseg train" takes.
 
     Raises
     ------
@@ -73,4 +82,5 @@ def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
     config = DataSetConfig(format='coco_panoptic' if file.panoptic else 'coco',
                            images=str(args.images), annotations=str(args.annotations),
                            segments=str(args.segments or ''), labelled=labelled)
-    return opening.open_dataset(config, class_names, thing_ids, file)
+    names = class_names or (opening.annotated_names(file) if as_trained else ())
+    return opening.open_dataset(config, names, thing_ids, file)

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder for the results; made if missing')
     parser.add_argument('--max-pixels', type=int, metavar='N',
                         help='refuse images and videos of more pixels than this before they are '
-                             'decoded (default: those of 16384x8192)')
+                             'decoded (default: those of 8192x8192)')
     add_config_arguments(parser)
 
 

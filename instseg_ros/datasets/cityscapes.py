@@ -12,12 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Mapping, Sequence
 
-import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import labels
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.pictures import read_picture, read_values
 from instseg_ros.datasets.types import (
     BACKGROUND,
     DatasetError,
@@ -122,6 +122,10 @@ class CityscapesDataset:
                 if not self.truth_path(index, kind).is_file():
                     raise DatasetError(f'{self.truth_path(index, kind)}: does not exist')
 
+    def remarks(self) -> list[str]:
+        """Return nothing: whatever can't be used is an error."""
+        return []
+
     def candidates(self, index: int) -> tuple[int, ...]:
         """Return the classes that a pixel of image `index` with label 0 may have."""
         return self._candidates
@@ -132,7 +136,7 @@ class CityscapesDataset:
 
     def image_size(self, index: int) -> tuple[int, int]:
         """Return height and width of image `index`."""
-        height, width = _read(self.truth_path(index), cv2.IMREAD_UNCHANGED).shape[:2]
+        height, width = read_values(self.truth_path(index)).shape[:2]
         return height, width
 
     def load_image(self, index: int) -> np.ndarray:
@@ -143,7 +147,7 @@ class CityscapesDataset:
         DatasetError
             The file can't be read.
         """
-        return cv2.cvtColor(_read(self._images[index], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return read_picture(self._images[index])
 
     def shows_object(self, index: int) -> bool:
         """Tell whether image `index` has an instance of a class."""
@@ -195,17 +199,8 @@ class CityscapesDataset:
 
     def _read_values(self, index: int) -> np.ndarray:
         path = self.truth_path(index)
-        values = _read(path, cv2.IMREAD_UNCHANGED)
+        values = read_values(path)
         if values.ndim != 2 or values.dtype != np.uint16:
             raise DatasetError(f'{path}: expected one channel of 16 bits, got {values.dtype} of '
                                f'shape {values.shape}')
         return values
-
-
-def _read(path: Path, flags: int) -> np.ndarray:
-    if not path.is_file():
-        raise DatasetError(f'{path}: does not exist')
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise DatasetError(f'{path}: can not be decoded')
-    return image

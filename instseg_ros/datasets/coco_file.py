@@ -4,25 +4,48 @@ Format: https://cocodataset.org/#format-data.
 """
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
+from instseg_ros.datasets.json_files import below, flag, identifier, integer, read_json
 from instseg_ros.datasets.types import DatasetError
+from instseg_ros.limits import MAX_PIXELS
+
+MAX_OBJECTS = 2 ** 16 - 1
+"""Annotations of an image: instance ids have 16 bits."""
+
+
+class Field(NamedTuple):
+    """What a field of a record must hold; `read` returns the value, or None if it is wrong."""
+
+    read: Callable[[Any], Any]
+    expected: str
+
+
+ID = Field(identifier, 'a whole number or a text')
+SIZE = Field(integer, 'a whole number')
+TEXT = Field(lambda value: value if type(value) is str else None, 'a text')
+FILE = Field(below, 'the name of a file below the folder of images, without ".." and not absolute')
+LIST = Field(lambda value: value if type(value) is list else None, 'a list')
+FLAG = Field(flag, '0, 1, true, false or null')
 
 FIELDS = {
-    'images': {'id': int, 'file_name': str, 'width': int, 'height': int},
-    'categories': {'id': int, 'name': str},
+    'images': {'id': ID, 'file_name': FILE, 'width': SIZE, 'height': SIZE},
+    'categories': {'id': ID, 'name': TEXT},
 }
-INSTANCE_FIELDS = {'id': int, 'image_id': int, 'category_id': int}
-PANOPTIC_FIELDS = {'image_id': int, 'file_name': str, 'segments_info': list}
-SEGMENT_FIELDS = {'id': int, 'category_id': int}
+INSTANCE_FIELDS = {'id': ID, 'image_id': ID, 'category_id': ID, 'iscrowd': FLAG}
+PANOPTIC_FIELDS = {'image_id': ID, 'file_name': FILE, 'segments_info': LIST}
+SEGMENT_FIELDS = {'id': SIZE, 'category_id': ID, 'iscrowd': FLAG}
 """What every record of a list must have; a file with less can't be understood."""
+
+Id = int | str
 
 
 class CocoFile:
     """An annotation file whose records are known to have what they need and to fit together.
+
+    Whole numbers may be written as 5.0, and ids as "5". `iscrowd` is a bool, and is always there.
 
     Parameters
     ----------
@@ -58,6 +81,7 @@ class CocoFile:
                                       PANOPTIC_FIELDS if self.panoptic else INSTANCE_FIELDS)
         self._check_sizes()
         self._check_references()
+        self._check_counts()
 
     @property
     def category_names(self) -> list[str]:
@@ -72,7 +96,7 @@ class CocoFile:
             names[category['name']] += counts[category['id']]
         return names
 
-    def _labels(self) -> Iterator[tuple[str, int]]:
+    def _labels(self) -> Iterator[tuple[str, Id]]:
         """Yield what every object or segment is called in messages, and its category."""
         for annotation in self.annotations:
             if not self.panoptic:
@@ -84,7 +108,7 @@ class CocoFile:
                 yield f'{where}, segment {segment["id"]}', segment['category_id']
 
     def _list(self, document: Mapping[str, Any], name: str,
-              fields: Mapping[str, type]) -> list[dict[str, Any]]:
+              fields: Mapping[str, Field]) -> list[dict[str, Any]]:
         """Return one of the file's lists, its records checked one by one."""
         records = document.get(name)
         if not isinstance(records, list):
@@ -94,27 +118,32 @@ class CocoFile:
         for position, record in enumerate(records):
             where = f'"{name}", record {position}'
             self._check_record(where, record, fields)
-            if name != 'annotations' and record['id'] in seen:  # nothing refers to annotations
-                raise DatasetError(f'{self.path}: {where}: id {record["id"]} appears twice')
-            seen.add(record.get('id'))
+            if name != 'annotations':  # nothing refers to annotations
+                if record['id'] in seen:
+                    raise DatasetError(f'{self.path}: {where}: id {record["id"]} appears twice')
+                seen.add(record['id'])
         return records
 
-    def _check_record(self, where: str, record: Any, fields: Mapping[str, type]) -> None:
+    def _check_record(self, where: str, record: Any, fields: Mapping[str, Field]) -> None:
+        """Check the fields of a record, and write them in the one form that is used here."""
         if not isinstance(record, dict):
             raise DatasetError(f'{self.path}: {where}: expected a JSON object, got a '
                                f'{type(record).__name__}')
-        for field, kind in fields.items():
-            if type(record.get(field)) is not kind:
-                raise DatasetError(f'{self.path}: {where} (id {record.get("id")}): expected a '
-                                   f'field "{field}" of type {kind.__name__}, got '
-                                   f'{record.get(field)!r}')
+        for name, field in fields.items():
+            value = field.read(record.get(name))
+            if value is None:
+                raise DatasetError(f'{self.path}: {where} (id {record.get("id")!r:.40}): expected '
+                                   f'a field "{name}" with {field.expected}, got '
+                                   f'{record.get(name)!r:.80}')
+            record[name] = value
 
     def _check_sizes(self) -> None:
         for position, record in enumerate(self.images):
-            if record['width'] < 1 or record['height'] < 1:
+            width, height = record['width'], record['height']
+            if width < 1 or height < 1 or width * height > MAX_PIXELS:
                 raise DatasetError(f'{self.path}: "images", record {position} '
-                                   f'({record["file_name"]}): expected at least 1x1 pixels, got '
-                                   f'{record["width"]}x{record["height"]}')
+                                   f'({record["file_name"]}): expected at least 1x1 and at most '
+                                   f'{MAX_PIXELS} pixels, got {width}x{height}')
 
     def _check_references(self) -> None:
         known_images = {record['id'] for record in self.images}
@@ -129,18 +158,12 @@ class CocoFile:
                 raise DatasetError(f'{self.path}: {where}: category {category_id} is not in the '
                                    'list of categories')
 
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises
-    ------
-    DatasetError
-        It can't be read or isn't JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise DatasetError(f'{path}: {error.strerror or error}') from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path}: not valid JSON ({error})') from error
+    def _check_counts(self) -> None:
+        counts = Counter(annotation['image_id'] for annotation in self.annotations)
+        if self.panoptic:
+            counts = Counter({annotation['image_id']: len(annotation['segments_info'])
+                              for annotation in self.annotations})
+        for image_id, count in counts.most_common(1):
+            if count > MAX_OBJECTS:
+                raise DatasetError(f'{self.path}: image {image_id}: expected at most '
+                                   f'{MAX_OBJECTS} annotations, got {count}')

@@ -5,10 +5,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-import cv2
 import numpy as np
 
-from instseg_ros.datasets.coco_file import CocoFile
+from instseg_ros.datasets.coco_file import CocoFile, Id
+from instseg_ros.datasets.pictures import is_turned_in_place, read_picture
+from instseg_ros.datasets.remarks import Remarks
 from instseg_ros.datasets.types import DatasetError, background_candidates, labelled_ids
 
 
@@ -62,6 +63,7 @@ class CocoImages:
         in_file = {self._class_ids.get(name) for name in file.category_names}
         self._labelled = labelled_ids(labelled, self._class_ids) if labelled else in_file
         self._labelled_field = labelled_field
+        self._remarks = Remarks(self.path)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -85,6 +87,10 @@ class CocoImages:
         for record in self.images:
             if not (self.folder / record['file_name']).is_file():
                 raise self._missing(record)
+
+    def remarks(self) -> list[str]:
+        """Return what was left out or looks wrong in the images loaded so far, as sentences."""
+        return self._remarks.sentences()
 
     def candidates(self, index: int) -> tuple[int, ...]:
         """Return the classes that a pixel of image `index` with label 0 may have.
@@ -121,19 +127,20 @@ class CocoImages:
         path = self.folder / record['file_name']
         if not path.is_file():
             raise self._missing(record)
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DatasetError(f'{path}: image {record["id"]} of {self.path.name} can not be '
-                               'decoded')
+        image = read_picture(path)
         size, expected = image.shape[:2], (record['height'], record['width'])
         if size != expected:
             turned = (' (was it labelled without its EXIF orientation?)'
                       if size == expected[::-1] else '')
             raise DatasetError(f'{path}: {size[1]}x{size[0]} pixels, but {self.path.name} has '
                                f'{expected[1]}x{expected[0]}{turned}')
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        if is_turned_in_place(path, size):
+            self._remarks.note('images are turned or mirrored by their EXIF data without a change '
+                               'of size; their labels are taken to be made of the upright image',
+                               record['file_name'])
+        return image
 
-    def _match(self, ids: Mapping[str, int]) -> dict[int, int]:
+    def _match(self, ids: Mapping[str, int]) -> dict[Id, int]:
         """Return the class id of every COCO category whose name is in `ids`."""
         matched = {category['id']: ids[category['name']]
                    for category in self.categories if category['name'] in ids}
@@ -155,5 +162,7 @@ class CocoImages:
         return images
 
     def _missing(self, record: Mapping[str, Any]) -> DatasetError:
+        hint = (' (names with "\\" are from Windows: write "/" into the annotation file)'
+                if '\\' in record['file_name'] else '')
         return DatasetError(f'{self.folder / record["file_name"]}: image {record["id"]} of '
-                            f'{self.path.name} does not exist')
+                            f'{self.path.name} does not exist{hint}')

@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.coco_images import CocoImages
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.pictures import read_values
 from instseg_ros.datasets.types import BACKGROUND, DatasetError, GroundTruth, LabelledObject
 
 NO_SEGMENT = 0
@@ -98,7 +98,7 @@ class CocoPanopticDataset(CocoImages):
     def shows_object(self, index: int) -> bool:
         """Tell whether image `index` has a segment of a thing that is no crowd."""
         return any(self._classes.get(segment['category_id']) in self.thing_ids
-                   and not segment.get('iscrowd') for segment in self._segments_of(index))
+                   and not segment['iscrowd'] for segment in self._segments_of(index))
 
     def load_label_maps(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return semantic and instance ids of image `index`; see `load_ground_truth`."""
@@ -120,7 +120,7 @@ class CocoPanopticDataset(CocoImages):
             if class_id not in self.thing_ids:
                 continue
             mask = encode_mask(ids == position)
-            if segment.get('iscrowd'):
+            if segment['iscrowd']:
                 crowds.append(LabelledObject(class_id, mask, crowd=True))
             else:
                 objects.append(LabelledObject(class_id, mask))
@@ -136,7 +136,7 @@ class CocoPanopticDataset(CocoImages):
         for position, segment in enumerate(listed, start=1):
             class_id = self._classes.get(segment['category_id'])
             is_thing = class_id in self.thing_ids
-            if class_id is None or (is_thing and segment.get('iscrowd')):
+            if class_id is None or (is_thing and segment['iscrowd']):
                 continue
             semantic_ids[position] = class_id
             if is_thing:
@@ -146,16 +146,15 @@ class CocoPanopticDataset(CocoImages):
 
     def _read_segments(self, index: int) -> np.ndarray:
         path, expected = self._segments_path(index), self.image_size(index)
-        if not path.is_file():
-            raise DatasetError(f'{path}: does not exist')
-        colors = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if colors is None:
-            raise DatasetError(f'{path}: can not be decoded')
+        colors = read_values(path)
+        if colors.ndim != 3 or colors.dtype != np.uint8:
+            raise DatasetError(f'{path}: expected a PNG with colours of 8 bits, got '
+                               f'{colors.dtype} of shape {colors.shape}')
         if colors.shape[:2] != expected:
             raise DatasetError(f'{path}: {colors.shape[1]}x{colors.shape[0]} pixels, the image '
                                f'{self.image_name(index)} has {expected[1]}x{expected[0]}')
         # id = R + 256 G + 65536 B; OpenCV reads blue first.
-        values = colors.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+        values = colors[..., :3].astype(np.int32) @ np.array([65536, 256, 1], np.int32)
         found, places = np.unique(values, return_inverse=True)
         position = {segment['id']: k for k, segment in enumerate(self._segments_of(index), 1)}
         position[NO_SEGMENT] = 0

@@ -186,7 +186,7 @@ class DataConfig(DataSetConfig):
                                                                    *self.stuff))))
         if len(set(self.classes)) < len(self.classes) or len(self.classes) > UNLABELLED:
             raise ValueError(f'data.classes: expected at most {UNLABELLED} different names, got '
-                             f'{", ".join(self.classes)}')
+                             f'{len(self.classes)}: {", ".join(self.classes):.400}')
         parts = [*self.parts, *([self.validation] if self.validation else [])]
         for key, names in (
                 ('stuff', self.stuff), ('class_shares', [name for name, _ in self.class_shares]),

@@ -12,12 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
-from instseg_ros.datasets.coco_file import read_json
+from instseg_ros.datasets.json_files import below, read_json
 from instseg_ros.datasets.masks import encode_mask
+from instseg_ros.datasets.pictures import read_picture, read_values
 from instseg_ros.datasets.types import (
     BACKGROUND,
     DatasetError,
@@ -96,6 +96,10 @@ class LabelImages:
         """Return the names of the index file; their pixels are not counted."""
         return dict.fromkeys(self._values.values())
 
+    def remarks(self) -> list[str]:
+        """Return nothing: whatever can't be used is an error."""
+        return []
+
     def candidates(self, index: int) -> tuple[int, ...]:
         """Return the classes that a pixel of image `index` with label 0 may have."""
         return self._candidates
@@ -121,10 +125,7 @@ class LabelImages:
         DatasetError
             The file is missing or can't be decoded.
         """
-        image = cv2.imread(str(self._image_path(index)), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DatasetError(f'{self._image_path(index)}: can not be decoded')
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return read_picture(self._image_path(index))
 
     def shows_object(self, index: int) -> bool:
         """Return False: no instance is labelled."""
@@ -139,8 +140,8 @@ class LabelImages:
             The label image can't be read or has values without a name.
         """
         path = self._label_path(index)
-        values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if values is None or values.ndim != 2 or values.dtype != np.uint8:
+        values = read_values(path)
+        if values.ndim != 2 or values.dtype != np.uint8:
             raise DatasetError(f'{path}: expected a PNG with one channel of 8 bits')
         nameless = set(np.flatnonzero(np.bincount(values.ravel())).tolist()) - {
             *self._values, UNLABELLED}
@@ -173,7 +174,7 @@ class LabelImages:
         document: Any = read_json(self.path)
         try:
             values = {int(value): str(name) for value, name in document['classes'].items()}
-            files = [str(record['file']) for record in document['images']]
+            files = [record['file'] for record in document['images']]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DatasetError(f'{self.path}: expected {{"classes": {{"value": "name"}}, '
                                f'"images": [{{"file": "name"}}]}} ({error!r})') from error
@@ -181,5 +182,9 @@ class LabelImages:
         if wrong or not files:
             raise DatasetError(f'{self.path}: expected values from 0 to 255 and at least one '
                                f'image, got the values {wrong} and {len(files)} images')
+        for name in files:
+            if below(name) is None:
+                raise DatasetError(f'{self.path}: expected the name of a file below the folder of '
+                                   f'images, without ".." and not absolute, got {name!r:.80}')
         values.pop(UNLABELLED, None)
         return values, files

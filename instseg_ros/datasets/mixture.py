@@ -46,6 +46,10 @@ class MixedImages:
         for part in self.parts:
             part.check_images()
 
+    def remarks(self) -> list[str]:
+        """Return the remarks on all data sets."""
+        return [sentence for part in self.parts for sentence in part.remarks()]
+
     def image_name(self, index: int) -> str:
         """Return NAME OF THE DATA SET/NAME OF THE IMAGE."""
         part, index = self.part_of(index)

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Iterable, Mapping, Sequence
 
+from instseg_ros.core.types import UNLABELLED
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.coco_images import CocoImages
@@ -55,6 +57,7 @@ def open_dataset(config: DataSetConfig, class_names: Sequence[str] = (),
     if file.panoptic:
         return CocoPanopticDataset(config.images, file, class_names, config.segments, **labels)
     names = tuple(class_names or dict.fromkeys((BACKGROUND, *file.category_names)))
+    check_class_count(file.path, names)
     return CocoDataset(config.images, file, names, thing_ids, **labels)
 
 
@@ -76,7 +79,10 @@ def open_training_data(config: DataConfig) -> tuple[LabelledImages, DataConfig]:
              for part in config.parts]
     names = config.classes
     if not names and files[0] is not None:
-        names = _annotated_names(files[0])
+        names = annotated_names(files[0])
+        if not files[0].panoptic and len(names) < 2:
+            raise DatasetError(f'{files[0].path}: has no annotations, there is nothing to learn')
+        check_class_count(files[0].path, names)
     first = int(config.first_class_is_background)
     things = [k for k, name in enumerate(names) if k >= first and name not in config.stuff]
     parts = [open_dataset(part, names, things, file)
@@ -108,14 +114,27 @@ def open_validation_data(config: DataConfig) -> LabelledImages:
     return dataset
 
 
-def _annotated_names(file: CocoFile) -> tuple[str, ...]:
-    """Return the classes of a file for which the configuration names none."""
+def annotated_names(file: CocoFile) -> tuple[str, ...]:
+    """Return the classes of a file where none are chosen: the categories with annotations.
+
+    Others are no classes, such as the root category that some tools write. In COCO instances the
+    background comes first.
+    """
     annotated = [name for name, count in file.annotation_counts().items() if count]
-    if file.panoptic:
-        return tuple(annotated)
-    if not annotated:
-        raise DatasetError(f'{file.path}: has no annotations, there is nothing to learn')
-    return tuple(dict.fromkeys((BACKGROUND, *annotated)))
+    return tuple(annotated if file.panoptic else dict.fromkeys((BACKGROUND, *annotated)))
+
+
+def check_class_count(path: Path, names: Sequence[str]) -> None:
+    """Refuse more classes than a label map of 8 bits can hold.
+
+    Raises
+    ------
+    DatasetError
+        Saying how to choose some.
+    """
+    if len(names) > UNLABELLED:
+        raise DatasetError(f'{path}: expected at most {UNLABELLED} classes, got the {len(names)} '
+                           'categories of the file; choose some (--classes, data.classes)')
 
 
 def _refuse_unknown(config: DataConfig, parts: Iterable[OpenedDataSet]) -> None:

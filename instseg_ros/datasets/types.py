@@ -79,6 +79,9 @@ class LabelledImages(Protocol):
     def check_images(self) -> None:
         """Check that every file is there, before long work is begun."""
 
+    def remarks(self) -> list[str]:
+        """Return what was left out or looks wrong in the images loaded so far, as sentences."""
+
     def image_name(self, index: int) -> str:
         """Return a name for people, different for each image."""
 

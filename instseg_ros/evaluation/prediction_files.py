@@ -6,23 +6,23 @@ images as `instseg segment` writes it.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from numbers import Real
 from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
 
-import cv2
 import numpy as np
 
 from instseg_ros.core.instances import instance_table
 from instseg_ros.core.types import NO_INSTANCE, UNLABELLED, Instance, Segmentation
 from instseg_ros.datasets.coco import CocoDataset
-from instseg_ros.datasets.coco_file import read_json
+from instseg_ros.datasets.coco_file import Id
+from instseg_ros.datasets.json_files import identifier, number, read_json
 from instseg_ros.datasets.masks import decode_segmentation, encode_mask
+from instseg_ros.datasets.pictures import read_values
 from instseg_ros.datasets.types import DatasetError
 from instseg_ros.evaluation.instances import Detection, detections_of
 from instseg_ros.evaluation.predictions import Prediction
+from instseg_ros.media.files import check_file
 
 SCORE_THRESHOLD = 0.5
 """Detections of a results file with a lower score count in AP only, not in the label maps."""
@@ -73,20 +73,24 @@ class ResultsFile:
             raise DatasetError(f'{self.path}: not a COCO results file, expected a list of '
                                f'detections, got a {type(records).__name__}')
         known_categories = {category['id'] for category in dataset.categories}
-        self._records: dict[int, list[tuple[int, Mapping[str, Any]]]] = {
+        self._records: dict[Id, list[tuple[int, Mapping[str, Any]]]] = {
             record['id']: [] for record in dataset.images}
-        for number, record in enumerate(records):
-            where = f'{self.path}: detection {number}'
+        for position, record in enumerate(records):
+            where = f'{self.path}: detection {position}'
             if not isinstance(record, dict):
-                raise DatasetError(f'{where}: expected a JSON object, got {record!r}')
+                raise DatasetError(f'{where}: expected a JSON object, got {record!r:.80}')
             for field, known in (('image_id', self._records), ('category_id', known_categories)):
-                if type(record.get(field)) is not int or record[field] not in known:
-                    raise DatasetError(f'{where}: {field} {record.get(field)!r} is not in '
+                value = identifier(record.get(field))
+                if value not in known:
+                    raise DatasetError(f'{where}: {field} {record.get(field)!r:.80} is not in '
                                        f'{dataset.path.name}')
-            score = record.get('score')
-            if not isinstance(score, Real) or not math.isfinite(score):
-                raise DatasetError(f'{where}: expected a finite score, got {score!r}')
-            self._records[record['image_id']].append((number, record))
+                record[field] = value
+            score = number(record.get('score'))
+            if score is None:
+                raise DatasetError(f'{where}: expected a finite number as score, got '
+                                   f'{record.get("score")!r:.80}')
+            record['score'] = score
+            self._records[record['image_id']].append((position, record))
 
     def load(self, index: int) -> Prediction:
         """Return the detections of image `index`, and the label maps painted from them."""
@@ -95,14 +99,14 @@ class ResultsFile:
         found: dict[int, tuple[int, float]] = {}
         detections = []
         strongest_last = sorted(self._records[image['id']], key=lambda item: item[1]['score'])
-        for number, record in strongest_last:
+        for position, record in strongest_last:
             class_id = self.dataset.category_to_class.get(record['category_id'])
             if class_id is None:
                 continue
             try:
                 mask = decode_segmentation(record.get('segmentation'), *shape)
             except ValueError as error:
-                raise DatasetError(f'{self.path}: detection {number}: {error}') from error
+                raise DatasetError(f'{self.path}: detection {position}: {error}') from error
             detections.append(Detection(class_id, record['score'], encode_mask(mask)))
             if record['score'] >= self.score_threshold:
                 identity = len(found) + 1
@@ -164,12 +168,16 @@ class LabelFolder:
             if len(class_ids) > 1 or class_ids[0] not in self.thing_ids:
                 raise DatasetError(f'{where}: expected pixels of one class that has instances, '
                                    f'got the class ids {class_ids}')
-            if self._scores is None:
-                score = 1.0
-            elif (name, identity) in self._scores:
-                score = self._scores[name, identity]
-            else:
-                raise DatasetError(f'{where}: not in instances.jsonl')
+            score, class_name = 1.0, None
+            if self._scores is not None:
+                if (name, identity) not in self._scores:
+                    raise DatasetError(f'{where}: not in instances.jsonl')
+                score, class_name = self._scores[name, identity]
+            known = self.dataset.class_names[class_ids[0]]
+            if class_name not in (None, known):
+                raise DatasetError(
+                    f'{where}: a {class_name} in instances.jsonl, but class {class_ids[0]} of the '
+                    f'annotations is {known}; --classes names the classes in their order')
             found[identity] = class_ids[0], score
         instance_ids = instance_ids.astype(np.uint16)
         instances = _instances(instance_ids, found, self.dataset.class_names)
@@ -190,11 +198,7 @@ class LabelFolder:
     def _read(self, kind: str, name: str, shape: tuple[int, int],
               dtypes: tuple[type, ...]) -> np.ndarray:
         path = self.path / kind / f'{name}.png'
-        if not path.is_file():
-            raise DatasetError(f'{path}: does not exist')
-        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if labels is None:
-            raise DatasetError(f'{path}: can not be decoded')
+        labels = read_values(path)
         if labels.shape != shape or labels.dtype not in dtypes:
             bits = ' or '.join(str(8 * np.dtype(dtype).itemsize) for dtype in dtypes)
             raise DatasetError(f'{path}: expected one channel of {bits} bits and {shape[1]}x'
@@ -217,17 +221,23 @@ def _instances(instance_ids: np.ndarray, found: Mapping[int, tuple[int, float]],
     return tuple(sorted(instances, key=lambda instance: -instance.score))
 
 
-def _read_scores(path: Path) -> dict[tuple[str, int], float]:
-    """Return the score of each instance under (name of the label images, id)."""
+def _read_scores(path: Path) -> dict[tuple[str, int], tuple[float, str | None]]:
+    """Return score and class of each instance under (name of the label images, id)."""
     scores = {}
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
+    try:
+        lines = check_file(path, may_be_empty=True).read_text(encoding='utf-8').splitlines()
+    except (OSError, ValueError) as error:
+        raise DatasetError(f'{path}: expected text in UTF-8 ({error})') from error
+    for position, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            stem = Path(record['source']).stem
-            name = record.get('name', stem)
-            scores.update({(name, item['id']): float(item['score'])
-                           for item in record['instances']})
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f'{path}: line {number}: expected {{"source", "instances": '
+            name = str(record.get('name', Path(record['source']).stem))
+            for item in record['instances']:
+                score = number(item['score'])
+                if score is None:
+                    raise ValueError(f'score {item["score"]!r:.80}')
+                scores[name, int(item['id'])] = score, item.get('class_name')
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DatasetError(f'{path}: line {position}: expected {{"source", "instances": '
                                f'[{{"id", "score"}}]}} ({error})') from error
     return scores

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Iterable, Iterator, Sequence
 
 import lightning
@@ -54,6 +55,8 @@ class TrainingData(lightning.LightningDataModule):
 
         self.samples = read(dataset, training, 'training')
         self.validation = read(validation_set, validation, 'validation')
+        for remark in dict.fromkeys([*dataset.remarks(), *validation_set.remarks()]):
+            rank_zero_only(print)(f'note: {remark}', file=sys.stderr)
         self.plan = plan_of(self.samples, data)
         self.frequencies = self.plan.class_frequencies()
         self.record = DataRecord(len(self.samples), tuple(self.frequencies.tolist()),

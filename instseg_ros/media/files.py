@@ -9,8 +9,8 @@ class MediaError(ValueError):
     """An image or video that cannot be decoded or encoded."""
 
 
-def check_file(path: Path | str) -> Path:
-    """Return the path of an existing, non-empty, regular file.
+def check_file(path: Path | str, *, may_be_empty: bool = False) -> Path:
+    """Return the path of an existing, regular file, which is not empty unless it may be.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def check_file(path: Path | str) -> Path:
         if not stat.S_ISREG(status.st_mode):
             raise MediaError(f'{path}: expected a regular file, got a device, pipe or socket')
         with path.open('rb') as file:
-            if not file.read(1):
+            if not file.read(1) and not may_be_empty:
                 raise MediaError(f'{path}: the file is empty')
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such file') from None

@@ -29,6 +29,12 @@ TEXT = [
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers that are followed by the size."""
 
+EXIF = b'Exif\0\0'
+ORIENTATION = 0x112, 3
+"""Tag and type (SHORT) of the orientation."""
+
+UPRIGHT = 1
+
 
 def check_size(path: Path | str, data: bytes, max_pixels: int) -> None:
     """Check the announced size of an image.
@@ -138,3 +144,37 @@ def _tiff_size(data: bytes) -> tuple[int, int] | None:
         return found[256], found[257]
     except (struct.error, KeyError, ValueError, OSError):
         return None
+
+
+def exif_orientation(head: bytes) -> int:
+    """Return the orientation that the EXIF data of a JPEG file name, from 1 (upright) to 8.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 64 KiB of the file at least, since EXIF data stand in its first segments.
+    """
+    try:
+        position = len(JPEG_SIGNATURE)
+        while head.startswith(JPEG_SIGNATURE):
+            mark, marker, length = struct.unpack_from('>BBH', head, position)
+            if mark != 0xFF or marker == 0xDA:
+                break
+            start = position + 4 + len(EXIF)
+            if marker == 0xE1 and head[position + 4:start] == EXIF:
+                return _orientation(head[start:position + 2 + length])
+            position += 2 + length
+    except struct.error:
+        pass
+    return UPRIGHT
+
+
+def _orientation(tiff: bytes) -> int:
+    order = '<' if tiff.startswith(b'II') else '>'
+    start, = struct.unpack_from(order + 'I', tiff, 4)
+    count, = struct.unpack_from(order + 'H', tiff, start)
+    for number in range(count):
+        tag, kind, _, value = struct.unpack_from(order + 'HHIH', tiff, start + 2 + 12 * number)
+        if (tag, kind) == ORIENTATION and 1 <= value <= 8:
+            return value
+    return UPRIGHT

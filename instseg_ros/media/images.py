@@ -61,7 +61,7 @@ def load_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarr
 
 
 def read_labels(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return an image file with its own number of channels and bits; colours are BGR.
+    """Return an image file with its own channels and bits; colours are BGR, nothing is turned.
 
     Raises
     ------

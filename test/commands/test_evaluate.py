@@ -170,7 +170,7 @@ def remove_annotations(images, annotations):
     (remove_image, 'a.png: image 5 of instances.json does not exist'),
     (write_no_json, 'instances.json: not valid JSON'),
     (move_polygon, 'instances.json: annotation 100 of a.png: its segmentation has a polygon outs'),
-    (remove_annotations, 'instances.json: No such file or directory')])
+    (remove_annotations, 'instances.json: no such file')])
 def test_unusable_data_is_one_sentence_and_leaves_the_old_file(
         street, tiny_model, tmp_path, capsys, damage, message):
     out = tmp_path / 'metrics.json'
@@ -188,7 +188,7 @@ def test_unusable_data_is_one_sentence_and_leaves_the_old_file(
     (('--model', 'x.onnx', '--classes', 'car'), '--classes is for --predictions'),
     (('--model', 'x.onnx', '--score-threshold', '0.5'), '--score-threshold is for --predictions'),
     (('--predictions', 'x.json', '--classes', 'tree'), 'none of its categories'),
-    (('--predictions', 'x.json'), 'x.json: No such file'),
+    (('--predictions', 'x.json'), 'x.json: no such file'),
     (('--predictions', 'x.json', '--labelled', 'tree'), "labelled: 'tree' is none of the classes"),
     (('--predictions', '.', '--score-threshold', '0.5'), 'is for a COCO results file'),
     (('--model', 'x.onnx', '--cityscapes', '.'), 'either --images and --annotations, or --citys'),

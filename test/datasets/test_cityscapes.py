@@ -155,7 +155,7 @@ def test_files_that_are_missing_or_wrong_are_named(dataset):
     with pytest.raises(DatasetError, match='instanceIds.png: expected one channel of 16 bits'):
         dataset.load_ground_truth(0)
     path.write_text('no image')
-    with pytest.raises(DatasetError, match='instanceIds.png: can not be decoded'):
+    with pytest.raises(DatasetError, match='instanceIds.png: expected an image'):
         dataset.load_ground_truth(0)
     path.unlink()
     with pytest.raises(DatasetError, match='instanceIds.png: does not exist'):

@@ -90,10 +90,14 @@ def test_an_image_without_annotations_is_background(tmp_path):
     assert not truth_of(tmp_path).semantic_ids.any()
 
 
-def test_a_category_named_like_the_background_is_ignored(tmp_path):
-    truth = truth_of(tmp_path, {'category_id': 9, 'segmentation': [rectangle(0, 0, 4, 4)]},
+def test_a_category_named_like_the_background_is_background(tmp_path):
+    truth = truth_of(tmp_path, {'category_id': 9, 'segmentation': [rectangle(0, 0, 20, 10)]},
+                     {'category_id': 3, 'segmentation': [rectangle(2, 2, 5, 5)]},
                      categories=((3, 'car'), (9, 'background')))
-    assert (truth.semantic_ids[:4, :4] == 255).all()
+    expected = np.zeros((10, 20), np.uint8)
+    expected[2:5, 2:5] = 2
+    assert np.array_equal(truth.semantic_ids, expected)
+    assert np.array_equal(truth.instance_ids, expected == 2)
 
 
 def test_images_are_rgb_and_named(tmp_path):
@@ -123,14 +127,14 @@ def without(record, field):
     (damaged(categories={}), 'the list "categories" is missing'),
     (damaged(categories=[{'id': 3, 'name': 'tree'}]),
      r'none of its categories \(tree\) is one of the classes \(person, car\)'),
-    (damaged(categories=[{'name': 'car'}]), '"categories", record 0 .*"id" of type int'),
-    (damaged(categories=[{'id': 3}]), r'"categories", record 0 \(id 3\).*"name" of type str'),
+    (damaged(categories=[{'name': 'car'}]), '"categories", record 0 .*"id" with a whole number'),
+    (damaged(categories=[{'id': 3}]), r'"categories", record 0 \(id 3\).*"name" with a text'),
     (damaged(categories=[{'id': 3, 'name': 'car'}] * 2), 'record 1: id 3 appears twice'),
     (damaged(images=[IMAGE, dict(IMAGE)]), '"images", record 1: id 5 appears twice'),
     (damaged(images=[without(IMAGE, 'width')]), r'record 0 \(id 5\): expected a field "width"'),
     (damaged(images=[without(IMAGE, 'file_name')]), r'\(id 5\): expected a field "file_name"'),
-    (damaged(images=[{**IMAGE, 'height': '10'}]), "\"height\" of type int, got '10'"),
-    (damaged(images=[{**IMAGE, 'height': 0}]), r'\(a.png\): expected at least 1x1 pixels'),
+    (damaged(images=[{**IMAGE, 'height': '10'}]), "\"height\" with a whole number, got '10'"),
+    (damaged(images=[{**IMAGE, 'height': 0}]), r'\(a.png\): expected at least 1x1 and at most'),
     (damaged(images=['a.png']), '"images", record 0: expected a JSON object, got a str'),
     (damaged(annotations=[{**ANNOTATION, 'category_id': 4}]),
      'annotation 100: category 4 is not in the list of categories'),
@@ -168,7 +172,8 @@ def test_a_damaged_segmentation_is_named_with_file_annotation_and_image(
 
 
 @pytest.mark.parametrize('text, message', [
-    ('{"images": [', 'not valid JSON'), ('', 'not valid JSON'), ('[' * 100000, 'not valid JSON')])
+    ('{"images": [', 'not valid JSON'), ('', 'the file is empty'),
+    ('[' * 100000, 'not valid JSON')])
 def test_a_file_that_is_no_json_is_named(tmp_path, text, message):
     path = tmp_path / 'instances.json'
     path.write_text(text)
@@ -187,7 +192,7 @@ def test_missing_files_are_named(tmp_path):
     images, path = write_coco(tmp_path, coco_document())
     with pytest.raises(DatasetError, match='nowhere: no such folder of images'):
         CocoDataset(tmp_path / 'nowhere', path, CLASSES)
-    with pytest.raises(DatasetError, match='nothing.json: No such file'):
+    with pytest.raises(DatasetError, match='nothing.json: no such file'):
         CocoDataset(images, tmp_path / 'nothing.json', CLASSES)
     dataset = CocoDataset(images, path, CLASSES)
     (images / 'a.png').unlink()
@@ -206,7 +211,7 @@ def test_an_image_of_another_size_than_its_record_is_named(tmp_path):
 def test_an_image_that_can_not_be_decoded_is_named(tmp_path):
     dataset = load(tmp_path, coco_document())
     (tmp_path / 'images' / 'a.png').write_text('no image')
-    with pytest.raises(DatasetError, match='a.png: image 5 of instances.json can not be decoded'):
+    with pytest.raises(DatasetError, match='a.png: expected an image, got a file that is damaged'):
         dataset.load_image(0)
 
 

@@ -85,11 +85,11 @@ def test_a_png_that_does_not_fit_the_file_is_named(tmp_path):
     with pytest.raises(DatasetError, match='a.png: 8x12 pixels, the image a.png has 12x8'):
         dataset.load_label_maps(0)
     png.write_text('no image')
-    with pytest.raises(DatasetError, match='a.png: can not be decoded'):
+    with pytest.raises(DatasetError, match='a.png: expected an image'):
         dataset.load_label_maps(0)
     png.unlink()
     for read in (dataset.check_images, lambda: dataset.load_label_maps(0)):
-        with pytest.raises(DatasetError, match='panoptic/a.png: does not exist'):
+        with pytest.raises(DatasetError, match='panoptic/a.png: (does not exist|no such file)'):
             read()
 
 
@@ -103,10 +103,10 @@ def change(path, list_name, **values):
     ('annotations', {'segments_info': [{'id': 7, 'category_id': 99}]},
      'annotation of image 5, segment 7: category 99 is not in the list of categories'),
     ('annotations', {'segments_info': [{'category_id': 9}]},
-     'annotation of image 5 .*expected a field "id" of type int'),
+     'annotation of image 5 .*expected a field "id" with a whole number'),
     ('annotations', {'segments_info': [4]}, 'annotation of image 5: expected a JSON object'),
     ('annotations', {'image_id': 6}, 'annotation: image 6 is not in the list of images'),
-    ('annotations', {'file_name': None}, 'expected a field "file_name" of type str'),
+    ('annotations', {'file_name': None}, 'expected a field "file_name" with the name of a file'),
     ('categories', {'isthing': None}, r'category 9 \(road\): expected "isthing" 0 or 1, got None'),
 ])
 def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path, list_name, values, message):

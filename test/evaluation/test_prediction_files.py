@@ -75,8 +75,8 @@ def test_no_results_are_all_background(tmp_path, dataset):
     (['car'], "detection 0: expected a JSON object, got 'car'"),
     ([detection(CAR, (0, 0, 5, 5), .5, image_id=9)], 'image_id 9 is not in instances.json'),
     ([detection(4, (0, 0, 5, 5), .5)], 'category_id 4 is not in instances.json'),
-    ([detection(CAR, (0, 0, 5, 5), None)], 'expected a finite score, got None'),
-    ([detection(CAR, (0, 0, 5, 5), float('nan'))], 'expected a finite score, got nan'),
+    ([detection(CAR, (0, 0, 5, 5), None)], 'expected a finite number as score, got None'),
+    ([detection(CAR, (0, 0, 5, 5), float('nan'))], 'expected a finite number as score, got nan'),
 ])
 def test_damaged_results_are_named(tmp_path, dataset, records, message):
     with pytest.raises(DatasetError, match=f'results.json: .*{message}'):
@@ -208,8 +208,8 @@ def test_missing_label_images_are_named(tmp_path, dataset, label_maps):
         LabelFolder(tmp_path, dataset, (1, 2))
     folder = write_labels(tmp_path / 'out', *label_maps)
     (folder / 'instance' / 'a.png').unlink()
-    with pytest.raises(DatasetError, match='instance/a.png: does not exist'):
+    with pytest.raises(DatasetError, match='instance/a.png: no such file'):
         LabelFolder(folder, dataset, (1, 2)).load(0)
     (folder / 'instance' / 'a.png').write_text('no image')
-    with pytest.raises(DatasetError, match='instance/a.png: can not be decoded'):
+    with pytest.raises(DatasetError, match='instance/a.png: expected an image'):
         LabelFolder(folder, dataset, (1, 2)).load(0)
