@@ -9,7 +9,8 @@ from instseg_ros.commands.options import add_config_arguments, configs_of
 
 EPILOG = """\
 The kernels of grouping and refinement are compiled when they are first used on a machine, and kept
-in a cache beside the installed package or, where that is not writable, in the user's cache folder.
+in a cache beside the installed package or, where this user can't write or others can, in the
+user's cache folder.
 Run this once after the installation, or in the build of an image, as the user that runs the node:
 then the node's first configuration takes as long as every later one. With --provider tensorrt it
 builds the engine for the model as well, which takes minutes.

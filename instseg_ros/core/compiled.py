@@ -4,16 +4,13 @@
 """
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import numba
-from numba.core import config as numba_config
 from numba.core import event as numba_event
+
+from instseg_ros.core.kernel_cache import kernel_cache
 
 KERNELS: list[Any] = []
 """Every kernel that has been declared so far, as Numba's dispatcher."""
@@ -22,9 +19,7 @@ KERNELS: list[Any] = []
 def compiled(function: Callable) -> Callable:
     """Compile a kernel on its first call and cache the machine code for later processes.
 
-    The cache is the first of these folders that can be written: the one of the module, the user's
-    cache folder, a private folder in the temporary directory (for service accounts and read-only
-    homes). Without any of them each process compiles anew.
+    See `instseg_ros.core.kernel_cache` for where; without a folder each process compiles anew.
 
     Notes
     -----
@@ -33,27 +28,12 @@ def compiled(function: Callable) -> Callable:
     follow IEEE 754 instead of raising, and sums are evaluated in the written order, so that a
     kernel can be compared bit for bit with a NumPy expression.
     """
-    def compile_(cache: bool) -> Callable:
-        kernel = numba.njit(cache=cache, nogil=True, error_model='numpy')(function)
-        KERNELS.append(kernel)
-        return kernel
-
-    try:
-        return compile_(cache=True)
-    except RuntimeError:  # no folder that Numba tries can be written
-        pass
-    folder = _private_folder()
-    if folder is None:
-        return compile_(cache=False)
-    # Numba reads the setting while it decorates; kernels of other packages keep theirs.
-    before = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = str(folder)
-    try:
-        return compile_(cache=True)
-    except RuntimeError:
-        return compile_(cache=False)
-    finally:
-        numba_config.CACHE_DIR = before
+    kernel = numba.njit(nogil=True, error_model='numpy')(function)
+    cache = kernel_cache(function)
+    if cache is not None:
+        kernel._cache = cache  # as its `enable_caching` would do, with Numba's own
+    KERNELS.append(kernel)
+    return kernel
 
 
 @contextmanager
@@ -85,23 +65,3 @@ class _CompilationListener(numba_event.Listener):
 
     def on_end(self, event: numba_event.Event) -> None:
         pass
-
-
-def _private_folder() -> Path | None:
-    """Return a folder that only this user can write to, or None.
-
-    Cached kernels are code: in the shared temporary directory, a folder with this name that was
-    made by another user must not be trusted.
-    """
-    if not hasattr(os, 'getuid'):
-        return None
-    folder = Path(tempfile.gettempdir()) / f'instseg_ros-{os.getuid()}'
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-    except OSError:
-        return None
-    if (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()
-            or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        return None
-    return folder

@@ -4,8 +4,12 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from instseg_ros.core import kernel_cache, trusted_folders
+from instseg_ros.core.compiled import KERNELS, compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +45,7 @@ def run_kernel(tmp_path):
         result = subprocess.run([sys.executable, str(script)], env=environment, text=True,
                                 capture_output=True, timeout=120)
         assert result.returncode == 0, result.stderr
+        run.stderr = result.stderr
         return result.stdout.split()
 
     run.package, run.home, run.temporary = package, home, temporary
@@ -72,11 +77,114 @@ def test_a_folder_others_can_write_to_is_not_trusted(run_kernel):
     assert not files(folder)
 
 
+def add(a, b):
+    return a + b
+
+
+@pytest.fixture
+def declared(tmp_path, monkeypatch):
+    """Return a function that declares a kernel as a new process would, and runs it.
+
+    It returns 1 if the kernel was loaded, and 0 if it was compiled. `declared.folder` is where the
+    files are by choice, `declared.home` where they are otherwise.
+    """
+    monkeypatch.setattr('numba.core.config.CACHE_DIR', str(tmp_path / 'chosen'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
+    before = len(KERNELS)
+
+    def declare():
+        kernel_cache._may_be_used.cache_clear()
+        kernel = compiled(add)
+        assert kernel(1, 2) == 3
+        return sum(kernel.stats.cache_hits.values())
+
+    assert declare() == 0
+    declare.folder, = (tmp_path / 'chosen').iterdir()
+    declare.home = tmp_path / 'home' / 'instseg_ros'
+    yield declare
+    del KERNELS[before:]
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda folder: folder.chmod(0o777),
+    lambda folder: folder.parent.chmod(0o777),
+    lambda folder: files(folder)[0].chmod(0o666),
+    lambda folder: os.chown(folder, 12345, 12345),
+    lambda folder: os.chown(files(folder)[0], 12345, 12345),
+    lambda folder: folder.chmod(0o775) or os.chown(folder, -1, 12345),
+], ids=['folder', 'folder_above', 'file', 'owner_of_folder', 'owner_of_file', 'group'])
+def test_a_cache_that_others_can_write_to_is_neither_read_nor_written(declared, spoil, caplog):
+    if os.geteuid() != 0 and 'chown' in spoil.__code__.co_names:
+        pytest.skip('needs root, to give a file to another user')
+    before = {path: path.read_bytes() for path in declared.folder.iterdir()}
+    spoil(declared.folder)
+    assert declared() == 0
+    assert 'other users can write there' in caplog.text
+    assert {path: path.read_bytes() for path in declared.folder.iterdir()} == before
+    assert files(declared.home)
+    assert declared() == 1
+
+
+def test_the_users_own_group_may_write(declared, monkeypatch):
+    """With the usual umask of 002, folders are writable for the private group of the user."""
+    monkeypatch.setattr('os.geteuid', lambda: 4321)
+    monkeypatch.setattr(trusted_folders.pwd, 'getpwuid', lambda number: SimpleNamespace(
+        pw_name='robot', pw_gid=4321))
+    members = []
+    monkeypatch.setattr(trusted_folders.grp, 'getgrgid', lambda number: SimpleNamespace(
+        gr_name='robot', gr_mem=members))
+    status = SimpleNamespace(st_uid=4321, st_gid=4321, st_mode=0o40775)
+    assert trusted_folders.belongs_to_user(status)
+    members.append('somebody')
+    assert not trusted_folders.belongs_to_user(status)
+
+
+DAMAGE = {
+    'empty': lambda data: b'',
+    'cut': lambda data: data[:len(data) // 2],
+    'zeros': lambda data: bytes(len(data)),
+    'noise': lambda data: bytes(range(256)) * 4,
+    'flipped': lambda data: (data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 4])
+                             + data[len(data) // 2 + 1:]),
+    'text': lambda data: b'no pickle\n',
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGE)
+@pytest.mark.parametrize('suffix', ['.nbi', '.nbc'])
+def test_a_damaged_file_is_dropped_and_its_kernel_compiled_anew(declared, damage, suffix, caplog):
+    path, = declared.folder.glob(f'*{suffix}')
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    assert declared() == 0
+    assert 'which is compiled anew' in caplog.text
+    caplog.clear()
+    assert declared() == 1
+    assert not caplog.text
+
+
+def test_damaged_files_do_not_stop_a_start(run_kernel):
+    assert run_kernel('package', 'home') == ['3', '0']
+    for path in (run_kernel.package / '__pycache__').glob('*.nb?'):
+        path.write_bytes(b'')
+    assert run_kernel('package', 'home') == ['3', '0']
+    assert 'which is compiled anew' in run_kernel.stderr
+    assert run_kernel('package', 'home') == ['3', '1']
+
+
+def test_a_kernel_that_can_not_be_kept_still_runs(declared, caplog):
+    """A folder in the place of a file keeps out even root."""
+    path, = declared.folder.glob('*.nbc')
+    path.unlink()
+    path.mkdir()
+    assert declared() == 0
+    assert 'can not be kept' in caplog.text
+
+
 def test_compilation_is_watched_with_the_number_of_kernels_that_are_ready(tmp_path, monkeypatch):
     import numba
 
     from instseg_ros.core import compiled as module
-    monkeypatch.setattr(module.numba_config, 'CACHE_DIR', str(tmp_path))  # else of an earlier run
+    monkeypatch.setattr('numba.core.config.CACHE_DIR', str(tmp_path))  # else of an earlier run
     seen, before = [], len(module.KERNELS)
 
     def inner(x):
