@@ -104,15 +104,15 @@ def parse_override(text: str) -> tuple[str, Any]:
     argparse.ArgumentTypeError
         The text has another form.
     """
-    import yaml
+    from instseg_ros.yaml_files import parse_yaml
 
     key, equals, value = text.partition('=')
     if not equals or '.' not in key:
         raise argparse.ArgumentTypeError(f'expected SECTION.KEY=VALUE, got {text}')
     try:
-        return _override(key, yaml.safe_load(value) if value else '')
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f'{key}: not a YAML value: {value}') from error
+        return _override(key, parse_yaml(value) if value else '')
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{key}: not a YAML value: {value:.80}') from error
 
 
 def _override(key: str, value: Any) -> tuple[str, Any]:

@@ -16,6 +16,9 @@ REFINEMENT_METHODS = ('slic', 'bilateral', 'nearest')
 ACCEPTED: dict[type, type] = {bool: bool, int: numbers.Integral, float: numbers.Real, str: str}
 """Python's and NumPy's types of values for an option of each type."""
 
+TOO_LARGE = 2 ** 63
+"""For any number: compiled code and ROS hold 64 bits."""
+
 
 def option(default: Any, help: str, *, unit: str = '', minimum: float | None = None,
            maximum: float | None = None, choices: tuple[str, ...] | None = None) -> Any:
@@ -71,12 +74,15 @@ def check_options(config: Any, prefix: str) -> None:
         if item.choices is not None:
             if value not in item.choices:
                 raise ValueError(f'{name}: expected one of {", ".join(item.choices)}, '
-                                 f'got {value!r}')
+                                 f'got {value!r:.80}')
             continue
         accepted = isinstance(value, ACCEPTED.get(item.type, object))
         if not accepted or (isinstance(value, bool) and item.type is not bool):
             raise ValueError(f'{name}: expected a value of type {item.type.__name__}, '
-                             f'got {value!r}')
+                             f'got {value!r:.80}')
+        if item.type in (int, float) and not abs(value) < TOO_LARGE:
+            raise ValueError(f'{name}: expected a finite number of at most 64 bits, got '
+                             f'{value!r:.80}')
         low, high = item.minimum, item.maximum
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise ValueError(f'{name}: expected a value {item.bounds}, got {value!r}')

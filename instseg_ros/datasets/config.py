@@ -1,6 +1,7 @@
 """Which labelled images a command or a training takes, and what their labels mean."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Mapping
@@ -73,6 +74,10 @@ class DataSetConfig:
                                  f'needs: {", ".join(needed)}')
         self._freeze_names(prefix, 'labelled')
         self._freeze_pairs(prefix, 'class_map')
+        for category, name in self.class_map:
+            if not isinstance(name, str):
+                raise ValueError(f'{prefix}.class_map.{category}: expected the name of a class, '
+                                 f'got {name!r:.80}')
         for name, formats in ONLY_IN.items():
             if getattr(self, name) and self.format not in formats:
                 raise ValueError(f'{prefix}.{name}: format {self.format} has no such option, only '
@@ -83,17 +88,21 @@ class DataSetConfig:
 
     def _freeze_names(self, prefix: str, name: str) -> None:
         values = getattr(self, name)
-        if not isinstance(values, (list, tuple)):
-            raise ValueError(f'{prefix}.{name}: expected a list of names, got {values!r}')
-        object.__setattr__(self, name, tuple(str(value) for value in values))
+        if not isinstance(values, (list, tuple)) or not all(
+                isinstance(value, str) for value in values):
+            raise ValueError(f'{prefix}.{name}: expected a list of names, got {values!r:.200}; '
+                             'write numbers, yes and no in quotes')
+        object.__setattr__(self, name, tuple(values))
 
     def _freeze_pairs(self, prefix: str, name: str) -> None:
         values = getattr(self, name)
         pairs = values.items() if isinstance(values, Mapping) else values
         if not isinstance(values, (Mapping, list, tuple)) or any(
-                not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in pairs):
-            raise ValueError(f'{prefix}.{name}: expected a mapping, got {values!r}')
-        object.__setattr__(self, name, tuple((str(key), value) for key, value in pairs))
+                not isinstance(pair, (list, tuple)) or len(pair) != 2
+                or not isinstance(pair[0], str) for pair in pairs):
+            raise ValueError(f'{prefix}.{name}: expected a mapping with names as keys, got '
+                             f'{values!r:.200}')
+        object.__setattr__(self, name, tuple((key, value) for key, value in pairs))
 
     @property
     def source(self) -> str:
@@ -197,7 +206,7 @@ class DataConfig(DataSetConfig):
                     raise ValueError(f'data.{key}: {name!r} is none of the classes: '
                                      f'{", ".join(self.classes)}')
         for name, share in self.class_shares:
-            if isinstance(share, bool) or not isinstance(share, (int, float)) or not share >= 0:
+            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < math.inf:
                 raise ValueError(f'data.class_shares.{name}: expected a number from 0, got '
                                  f'{share!r}')
 

@@ -71,8 +71,8 @@ class CheckpointMetadata:
         """Read a loaded file of any format up to `FORMAT`."""
         entry = checkpoint.get(ENTRY, {'format': 1})
         data = DataRecord.from_dict(entry['data']) if 'data' in entry else None
-        return cls(checkpoint['epoch'] + 1, checkpoint['global_step'], entry['format'],
-                   entry.get('processes', 0), data)
+        return cls(int(checkpoint['epoch']) + 1, int(checkpoint['global_step']),
+                   int(entry['format']), int(entry.get('processes', 0)), data)
 
     def training_summary(self, config: TrainingConfig) -> dict[str, Any]:
         """Return the description of the training that a model file carries."""
@@ -209,14 +209,20 @@ def _words(value: Any) -> str:
 
 
 def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointMetadata]:
+    if not Path(path).exists():
+        raise ValueError(f'{path}: no such checkpoint')
+    if not Path(path).is_file():
+        raise ValueError(f'{path}: expected a checkpoint, got a folder, device, pipe or socket')
+    refused = f'{path}: not a checkpoint of "instseg train"'
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-        values = checkpoint['hyper_parameters']['config']
-        metadata = CheckpointMetadata.from_checkpoint(checkpoint)
-    except FileNotFoundError as error:
-        raise ValueError(f'{path}: no such checkpoint') from error
     except Exception as error:  # whatever torch finds in a file that is no checkpoint
-        raise ValueError(f'{path}: not a checkpoint of "instseg train" ({error})') from error
+        raise ValueError(f'{refused} ({error})') from error
+    values = _checked_entries(checkpoint, refused)
+    try:
+        metadata = CheckpointMetadata.from_checkpoint(checkpoint)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f'{refused} (its entry "{ENTRY}": {error!r})') from error
     if metadata.format > FORMAT:
         raise ValueError(f'{path}: of format {metadata.format}, this version reads up to '
                          f'{FORMAT}')
@@ -225,6 +231,29 @@ def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointM
     except ValueError as error:
         raise ValueError(f'{path}: made with a configuration that this version does not '
                          f'understand ({error})') from error
+
+
+def _checked_entries(checkpoint: Any, refused: str) -> Mapping[str, Mapping[str, Any]]:
+    """Check that a checkpoint has all that is read of it, and return its configuration."""
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{refused} (expected a dictionary, got a {type(checkpoint).__name__})')
+    for name in ('epoch', 'global_step'):
+        value = checkpoint.get(name)
+        if type(value) is not int or value < 0:
+            raise ValueError(f'{refused} (expected a number as "{name}", got {value!r:.80})')
+    state = checkpoint.get('state_dict')
+    if not isinstance(state, dict) or not state or not all(
+            isinstance(name, str) and isinstance(value, torch.Tensor)
+            for name, value in state.items()):
+        raise ValueError(f'{refused} (expected weights by their names as "state_dict", got '
+                         f'{type(state).__name__})')
+    parameters = checkpoint.get('hyper_parameters')
+    values = parameters.get('config') if isinstance(parameters, dict) else None
+    if not isinstance(values, dict) or not all(
+            isinstance(name, str) and isinstance(section, dict)
+            for name, section in values.items()):
+        raise ValueError(f'{refused} (it has no configuration)')
+    return values
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:

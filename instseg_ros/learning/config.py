@@ -9,14 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Collection, Mapping
 
-import yaml
-
 from instseg_ros.core.config import check_options, option
 from instseg_ros.datasets.config import PATHS as DATA_PATHS
 from instseg_ros.datasets.config import DataConfig, refuse_unknown
 from instseg_ros.learning.augmentation import AugmentationConfig
 from instseg_ros.learning.encoders import DETECTORS, ENCODERS
 from instseg_ros.learning.losses import LossConfig
+from instseg_ros.yaml_files import read_yaml
 
 OUTPUT_STRIDES = (8, 4, 2, 1)
 
@@ -120,8 +119,9 @@ class OptimizationConfig:
 
     def __post_init__(self) -> None:
         # Older checkpoints have Lightning's names.
-        ours = {theirs: name for name, theirs in PRECISIONS.items()}
-        object.__setattr__(self, 'precision', ours.get(self.precision, self.precision))
+        for name, theirs in PRECISIONS.items():
+            if self.precision == theirs:
+                object.__setattr__(self, 'precision', name)
         check_options(self, 'optimization')
 
 
@@ -188,11 +188,9 @@ class TrainingConfig:
         """
         path = Path(path)
         try:
-            values = yaml.safe_load(path.read_text())
+            values = read_yaml(path)
         except OSError as error:
             raise ValueError(f'{path}: {error.strerror}') from error
-        except yaml.YAMLError as error:
-            raise ValueError(f'{path}: not valid YAML ({error})') from error
         if not isinstance(values, Mapping):
             raise ValueError(f'{path}: expected sections such as "data" and "model"')
         try:

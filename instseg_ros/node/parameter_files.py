@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Collection, Iterator, Mapping, Sequence
 
-import yaml
+from instseg_ros.yaml_files import read_yaml
 
 VALUES = 'ros__parameters'
 
@@ -57,10 +57,7 @@ def read_sections(path: Path | str) -> list[Section]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: expected a parameter file, but there is no such file')
-    try:
-        tree = yaml.safe_load(path.read_text('utf-8'))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f'{path}: expected a parameter file in YAML: {error}') from error
+    tree = read_yaml(path)
     sections = list(_sections('', tree))
     if not sections:
         raise ValueError(f'{path}: expected a parameter file with "{VALUES}" below the name of a '

@@ -1,0 +1,100 @@
+"""Training configurations and checkpoints of any content: used, or refused in one sentence."""
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instseg_ros.learning.checkpoints import FORMAT, load_checkpoint
+from instseg_ros.learning.config import TrainingConfig
+
+DATA = {'images': 'a', 'annotations': 'b.json', 'classes': ['background', 'car']}
+CONFIG = TrainingConfig.from_dict({'data': DATA}).to_dict()
+
+
+def config_with(folder, text):
+    path = folder / 'training.yaml'
+    path.write_text('data: {images: a, annotations: b.json}\n' + text)
+    return TrainingConfig.from_yaml(path)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('augmentation: {paste_max: .inf}', 'augmentation.paste_max: expected a value of type int'),
+    ('model: {weights: 5.5}', 'model.weights: expected a path, got 5.5'),
+    ('model: {weights: !!binary aGk=}', 'model.weights: expected text, .* got a bytes'),
+    ('loss: {gamma: .inf}', 'loss.gamma: expected a finite number'),
+    ('loss: {gamma: .nan}', 'loss.gamma: expected a finite number'),
+    ('optimization: {epochs: 99999999999999999999}', 'optimization.epochs: expected a finite'),
+    ('model: &a {encoder: *a}', 'expected at most 50 levels'),
+    ('model: []', r'model: expected a section with keys, got \[\]'),
+    ('model: {encoder: []}', 'model.encoder: expected one of'),
+    ('model: {teacher: {}}', 'model.teacher: expected a'),
+    ('5: 6', 'expected text as a key'),
+    ('loss: !unknown {}', 'not valid YAML'),
+])
+def test_values_of_other_kinds_are_refused(tmp_path, text, message):
+    with pytest.raises(ValueError, match=f'training.yaml: .*{message}'):
+        config_with(tmp_path, text)
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'classes': ['background', False]}, 'data.classes: expected a list of names'),
+    ({'classes': ['background', 5]}, 'write numbers, yes and no in quotes'),
+    ({'class_map': {'dog': ['car']}}, 'data.class_map.dog: expected the name of a class'),
+    ({'select': 5}, 'data.select: expected a value of type str'),
+    ({'class_shares': {'car': float('inf')}}, 'class_shares.car: expected a number from 0'),
+])
+def test_lists_and_mappings_of_names_hold_names(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig.from_dict({'data': {**DATA, **values}})
+
+
+def checkpoint(**changes):
+    entries = {'epoch': 0, 'global_step': 1, 'state_dict': {'network.x': torch.zeros(1)},
+               'hyper_parameters': {'config': CONFIG},
+               'instseg_ros': {'format': FORMAT, 'processes': 1}, **changes}
+    return {name: value for name, value in entries.items() if value != 'absent'}
+
+
+@pytest.mark.parametrize('content, message', [
+    ([], r'\(expected a dictionary, got a list\)'),
+    (checkpoint(state_dict='absent'), r'expected weights .* as "state_dict", got NoneType'),
+    (checkpoint(state_dict={'network.x': 5}), 'expected weights by their names as "state_dict"'),
+    (checkpoint(epoch='absent'), 'expected a number as "epoch", got None'),
+    (checkpoint(epoch='three'), """expected a number as "epoch", got 'three'"""),
+    (checkpoint(global_step=-1), 'expected a number as "global_step", got -1'),
+    (checkpoint(hyper_parameters='absent'), 'it has no configuration'),
+    (checkpoint(hyper_parameters={}), 'it has no configuration'),
+    (checkpoint(hyper_parameters={'config': {'data': 5}}), 'it has no configuration'),
+    (checkpoint(hyper_parameters={'config': {'data': {}}}), 'made with a configuration'),
+    (checkpoint(instseg_ros=5), 'its entry "instseg_ros"'),
+    (checkpoint(instseg_ros={}), 'its entry "instseg_ros"'),
+    (checkpoint(instseg_ros={'format': 'x'}), 'its entry "instseg_ros"'),
+    (checkpoint(instseg_ros={'format': FORMAT, 'data': {}}), 'its entry "instseg_ros"'),
+    (checkpoint(), 'holds another network'),
+])
+def test_a_checkpoint_that_lacks_something_is_named_with_what(tmp_path, content, message):
+    path = tmp_path / 'last.ckpt'
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=f'last.ckpt: .*{message}'):
+        load_checkpoint(path)
+
+
+def test_what_is_no_file_is_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match='expected a checkpoint, got a folder'):
+        load_checkpoint(tmp_path)
+
+
+ODD = st.sampled_from([None, True, -1, 0, 5.5, 10 ** 30, float('inf'), float('nan'), '', 'x', [],
+                       [1], {}, {'a': 1}, [None], [['a', 'b']]])
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_any_value_of_any_key_is_used_or_refused(data):
+    section = data.draw(st.sampled_from(sorted(CONFIG)))
+    key = data.draw(st.sampled_from(sorted(CONFIG[section])))
+    values = {**CONFIG, section: {**CONFIG[section], key: data.draw(ODD)}}
+    with suppress(ValueError):
+        TrainingConfig.from_dict(values)
