@@ -206,7 +206,8 @@ class DataConfig(DataSetConfig):
                     raise ValueError(f'data.{key}: {name!r} is none of the classes: '
                                      f'{", ".join(self.classes)}')
         for name, share in self.class_shares:
-            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < math.inf:
+            if isinstance(share, bool) or not isinstance(share, (int, float)) \
+                    or not 0 <= share < math.inf:
                 raise ValueError(f'data.class_shares.{name}: expected a number from 0, got '
                                  f'{share!r}')
 

@@ -58,7 +58,10 @@ def read_sections(path: Path | str) -> list[Section]:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: expected a parameter file, but there is no such file')
     tree = read_yaml(path)
-    sections = list(_sections('', tree))
+    try:
+        sections = list(_sections('', tree))
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
     if not sections:
         raise ValueError(f'{path}: expected a parameter file with "{VALUES}" below the name of a '
                          'node, found none')
@@ -75,6 +78,8 @@ def _sections(prefix: str, tree: Any) -> Iterator[Section]:
 
 def _flatten(prefix: str, tree: Any) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items() if isinstance(tree, Mapping) else ():
+        if value == {}:
+            raise ValueError(f'{prefix}{key}: expected a value, got an empty section')
         if isinstance(value, Mapping):
             yield from _flatten(f'{prefix}{key}.', value)
         else:

@@ -80,8 +80,7 @@ def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
     ValueError
         A value is not allowed; names the parameter, the allowed values and the given one.
     """
-    values: dict[str, Any] = {name: node.get_parameter(name).value
-                              for name, _ in parameter_options()}
+    values = {name: _value(node, name) for name, _ in parameter_options()}
     values.update({change.name: change.value for change in changes})
     return make_configs(values)
 
@@ -103,7 +102,7 @@ def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, info: ModelInf
     """
     ours = dict(parameter_options())
     for change in changes:
-        if change.name not in ours or change.value == node.get_parameter(change.name).value:
+        if change.name not in ours or change.value == _value(node, change.name):
             continue
         reason = _reason_in_state(change.name, configured=info is not None, active=active)
         if reason:
@@ -115,6 +114,11 @@ def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, info: ModelInf
     except ValueError as error:
         return str(error)
     return ''
+
+
+def _value(node: Node, name: str) -> Any:
+    """Return the value of a parameter; None if it has none, as after [] in a parameter file."""
+    return node.get_parameter_or(name, Parameter(name)).value
 
 
 def _reason_in_state(name: str, *, configured: bool, active: bool) -> str:

@@ -67,7 +67,8 @@ def test_ros_applies_the_sections_that_match(rclpy, write):
 
 @pytest.mark.parametrize('text, words', [
     ('', 'found none'), ('just words', 'found none'), ('a: {b: 3}', 'found none'),
-    ('a: [', 'in YAML')])
+    ('a: [', 'not valid YAML'),
+    ('/**: {ros__parameters: {model: {}}}', 'model: expected a value, got an empty section')])
 def test_a_file_without_parameters_is_an_error(write, text, words):
     with pytest.raises(ValueError, match=words):
         read_sections(write(text))
