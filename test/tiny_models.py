@@ -8,6 +8,7 @@ input pixel (4 i + 1, 4 j + 1), or (s i + (s - 1) // 2, ...) for another output 
 `semantic_ids`         red / step rounded to the nearest class; step = `red_step(info)`
 `center_heatmap`       green / 255 where no cell of the 3x3 neighbourhood is greater, else 0
 `embedding`            (blue, 0, 0, ...)
+`semantic_confidence`  255 - 8 * how far red is from that of the class, at least 0
 ====================== ============================================================
 
 So an instance is a region of one red and one blue value with one output cell in which green is
@@ -71,7 +72,7 @@ def red_step(info: ModelInfo) -> int:
 
 
 def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
-                     broken: str = '') -> ModelInfo:
+                     broken: str = '', confidence: bool = True) -> ModelInfo:
     """Write a tiny model and return its description.
 
     Parameters
@@ -82,6 +83,8 @@ def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
         Description in the file, which the graph follows; default `tiny_info()`.
     broken : str
         A key of `BROKEN`, or empty for a sound model.
+    confidence : bool
+        Whether there is the output `semantic_confidence`, which older files don't have.
     """
     if broken and broken not in BROKEN:
         raise ValueError(f'broken: expected one of {", ".join(BROKEN)}, got {broken!r}')
@@ -93,7 +96,7 @@ def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
     if broken == 'not_onnx':
         path.write_text('a text that claims to be a model\n' * 20)
         return info
-    data = seal(_model(info, broken).SerializeToString())
+    data = seal(_model(info, broken, confidence).SerializeToString())
     path.write_bytes(data[:len(data) // 2] if broken == 'truncated' else data)
     return info
 
@@ -125,7 +128,7 @@ def rectangles(shape: tuple[int, int], boxes, *, stride: int = 4):
 
 
 def paint_scene(semantic_ids: np.ndarray, instance_ids: np.ndarray, info: ModelInfo, *,
-                confidence: float | dict[int, float] = 1.0) -> np.ndarray:
+                confidence: float | dict[int, float] = 1.0, doubt: int = 0) -> np.ndarray:
     """Paint the image in which a tiny model sees these label maps.
 
     The center of an instance is the cell, of those that look at the instance, nearest to their
@@ -141,6 +144,9 @@ def paint_scene(semantic_ids: np.ndarray, instance_ids: np.ndarray, info: ModelI
         Confidence of the centers, in [0, 1], rounded to a multiple of 1/255. Different values
         fix the order of the instances in the result; of equal ones the first in raster order
         of the centers comes first.
+    doubt : int
+        How far red is from that of the class; the confidence of the class is 255 - 8 * doubt. With
+        the default classes, up to 3 for the last one and up to 31 for the others.
 
     Returns
     -------
@@ -152,7 +158,7 @@ def paint_scene(semantic_ids: np.ndarray, instance_ids: np.ndarray, info: ModelI
         raise ValueError(f'instance_ids: expected at most 120 instances, got {len(numbers)}')
     spacing = 240 // max(1, len(numbers))
     image = np.zeros((*semantic_ids.shape, 3), np.uint8)
-    image[..., 0] = semantic_ids * red_step(info)
+    image[..., 0] = semantic_ids * red_step(info) + np.uint8(doubt)
     image[..., 2] = np.searchsorted(numbers, instance_ids, 'right') * spacing
     stride = info.output_stride
     for number, (y, x) in painted_centers(instance_ids, info).items():
@@ -173,7 +179,7 @@ def painted_centers(instance_ids: np.ndarray, info: ModelInfo) -> dict[int, tupl
     return centers
 
 
-def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
+def _model(info: ModelInfo, broken: str, confidence: bool) -> onnx.ModelProto:
     stride = info.output_stride // 2 if broken == 'wrong_stride' else info.output_stride
     length = info.embedding_size + (broken == 'wrong_embedding')
     step = red_step(info)
@@ -186,6 +192,7 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
         'last_class': np.array(len(info.class_names) - 1, np.float32),
         'full': np.array(255, np.float32), 'channel_axis': np.array([1], np.int64),
         'last_axis': np.array([3], np.int64), 'first_unit': np.eye(1, length, dtype=np.float32)[0],
+        'doubt': np.array(8, np.float32), 'zero': np.array(0, np.float32),
     }
     node = helper.make_node
     source = 'pixels' if broken == 'wrong_input' else 'image'
@@ -213,6 +220,13 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
         if broken == 'wrong_rank' else node('Identity', ['peaks'], ['center_heatmap']),
         node('Unsqueeze', ['blue', 'last_axis'], ['blue_column']),
         node('Mul', ['blue_column', 'first_unit'], ['embedding']),
+        node('Mul', ['class', 'step'], ['class_red']),
+        node('Sub', ['red', 'class_red'], ['offset']),
+        node('Abs', ['offset'], ['distance']),
+        node('Mul', ['distance', 'doubt'], ['doubts']),
+        node('Sub', ['full', 'doubts'], ['sure']),
+        node('Max', ['sure', 'zero'], ['sure_or_zero']),
+        node('Cast', ['sure_or_zero'], ['semantic_confidence'], to=TensorProto.UINT8),
     ]
     value = helper.make_tensor_value_info
     image = value('image', TensorProto.UINT8, [1, 'H', 'W', 3])
@@ -229,6 +243,8 @@ def _model(info: ModelInfo, broken: str) -> onnx.ModelProto:
                value('embedding', TensorProto.FLOAT, [1, 'h', 'w', length])]
     if broken == 'missing_output':
         outputs.pop()
+    if confidence:
+        outputs.append(value('semantic_confidence', TensorProto.UINT8, [1, 'h', 'w']))
     graph = helper.make_graph(nodes, 'tiny', [image], outputs, [
         numpy_helper.from_array(array, name) for name, array in constants.items()])
     # An opset and a file version that every ONNX Runtime since 1.14 reads.

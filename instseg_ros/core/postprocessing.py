@@ -15,7 +15,7 @@ from instseg_ros.core.config import (
 from instseg_ros.core.grouping import assign_pixels, find_centers
 from instseg_ros.core.instances import describe_instances
 from instseg_ros.core.output_values import check_values
-from instseg_ros.core.refinement import refine
+from instseg_ros.core.refinement import confidence_of_classes, refine
 from instseg_ros.core.selection import class_table, select_classes
 from instseg_ros.core.stopwatch import Stopwatch
 from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
@@ -55,7 +55,8 @@ class Postprocessor:
         class_table(self.selection, self.info)
 
     def run(self, output: NetworkOutput, image: np.ndarray,
-            scale: tuple[float, float] | None = None) -> Segmentation:
+            scale: tuple[float, float] | None = None, *,
+            confidence: bool = False) -> Segmentation:
         """Segment an image by the network's output for it.
 
         Parameters
@@ -65,18 +66,25 @@ class Postprocessor:
             The camera image.
         scale : (float, float), optional
             Output pixels per image pixel in y and x; by default, that of the network's own input.
+        confidence : bool
+            Whether to compute `Segmentation.semantic_confidence`.
 
         Returns
         -------
         Segmentation
-            In the pixels of `image`, with the timings of grouping, refinement and instances.
+            In the pixels of `image`, with the timings of each step.
 
         Raises
         ------
+        ValueError
+            The confidence is requested, and the output has none.
         ModelError
             The output has impossible values: classes beyond the list, or confidences or
             embeddings that are no numbers in their range.
         """
+        if confidence and output.semantic_confidence is None:
+            raise ValueError('confidence: the model file has no output "semantic_confidence"; '
+                             'export the model again with "instseg export"')
         scale = scale or (1 / self.info.output_stride,) * 2
         watch = Stopwatch()
         check_values(output, self.info)
@@ -89,7 +97,13 @@ class Postprocessor:
         watch.lap('refinement')
         instances = describe_instances(instance_ids, centers, scale, self.info)
         watch.lap('instances')
-        return Segmentation(semantic_ids, instance_ids, instances, dropped, watch.laps)
+        semantic_confidence = None
+        if confidence and output.semantic_confidence is not None:
+            semantic_confidence = confidence_of_classes(
+                semantic_ids, output.semantic_ids, output.semantic_confidence, scale, self.threads)
+            watch.lap('confidence')
+        return Segmentation(semantic_ids, instance_ids, instances, dropped, watch.laps,
+                            semantic_confidence)
 
     def warm_up(self, output: NetworkOutput, image: np.ndarray) -> None:
         """Compile or load the kernels of every refinement method, so that no image waits for it.
@@ -102,7 +116,7 @@ class Postprocessor:
         """
         for method in REFINEMENT_METHODS:
             dataclasses.replace(self, refinement=RefinementConfig(method=method)).run(
-                output, image)
+                output, image, confidence=True)
 
 
 def example(info: ModelInfo) -> tuple[NetworkOutput, np.ndarray]:
@@ -116,4 +130,5 @@ def example(info: ModelInfo) -> tuple[NetworkOutput, np.ndarray]:
     embedding[:, columns * 3 // 4:] = 1000  # beyond every duplicate distance
     image = np.zeros((rows * info.output_stride, columns * info.output_stride, 3), np.uint8)
     image[:, image.shape[1] // 2:] = 255
-    return NetworkOutput(semantic_ids, heatmap, embedding), image
+    confidence = np.full((rows, columns), 255, np.uint8)
+    return NetworkOutput(semantic_ids, heatmap, embedding, confidence), image

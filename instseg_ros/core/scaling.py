@@ -48,11 +48,11 @@ class ScaledImage:
         def crop(array):
             if isinstance(array, np.ndarray):
                 return np.ascontiguousarray(array[:rows, :columns])
-            return array.crop(rows, columns)
+            return array and array.crop(rows, columns)
 
         rows, columns = self.grid
         return NetworkOutput(crop(output.semantic_ids), crop(output.center_heatmap),
-                             crop(output.embedding))
+                             crop(output.embedding), crop(output.semantic_confidence))
 
 
 def scale_image(image: np.ndarray, long_side: int, size_multiple: int,

@@ -101,13 +101,20 @@ class Segmenter:
         """The provider that runs the network; one of cpu, cuda and tensorrt."""
         return self.network.provider
 
-    def segment(self, image: np.ndarray) -> Segmentation:
+    @property
+    def has_confidence(self) -> bool:
+        """Whether the model file has the confidence of classes; older files don't."""
+        return self.network.has_confidence
+
+    def segment(self, image: np.ndarray, *, confidence: bool = False) -> Segmentation:
         """Find class and object of every pixel.
 
         Parameters
         ----------
         image : (H0, W0, 3) uint8, RGB
             At least one pixel.
+        confidence : bool
+            Whether to compute `Segmentation.semantic_confidence`.
 
         Returns
         -------
@@ -117,9 +124,10 @@ class Segmenter:
         Raises
         ------
         TypeError, ValueError
-            The image has another dtype or shape, or is empty.
+            The image has another dtype or shape, or is empty; or the confidence is requested, and
+            the model file has none (see `has_confidence`).
         """
-        return self.postprocess(self.infer(image))
+        return self.postprocess(self.infer(image), confidence=confidence)
 
     def infer(self, image: np.ndarray) -> Inference:
         """Scale an image and run the network: the first half of `segment`."""
@@ -135,12 +143,13 @@ class Segmenter:
         watch.lap('network')
         return Inference(image, output, scaled.scale, watch.laps)
 
-    def postprocess(self, inference: Inference) -> Segmentation:
+    def postprocess(self, inference: Inference, *, confidence: bool = False) -> Segmentation:
         """Group pixels and refine the result: the second half of `segment`.
 
         It doesn't use the network, which may run on the next image meanwhile.
         """
-        segmentation = self.postprocessor.run(inference.output, inference.image, inference.scale)
+        segmentation = self.postprocessor.run(inference.output, inference.image, inference.scale,
+                                              confidence=confidence)
         return dataclasses.replace(segmentation, timings={**inference.timings,
                                                           **segmentation.timings})
 

@@ -76,11 +76,15 @@ class NetworkOutput:
         Calibrated confidence to be the center of an instance; 0 where a neighbour is stronger.
     embedding : (H, W, E) float32
         In the memory of the CPU or of a GPU.
+    semantic_confidence : (H, W) uint8, optional
+        Softmax probability of the class in `semantic_ids`, times 255. Older model files don't have
+        this output.
     """
 
     semantic_ids: np.ndarray
     center_heatmap: np.ndarray
     embedding: np.ndarray | DeviceArray
+    semantic_confidence: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_array('semantic_ids', self.semantic_ids, ('H', 'W'), np.uint8)
@@ -91,6 +95,8 @@ class NetworkOutput:
         elif self.embedding.shape[:2] != shape:
             raise ValueError(f'embedding: expected {shape[0]} rows and {shape[1]} columns, got '
                              f'shape {self.embedding.shape}')
+        if self.semantic_confidence is not None:
+            check_array('semantic_confidence', self.semantic_confidence, shape, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,8 @@ class Segmentation:
         Number of centers beyond `max_instances` that were dropped.
     timings : dict of str to float
         Seconds spent in each stage, in order.
+    semantic_confidence : (H0, W0) uint8, optional
+        Softmax probability of each pixel's class, times 255; None unless it was requested.
     """
 
     semantic_ids: np.ndarray
@@ -197,7 +205,11 @@ class Segmentation:
     instances: tuple[Instance, ...] = ()
     instances_dropped: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)
+    semantic_confidence: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_array('semantic_ids', self.semantic_ids, ('H0', 'W0'), np.uint8)
         check_array('instance_ids', self.instance_ids, self.semantic_ids.shape, np.uint16)
+        if self.semantic_confidence is not None:
+            check_array('semantic_confidence', self.semantic_confidence, self.semantic_ids.shape,
+                        np.uint8)

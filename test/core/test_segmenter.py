@@ -286,3 +286,18 @@ def test_warming_up_works_for_every_model(tmp_path, things):
     segmenter = Segmenter.from_onnx(tmp_path / 'model.onnx')
     segmenter.warm_up()
     assert segmenter.segment(np.zeros((10, 10, 3), np.uint8)).instances == ()
+
+
+def test_the_confidence_of_classes_is_computed_on_request(segmenter, tmp_path):
+    semantic_ids, instance_ids = rectangles((120, 160), BOXES)
+    image = paint_scene(semantic_ids, instance_ids, INFO, doubt=2)
+    assert segmenter.segment(image).semantic_confidence is None
+    result = segmenter.segment(image, confidence=True)
+    assert np.all(result.semantic_confidence == 255 - 8 * 2)
+    assert [*result.timings] == [*STAGES, 'confidence']
+    assert np.array_equal(result.semantic_ids, semantic_ids)
+    write_tiny_model(tmp_path / 'older.onnx', confidence=False)
+    older = Segmenter.from_onnx(tmp_path / 'older.onnx')
+    assert not older.has_confidence and older.segment(image).semantic_confidence is None
+    with pytest.raises(ValueError, match='no output "semantic_confidence".*export the model agai'):
+        older.segment(image, confidence=True)

@@ -31,6 +31,8 @@ def test_network_output_has_one_grid():
         dataclasses.replace(output, embedding=embedding[:3])
     with pytest.raises(ValueError, match=r'center_heatmap: expected shape \(4, 5\)'):
         dataclasses.replace(output, center_heatmap=grid[:, :4])
+    with pytest.raises(TypeError, match='semantic_confidence: expected dtype uint8, got float32'):
+        dataclasses.replace(output, semantic_confidence=grid)
 
 
 def test_centers_have_one_row_each():
@@ -46,3 +48,6 @@ def test_segmentation_maps_have_one_size():
         Segmentation(np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.uint16))
     with pytest.raises(TypeError, match='instance_ids: expected dtype uint16'):
         Segmentation(np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint8))
+    with pytest.raises(ValueError, match='semantic_confidence: expected shape'):
+        Segmentation(np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16),
+                     semantic_confidence=np.zeros((5, 4), np.uint8))

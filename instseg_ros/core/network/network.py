@@ -10,14 +10,16 @@ arg-max over the classes, calibrates the center confidences and keeps only their
                                                  h = H / `ModelInfo.output_stride`
 `center_heatmap`        float32 (1, h, w)        confidence to be a center, else 0
 `embedding`             float32 (1, h, w, E)     E = `ModelInfo.embedding_size`
+`semantic_confidence`   uint8 (1, h, w)          softmax probability of the class, times
+                                                 255; optional, older files lack it
 ======================= ======================== ==================================
 
 Its metadata has the entry of `ModelInfo.to_metadata`, and a checksum of the whole file, see
 `instseg_ros.core.network.model_file`. All weights are in the file itself.
 
 On the CPU, ONNX Runtime reads and writes NumPy's memory directly (IO binding). From a GPU, classes
-and center confidences are copied back, 5 bytes for each pixel of the output grid; the embedding
-stays there, see `instseg_ros.core.network.device_grouping`.
+and confidences are copied back, 6 bytes for each pixel of the output grid; the embedding stays
+there, see `instseg_ros.core.network.device_grouping`.
 """
 from __future__ import annotations
 
@@ -38,10 +40,10 @@ from instseg_ros.core.network.trial_run import run_limited, trial_image
 from instseg_ros.core.output_values import check_embedding, check_values
 from instseg_ros.core.types import NetworkOutput, check_array
 
-INPUT, EMBEDDING = 'image', 'embedding'
+INPUT, EMBEDDING, CONFIDENCE = 'image', 'embedding', 'semantic_confidence'
 OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
-           EMBEDDING: ('tensor(float)', 4)}
-"""ONNX type and number of axes of each output."""
+           EMBEDDING: ('tensor(float)', 4), CONFIDENCE: ('tensor(uint8)', 3)}
+"""ONNX type and number of axes of each output; `CONFIDENCE` is optional."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
 
@@ -66,6 +68,8 @@ class Network:
         SHA-256 of the file's contents, see `instseg_ros.core.network.model_file`.
     has_checksum : bool
         Whether the file names it: then the contents are those that were exported.
+    has_confidence : bool
+        Whether the file has the output `semantic_confidence`.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class Network:
         self._grouping = open_grouping(self.provider, config)
         try:
             _check_signature(self._session, self.info)
+            self.has_confidence = CONFIDENCE in _names(self._session)
             if self.provider == 'tensorrt':
                 self._build_engine(file, config.input_size or self.info.input_size)
             self._check_outputs()
@@ -152,7 +157,8 @@ class Network:
     def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         shape = (1, height // self.info.output_stride, width // self.info.output_stride)
         return {name: shape if axes == 3 else (*shape, self.info.embedding_size)
-                for name, (_, axes) in OUTPUTS.items()}
+                for name, (_, axes) in OUTPUTS.items()
+                if name != CONFIDENCE or self.has_confidence}
 
     def _check_outputs(self) -> None:
         """Compare the outputs for one image with the documented format.
@@ -197,8 +203,10 @@ def _check_signature(session, info: ModelInfo) -> None:
     outputs = {item.name: item for item in session.get_outputs()}
     for name, (kind, axes) in OUTPUTS.items():
         if name not in outputs:
-            raise ValueError(f'expected the outputs {", ".join(OUTPUTS)}, got '
-                             f'{", ".join(outputs)}')
+            if name == CONFIDENCE:
+                continue
+            raise ValueError(f'expected the outputs {", ".join(list(OUTPUTS)[:-1])} and perhaps '
+                             f'{CONFIDENCE}, got {", ".join(outputs)}')
         if outputs[name].type != kind or len(outputs[name].shape) != axes:
             raise ValueError(f'expected output "{name}" {kind} with {axes} axes, got '
                              f'{_describe(outputs[name])}')
@@ -206,6 +214,10 @@ def _check_signature(session, info: ModelInfo) -> None:
     if isinstance(length, int) and length != info.embedding_size:
         raise ValueError(f'expected embeddings of length {info.embedding_size}, as in the '
                          f'metadata, got {_describe(outputs[EMBEDDING])}')
+
+
+def _names(session) -> list[str]:
+    return [item.name for item in session.get_outputs()]
 
 
 def _describe(item) -> str:

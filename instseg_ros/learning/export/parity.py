@@ -19,8 +19,10 @@ Predict = Callable[[np.ndarray], NetworkOutput]
 """From an image (H, W, 3) uint8 to the network's output."""
 
 TOLERANCES: Mapping[str, Mapping[str, float]] = {
-    'fp32': {'semantic_ids': 1e-3, 'center_heatmap': 1e-3, 'embedding': 1e-2},
-    'fp16': {'semantic_ids': 0.02, 'center_heatmap': 0.1, 'embedding': 0.2}}
+    'fp32': {'semantic_ids': 1e-3, 'center_heatmap': 1e-3, 'embedding': 1e-2,
+             'semantic_confidence': 1},
+    'fp16': {'semantic_ids': 0.02, 'center_heatmap': 0.1, 'embedding': 0.2,
+             'semantic_confidence': 10}}
 """Largest accepted difference of each output: rounding through some 60 layers."""
 
 LEAST_AGREEMENT = 0.9
@@ -75,7 +77,8 @@ def compare(network: ExportedNetwork, exported: Predict, images: Sequence[np.nda
             'semantic_ids': np.mean(got.semantic_ids != wanted.semantic_ids),
             'center_heatmap': peak_difference(
                 network.all_confidences(image), got.center_heatmap, window),
-            'embedding': np.quantile(np.abs(_embedding(got) - _embedding(wanted)).max(2), 0.99)}
+            'embedding': np.quantile(np.abs(_embedding(got) - _embedding(wanted)).max(2), 0.99),
+            'semantic_confidence': np.abs(_confidence(got) - _confidence(wanted)).max()}
         for name, difference in differences.items():
             worst[name] = max(worst[name], float(difference))
     for name, difference in worst.items():
@@ -104,6 +107,11 @@ def peak_difference(confidence: np.ndarray, heatmap: np.ndarray, window: int) ->
 def _embedding(output: NetworkOutput) -> np.ndarray:
     assert isinstance(output.embedding, np.ndarray)  # not left on a device
     return output.embedding
+
+
+def _confidence(output: NetworkOutput) -> np.ndarray:
+    assert output.semantic_confidence is not None  # every exported file has it
+    return output.semantic_confidence.astype(np.int16)
 
 
 def agreement(expected: Predict, exported: Predict,

@@ -31,12 +31,13 @@ class ExportedNetwork(nn.Module):
         self.network = network
         self.calibration = calibration
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return self.interpret(self.network(image.permute(0, 3, 1, 2).to(torch.float32)))
 
-    def interpret(self, prediction: Prediction) -> tuple[Tensor, Tensor, Tensor]:
-        """Return class, peaks of the centers and embedding of every pixel."""
+    def interpret(self, prediction: Prediction) -> tuple[Tensor, ...]:
+        """Return class, center confidence, embedding and class confidence of every pixel."""
         semantic_ids = prediction.semantic.argmax(1).to(torch.uint8)
+        probability = prediction.semantic.softmax(1).amax(1)
         logits = prediction.center[:, None]
         window = peak_window(self.network.output_stride)
         # First the rows, then the columns: at stride 1 the window is large.
@@ -46,7 +47,8 @@ class ExportedNetwork(nn.Module):
         heatmap = self.center_confidence(logits)
         heatmap = torch.where(peaks, heatmap, torch.zeros_like(heatmap))[:, 0]
         embedding = self.network.finish_embedding(prediction, peaks[:, 0])
-        return semantic_ids, heatmap, embedding.permute(0, 2, 3, 1)
+        return (semantic_ids, heatmap, embedding.permute(0, 2, 3, 1),
+                (255 * probability).round().to(torch.uint8))
 
     def center_confidence(self, logits: Tensor) -> Tensor:
         """Return calibrated confidences of center logits of any shape."""

@@ -28,6 +28,18 @@ def test_output_is_what_was_painted(network):
     assert np.array_equal(codes > 0, instance_ids[::4, ::4] > 0)
 
 
+def test_the_confidence_of_classes_is_an_optional_output(network, tmp_path):
+    labels = rectangles((64, 96), [(1, (8, 8, 20, 40))])
+    image = paint_scene(*labels, tiny_info(), doubt=3)
+    write_tiny_model(tmp_path / 'older.onnx', confidence=False)
+    older = Network(tmp_path / 'older.onnx', NetworkConfig(provider='cpu', threads=1))
+    output, other = network.run(image), older.run(image)
+    assert network.has_confidence and np.all(output.semantic_confidence == 255 - 8 * 3)
+    assert not older.has_confidence and other.semantic_confidence is None
+    assert np.array_equal(output.semantic_ids, other.semantic_ids)
+    assert np.array_equal(output.embedding, other.embedding)
+
+
 def test_info_and_provider_are_visible(network):
     assert network.info == tiny_info()
     assert network.provider == 'cpu'
@@ -89,8 +101,8 @@ MESSAGES = {
     'no_metadata': 'no "instseg_ros" entry in the metadata .* not exported by "instseg export"',
     'damaged_metadata': 'the "instseg_ros" entry in the metadata of the model is damaged',
     'future_format': 'model format 99: this version reads formats 1 to 2; export the model again',
-    'missing_output': 'expected the outputs semantic_ids, .*embedding, got semantic_ids, '
-                      'center_heatmap$',
+    'missing_output': 'expected the outputs semantic_ids, .*embedding and perhaps .*, got '
+                      'semantic_ids, center_heatmap, semantic_confidence$',
     'wrong_dtype': r'output "semantic_ids" tensor\(uint8\) .* got .*tensor\(float\)',
     'wrong_rank': 'output "center_heatmap" .* with 3 axes, got .*1, 1,',
     'wrong_embedding': 'expected embeddings of length 4.*got .*5',

@@ -61,16 +61,22 @@ def test_the_exported_file_says_what_the_network_says(tmp_path):
     info = model_info(network, CLASSES, (1, 2), 128, {'epochs': 1}, duplicate_distance=1.25)
     calibration = Calibration(scale=2.0, shift=9.0)
     differences = export_onnx(network, calibration, info, tmp_path / 'model.onnx')
-    assert set(differences) == {'semantic_ids', 'center_heatmap', 'embedding'}
+    assert set(differences) == {'semantic_ids', 'center_heatmap', 'embedding',
+                                'semantic_confidence'}
     session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'),
                                            providers=['CPUExecutionProvider'])
     assert ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map) == info
     image = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), np.uint8)
-    semantic, heatmap, embedding = session.run(None, {'image': image})
+    semantic, heatmap, embedding, confidence = session.run(None, {'image': image})
     expected = ExportedNetwork(network, calibration).eval().predict(image[0])
     assert (semantic[0] == expected.semantic_ids).mean() > 0.99
     np.testing.assert_allclose(embedding[0], expected.embedding, atol=1e-2)
     assert heatmap.max() > 0.5
+    with torch.no_grad():
+        logits = network(torch.from_numpy(image).permute(0, 3, 1, 2).float()).semantic[0].numpy()
+    odds = np.exp(logits - logits.max(0))
+    np.testing.assert_allclose(confidence[0], 255 / odds.sum(0), atol=1)
+    assert confidence.dtype == np.uint8 and confidence.min() > 255 / 3 - 1
     assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
 
 
