@@ -33,7 +33,7 @@ def confidence_of_classes(refined_ids: np.ndarray, semantic_ids: np.ndarray,
     Returns
     -------
     (H0, W0) uint8
-        0 where none of the 3x3 output pixels around the nearest one has the pixel's class; `refine`
+        0 where none of the 3x3 output pixels around the nearest one has its class; `refine`
         returns no such class.
     """
     check_array('refined_ids', refined_ids, ('H0', 'W0'), np.uint8)
