@@ -43,6 +43,8 @@ help:
 	@echo '                JOBS=1           processes that run tests at the same time (default 2)'
 	@echo '                TORCH_ARGS="..."  more arguments of pip for PyTorch, for example the'
 	@echo '                                  index of its CPU builds'
+	@echo 'make fuzz     damaged input of every kind for an hour, or more if it is run again'
+	@echo '                ARGS="..."      arguments of test/robustness/fuzz.py, such as --seconds'
 	@echo 'make lint     check style and types: ruff, ament_flake8, ament_pep257, mypy'
 	@echo 'make docs     build the documentation site, build/docs/html'
 	@echo 'make setup    only install what the demo needs, into .venv'
@@ -62,6 +64,10 @@ demo: setup $(VIDEO)
 .PHONY: test
 test: setup $(DONE)/test
 	@$(ENV); python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup $(DONE)/test
+	@$(ENV); python test/robustness/fuzz.py $(ARGS)
 
 LINTED := instseg_ros test launch scripts benchmarks docs setup.py
 # Of pydocstyle's rules those that docstrings in numpydoc's style break, as its convention "numpy"

@@ -96,20 +96,21 @@ class ModelInfo:
         for name in self.class_names:
             _check_name('class_names', name)
         if len(set(self.class_names)) != count:
-            raise ValueError(f'class_names: expected distinct names, got {self.class_names}')
+            raise ValueError(f'class_names: expected distinct names, got '
+                             f'{_shown(self.class_names)}')
         if len(_items('palette', self.palette)) != count:
             raise ValueError(f'palette: expected {count} colours, one for each name, got '
                              f'{len(self.palette)}')
         for color in self.palette:
             if len(_items('palette', color)) != 3 or not all(
                     _is_whole(value) and 0 <= value <= 255 for value in color):
-                raise ValueError(f'palette: expected RGB colours of 0 to 255, got {color!r}')
+                raise ValueError(f'palette: expected RGB colours of 0 to 255, got {_shown(color)}')
         if not all(_is_whole(thing) and 0 <= thing < count
                    for thing in _items('thing_ids', self.thing_ids)):
             raise ValueError(f'thing_ids: expected ids below {count}, the number of names, got '
-                             f'{self.thing_ids!r}')
+                             f'{_shown(self.thing_ids)}')
         if len(set(self.thing_ids)) != len(self.thing_ids):
-            raise ValueError(f'thing_ids: expected distinct ids, got {self.thing_ids}')
+            raise ValueError(f'thing_ids: expected distinct ids, got {_shown(self.thing_ids)}')
         for item in dataclasses.fields(self):
             if item.name in BOUNDS:
                 self._check_number(item.name, whole=item.type == 'int')
@@ -123,7 +124,7 @@ class ModelInfo:
                              f'at most {MAX_OUTPUT >> 20} MiB for a square image, got '
                              f'{output >> 20} MiB')
         if not isinstance(self.training, Mapping):
-            raise ValueError(f'training: expected a dict, got {self.training!r}')
+            raise ValueError(f'training: expected a dict, got {_shown(self.training)}')
         _check_json('training', self.training, MAX_DEPTH)
 
     def _check_number(self, name: str, whole: bool) -> None:
@@ -131,7 +132,7 @@ class ModelInfo:
         low, high = BOUNDS[name]
         if not (_is_whole(value) or (isinstance(value, float) and not whole)):
             raise ValueError(f'{name}: expected a {"whole " if whole else ""}number, got '
-                             f'{value!r}')
+                             f'{_shown(value)}')
         if not low <= value <= high:
             raise ValueError(f'{name}: expected a value from {low} to {high}, got {value}')
 
@@ -158,7 +159,7 @@ class ModelInfo:
         surplus = [name for name in values if name not in wanted]
         if missing or surplus:
             raise ValueError(f'{_DAMAGED}: ' + '; '.join(
-                f'{problem} {", ".join(map(repr, names))}'
+                f'{problem} {", ".join(map(_shown, names[:10]))}'
                 for problem, names in (('missing', missing), ('unknown', surplus)) if names))
         for name in ('class_names', 'thing_ids', 'palette'):
             values[name] = tuple(_items(name, values[name]))
@@ -189,7 +190,7 @@ def read_entry(metadata: Mapping[str, str]) -> Mapping[str, Any]:
         raise ValueError(f'{_DAMAGED}: expected an object with a format_version')
     version = values['format_version']
     if not _is_whole(version) or not 1 <= version <= FORMAT_VERSION:
-        raise ValueError(f'model format {version!r}: this version reads formats 1 to '
+        raise ValueError(f'model format {_shown(version)}: this version reads formats 1 to '
                          f'{FORMAT_VERSION}; export the model again')
     return values
 
@@ -203,7 +204,7 @@ _UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp')
 def _check_name(what: str, name: Any) -> None:
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.strip():
         raise ValueError(f'{what}: expected names of 1 to {MAX_NAME} characters, got '
-                         f'{ascii(name)[:MAX_NAME]}')
+                         f'{_shown(name)}')
     _check_text(what, name)
 
 
@@ -211,7 +212,7 @@ def _check_text(what: str, text: str, allowed: str = '') -> None:
     for character in text:
         if unicodedata.category(character) in _UNPRINTABLE and character not in allowed:
             raise ValueError(f'{what}: expected printable characters, got '
-                             f'{ascii(text)[:MAX_NAME]}')
+                             f'{_shown(text)}')
 
 
 def _check_json(what: str, value: Any, depth: int) -> None:
@@ -232,9 +233,15 @@ def _check_json(what: str, value: Any, depth: int) -> None:
         raise ValueError(f'{what}: expected values as in JSON, got {type(value).__name__}')
 
 
+def _shown(value: Any) -> str:
+    """Return a value for a message: it may be anything, and of any length."""
+    text = ascii(value)
+    return text if len(text) <= MAX_NAME else f'{text[:MAX_NAME]}...'
+
+
 def _items(what: str, value: Any) -> tuple | list:
     if not isinstance(value, (tuple, list)):
-        raise ValueError(f'{what}: expected a list, got {ascii(value)[:MAX_NAME]}')
+        raise ValueError(f'{what}: expected a list, got {_shown(value)}')
     return value
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_info
 
@@ -20,7 +20,7 @@ notes = st.recursive(st.none() | st.booleans() | numbers | st.text(printable),
 
 @st.composite
 def model_infos(draw):
-    class_names = draw(st.lists(names, min_size=1, max_size=255, unique=True))
+    class_names = draw(st.lists(names, min_size=1, max_size=20, unique=True))
     count = len(class_names)
     stride = draw(st.integers(1, 16))
     return ModelInfo(
@@ -34,6 +34,7 @@ def model_infos(draw):
         training=draw(st.dictionaries(st.text(printable), notes, max_size=3)))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(model_infos())
 def test_a_model_info_survives_metadata(info):
     assert ModelInfo.from_metadata(info.to_metadata()) == info
