@@ -30,7 +30,9 @@ def main() -> None:
         if section:
             lines.append(f'    {section}:')
         for item in options_of(config):
-            text = item.help + (f'; one of {", ".join(item.choices)}' if item.choices else '')
+            text = item.help
+            if item.choices:
+                text += f'; one of {", ".join(map(str, item.choices))}'
             text += f' [{item.unit}]' if item.unit else ''
             lines += textwrap.wrap(text, WIDTH, initial_indent=f'{indent}# ',
                                    subsequent_indent=f'{indent}# ')

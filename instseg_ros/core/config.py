@@ -21,7 +21,7 @@ TOO_LARGE = 2 ** 63
 
 
 def option(default: Any, help: str, *, unit: str = '', minimum: float | None = None,
-           maximum: float | None = None, choices: tuple[str, ...] | None = None) -> Any:
+           maximum: float | None = None, choices: tuple[Any, ...] | None = None) -> Any:
     """Declare a dataclass field together with what its documentation and checks need."""
     return dataclasses.field(default=default, metadata={
         'help': help, 'unit': unit, 'minimum': minimum, 'maximum': maximum, 'choices': choices})
@@ -38,7 +38,7 @@ class Option:
     unit: str
     minimum: float | None
     maximum: float | None
-    choices: tuple[str, ...] | None
+    choices: tuple[Any, ...] | None
 
     @property
     def bounds(self) -> str:
@@ -71,13 +71,14 @@ def check_options(config: Any, prefix: str) -> None:
     for item in options_of(config):
         value: Any = item.default
         name = f'{prefix}.{item.name}' if prefix else item.name
+        accepted = (isinstance(value, ACCEPTED.get(item.type, object))
+                    and isinstance(value, bool) == (item.type is bool))
         if item.choices is not None:
-            if value not in item.choices:
-                raise ValueError(f'{name}: expected one of {", ".join(item.choices)}, '
+            if not accepted or value not in item.choices:
+                raise ValueError(f'{name}: expected one of {", ".join(map(str, item.choices))}, '
                                  f'got {value!r:.80}')
             continue
-        accepted = isinstance(value, ACCEPTED.get(item.type, object))
-        if not accepted or (isinstance(value, bool) and item.type is not bool):
+        if not accepted:
             raise ValueError(f'{name}: expected a value of type {item.type.__name__}, '
                              f'got {value!r:.80}')
         if item.type in (int, float) and not abs(value) < TOO_LARGE:

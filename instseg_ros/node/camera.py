@@ -6,7 +6,6 @@ from typing import Any, Callable, Mapping
 
 from rclpy.constants import S_TO_NS
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from instseg_ros.bags.conversions import ImageError
@@ -15,15 +14,12 @@ from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.node import diagnostics
 from instseg_ros.node.diagnostics import Conditions
+from instseg_ros.node.image_input import PROBLEMS, ImageInput
 from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.outputs import TOPICS, Outputs
-from instseg_ros.node.qos import image_qos, publisher_mismatch, silence, subscriber_mismatch
-from instseg_ros.node.rclpy_versions import image_callback
+from instseg_ros.node.qos import subscriber_mismatch
 from instseg_ros.node.stages import Frame
 from instseg_ros.node.statistics import Statistics
-
-SILENCE = 5.0
-"""Seconds without an image after which an active camera warns."""
 
 
 class Camera:
@@ -38,12 +34,15 @@ class Camera:
     node : LifecycleNode
     name : str
         Empty for a camera without a name.
+    config : NodeConfig
     conditions : Conditions
         Where problems of this camera are reported.
 
     Attributes
     ----------
     name : str
+    config : NodeConfig
+        A replaced `max_age` takes effect from the next image, all else in `activate`.
     conditions : Conditions
     statistics : Statistics
         Counts since activation.
@@ -51,14 +50,25 @@ class Camera:
         For the second stage of the pipeline; its config may be replaced at any time.
     """
 
-    def __init__(self, node: LifecycleNode, name: str, conditions: Conditions) -> None:
+    def __init__(self, node: LifecycleNode, name: str, config: NodeConfig,
+                 conditions: Conditions) -> None:
         self.name, self.conditions = name, conditions
         self.statistics = Statistics()
         self.tracker = Tracker()
         self._node = node
         self._outputs: Outputs | None = None
-        self._subscription: Any = None
+        self._input = ImageInput(node, f'{self.prefix}image', config, on_image=self._on_image,
+                                 on_lost=lambda count: self.statistics.frames_missed(count))
+        self._labels_have_stamp = False
         self._submit: Callable[[str, Frame], int] | None = None
+
+    @property
+    def config(self) -> NodeConfig:
+        return self._input.config
+
+    @config.setter
+    def config(self, config: NodeConfig) -> None:
+        self._input.config = config
 
     @property
     def prefix(self) -> str:
@@ -77,29 +87,24 @@ class Camera:
         self.tracker = Tracker(tracking)
         self._outputs = Outputs(self._node, info, self.prefix)
 
-    def activate(self, config: NodeConfig, submit: Callable[[str, Frame], int]) -> None:
+    def activate(self, submit: Callable[[str, Frame], int]) -> None:
         """Begin to take images.
 
         Parameters
         ----------
-        config : NodeConfig
         submit : callable
             Takes the camera's name and each image, and returns how many images of this camera are
             given up for it.
         """
         self.statistics = Statistics()
         self._submit = submit
-        self.outputs.publish_labels(Header(stamp=self._node.get_clock().now().to_msg()))
-        self._subscription = self._node.create_subscription(
-            Image, f'{self.prefix}image', image_callback(self._on_image), image_qos(config))
-        self._node.get_logger().info(f'waiting for images on {self._subscription.topic_name}')
+        self._publish_labels()
+        self._input.open()
+        self._node.get_logger().info(f'waiting for images on {self._input.topic}')
 
     def deactivate(self) -> None:
         """Take no more images."""
-        # Forgotten before it is released, so that an error can't keep it in use.
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            self._node.destroy_subscription(subscription)
+        self._input.close()
 
     def release(self) -> None:
         """Remove the topics of the results."""
@@ -107,18 +112,31 @@ class Camera:
         if outputs is not None:
             outputs.destroy()
 
-    def _on_image(self, message: Image, info: Mapping[str, Any]) -> None:
+    def _publish_labels(self) -> None:
+        now = self._node.get_clock().now()
+        self._labels_have_stamp = now.nanoseconds > 0
+        self.outputs.publish_labels(Header(stamp=now.to_msg()))
+
+    def _on_image(self, message: Any, info: Mapping[str, Any]) -> None:
         assert self._submit is not None  # it is there before the subscription
-        now = time.monotonic()
-        self.statistics.frame_arrived(info, now)
-        self.statistics.frames_given_up(self._submit(self.name, Frame(self, message, now)))
+        self.statistics.frame_arrived(info)
+        age, limit = self._age(message), self.config.max_age
+        if limit and age > limit:
+            self.on_error(ImageError(f'it is {age:.3f} s old, max_age is {limit:g} s'))
+            return
+        frame = Frame(self, message, time.monotonic())
+        self.statistics.frames_given_up(self._submit(self.name, frame))
+
+    def _age(self, message: Any) -> float:
+        """Return the seconds since the stamp of a message."""
+        stamp = message.header.stamp  # may be anything, even negative
+        now = self._node.get_clock().now().nanoseconds
+        return (now - (stamp.sec * S_TO_NS + stamp.nanosec)) / S_TO_NS
 
     def on_result(self, frame: Frame) -> None:
         """Count a published result, in the thread of the second stage."""
-        stamp = frame.message.header.stamp  # may be anything, even negative
-        age = self._node.get_clock().now().nanoseconds - (stamp.sec * S_TO_NS + stamp.nanosec)
         dropped = frame.segmentation.instances_dropped
-        self.statistics.frame_done(frame.timings, frame.latency, age=age / S_TO_NS,
+        self.statistics.frame_done(frame.timings, frame.latency, age=self._age(frame.message),
                                    instances_dropped=dropped)
         if dropped:
             self.conditions.note('instances_dropped', diagnostics.WARN,
@@ -136,13 +154,20 @@ class Camera:
                                  f'image lost, {type(error).__name__}: {error}')
 
     def check_connections(self) -> None:
-        """Warn while no images come, or an end of a topic receives nothing."""
-        node = self._node
-        image = self._subscription.topic_name if self._subscription is not None else ''
-        is_silent = image and time.monotonic() - self.statistics.last_image >= SILENCE
-        self.conditions.warn_while('silence', silence(node, image, SILENCE) if is_silent else '')
-        self.conditions.warn_while('qos.image', publisher_mismatch(node, image) if image else '')
-        topics = self._outputs.topics if self._outputs is not None else {}
+        """Warn while no images come, or an end of a topic receives nothing.
+
+        To be called about once a second. The labels are published again once simulated time
+        begins, if they were published before.
+        """
+        problems, topics = dict.fromkeys(PROBLEMS, ''), {}
+        if self._outputs is not None:
+            problems, topics = self._input.check(), self._outputs.topics
+        for name, text in problems.items():
+            self.conditions.warn_while(name, text)
         for name in TOPICS:
-            self.conditions.warn_while(f'qos.{name}', subscriber_mismatch(node, topics[name])
-                                       if name in topics else '')
+            self.conditions.warn_while(
+                f'qos.{name}', subscriber_mismatch(self._node, topics[name])
+                if name in topics else '')
+        if (self._input.is_open and not self._labels_have_stamp
+                and self._node.get_clock().now().nanoseconds > 0):
+            self._publish_labels()

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -18,11 +18,16 @@ from instseg_ros.core.config import (
     option,
     options_of,
 )
+from instseg_ros.core.rotation import ROTATIONS
 
 CAMERA_NAME = r'[A-Za-z][A-Za-z0-9_]*'
 """Regular expression of what may be part of a topic's name in ROS."""
 
-RELIABILITIES = ('best_effort', 'reliable', 'system_default')
+TRANSPORTS = ('raw', 'compressed')
+RELIABILITIES = ('best_effort', 'reliable', 'auto', 'system_default')
+
+CAMERA_OPTIONS = ('image_transport', 'image_reliability', 'rotate', 'max_age')
+"""Options of `NodeConfig` that each of several cameras may have for itself, as `NAME.OPTION`."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,22 @@ class NodeConfig:
     """Options of the node itself; the parameters without a prefix."""
 
     model: str = option('', 'Path of the ONNX model; empty takes the installed street.onnx')
+    image_transport: str = option(
+        'raw', 'Transport of the images: raw takes sensor_msgs/Image from the topic image, '
+        'compressed takes JPEG or PNG in sensor_msgs/CompressedImage from image/compressed',
+        choices=TRANSPORTS)
     image_reliability: str = option(
         'best_effort', 'Reliability of the subscription to images; best_effort receives from '
-        'every camera, reliable only from reliable ones, but loses no large images',
-        choices=RELIABILITIES)
+        'every camera, reliable only from reliable ones, but loses no large images; auto is '
+        'reliable while all publishers are', choices=RELIABILITIES)
     image_depth: int = option(1, 'Number of images kept while one is processed, the newest ones; '
                               '1 gives the lowest latency', minimum=1, maximum=100)
+    rotate: int = option(0, 'Clockwise turn that makes the images upright, for cameras that are '
+                         "mounted turned; results are in the camera's own orientation",
+                         unit='degrees', choices=ROTATIONS)
+    max_age: float = option(0.0, 'Images that are older than this when they arrive, by their '
+                            'stamps, are dropped; 0 drops none', unit='s', minimum=0.0,
+                            maximum=3600.0)
     cameras: tuple[str, ...] = option(
         ('',), 'Names of the cameras: the images of each come from NAME/image, its results go to '
         '~/NAME/...; a single empty name stands for one camera with the topics image and ~/...')
@@ -80,9 +95,14 @@ SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
 
 @dataclass(frozen=True)
 class Configs:
-    """The values of all parameters, checked."""
+    """The values of all parameters, checked.
+
+    `cameras` has the values of `node` by the name of each camera, with those of `CAMERA_OPTIONS`
+    that the camera has for itself.
+    """
 
     node: NodeConfig
+    cameras: Mapping[str, NodeConfig]
     network: NetworkConfig
     grouping: GroupingConfig
     refinement: RefinementConfig
@@ -103,14 +123,32 @@ def make_configs(values: Mapping[str, Any]) -> Configs:
     Parameters
     ----------
     values : dict of str to Any
-        Value of every parameter by its dotted name.
+        Value of every parameter by its dotted name. Those of single cameras may be missing or
+        None.
 
     Raises
     ------
     ValueError
         A value is not allowed; names the parameter, the allowed values and the given one.
     """
-    return Configs(**{section or 'node': _make_config(section, values) for section in SECTIONS})
+    configs = {section or 'node': _make_config(section, values) for section in SECTIONS}
+    node = configs['node']
+    return Configs(**configs, cameras={name: _of_camera(name, node, values)
+                                       for name in node.cameras})
+
+
+def _of_camera(name: str, node: NodeConfig, values: Mapping[str, Any]) -> NodeConfig:
+    own = {option: values[full] for option, full in camera_parameters(name).items()
+           if values.get(full) is not None}
+    try:
+        return replace(node, **own)
+    except ValueError as error:  # begins with the name of the option
+        raise ValueError(f'{name}.{error}') from None
+
+
+def camera_parameters(name: str) -> dict[str, str]:
+    """Return the full names of a camera's own parameters by option; one without name has none."""
+    return {option: f'{name}.{option}' for option in CAMERA_OPTIONS} if name else {}
 
 
 def _make_config(section: str, values: Mapping[str, Any]) -> Any:

@@ -10,12 +10,20 @@ from rclpy.parameter import Parameter
 from instseg_ros.core.config import Option
 from instseg_ros.core.selection import class_table
 from instseg_ros.core.types import ModelInfo
-from instseg_ros.node.options import Configs, make_configs, parameter_options
+from instseg_ros.node.options import (
+    Configs,
+    camera_parameters,
+    make_configs,
+    parameter_options,
+)
 
 LIVE_SECTIONS = ('grouping', 'refinement', 'selection', 'tracking')
 """Their parameters take effect from the next image."""
 
-SUBSCRIPTION_PARAMETERS = ('image_reliability', 'image_depth')
+LIVE_PARAMETERS = ('max_age',)
+"""So do these."""
+
+SUBSCRIPTION_PARAMETERS = ('image_transport', 'image_reliability', 'image_depth', 'rotate')
 """These take effect when the node is activated."""
 
 START_PARAMETERS = ('autostart',)
@@ -23,9 +31,21 @@ START_PARAMETERS = ('autostart',)
 
 
 def declare_parameters(node: Node) -> None:
-    """Declare every parameter with its default, description and range."""
-    for name, item in parameter_options():
-        node.declare_parameter(name, ros_value(item.default), make_descriptor(name, item))
+    """Declare every parameter with its default, description and range, if it is not there yet.
+
+    Those that cameras have for themselves have no value unless one is given.
+    """
+    options = dict(parameter_options())
+    for name, item in options.items():
+        if not node.has_parameter(name):
+            node.declare_parameter(name, ros_value(item.default), make_descriptor(name, item))
+    for camera in _value(node, 'cameras') or ():
+        for option, name in camera_parameters(camera).items():
+            if not node.has_parameter(name):
+                descriptor = make_descriptor(option, options[option])
+                descriptor.name, descriptor.dynamic_typing = name, True
+                descriptor.description += f'; not set: as {option}'
+                node.declare_parameter(name, None, descriptor)
 
 
 def ros_value(value: Any) -> Any:
@@ -45,7 +65,8 @@ def make_descriptor(name: str, item: Option) -> ParameterDescriptor:
     low, high = item.minimum, item.maximum
     if item.choices is not None:
         descriptor.additional_constraints = (
-            f'One of: {", ".join(item.choices)}. {descriptor.additional_constraints}')
+            f'One of: {", ".join(map(str, item.choices))}. '
+            f'{descriptor.additional_constraints}')
     elif low is not None and high is not None and item.type is int:
         descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
     elif low is not None and high is not None:
@@ -60,9 +81,13 @@ def when_it_takes_effect(name: str) -> str:
         return 'Takes effect only when the node starts.'
     if name in SUBSCRIPTION_PARAMETERS:
         return 'Takes effect when the node is activated.'
-    if name.partition('.')[0] in LIVE_SECTIONS:
+    if _is_live(name):
         return 'Takes effect from the next image.'
     return 'Takes effect when the node is configured.'
+
+
+def _is_live(option: str) -> bool:
+    return option in LIVE_PARAMETERS or option.partition('.')[0] in LIVE_SECTIONS
 
 
 def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
@@ -80,9 +105,18 @@ def read_configs(node: Node, changes: Iterable[Parameter] = ()) -> Configs:
     ValueError
         A value is not allowed; names the parameter, the allowed values and the given one.
     """
-    values = {name: _value(node, name) for name, _ in parameter_options()}
+    values = {name: _value(node, name) for name in _declared(node)}
     values.update({change.name: change.value for change in changes})
     return make_configs(values)
+
+
+def _declared(node: Node) -> dict[str, str]:
+    """Return the option of every declared parameter; a camera's own has that of all cameras."""
+    options = {name: name for name, _ in parameter_options()}
+    for camera in _value(node, 'cameras') or ():
+        options.update({name: option for option, name in camera_parameters(camera).items()
+                        if node.has_parameter(name)})
+    return options
 
 
 def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, info: ModelInfo | None,
@@ -100,11 +134,12 @@ def reason_to_refuse(node: Node, changes: Sequence[Parameter], *, info: ModelInf
         Of the loaded model, if the node is configured.
     active : bool
     """
-    ours = dict(parameter_options())
+    ours = _declared(node)
     for change in changes:
         if change.name not in ours or change.value == _value(node, change.name):
             continue
-        reason = _reason_in_state(change.name, configured=info is not None, active=active)
+        reason = _reason_in_state(change.name, ours[change.name],
+                                  configured=info is not None, active=active)
         if reason:
             return reason
     try:
@@ -121,12 +156,12 @@ def _value(node: Node, name: str) -> Any:
     return node.get_parameter_or(name, Parameter(name)).value
 
 
-def _reason_in_state(name: str, *, configured: bool, active: bool) -> str:
-    if name.partition('.')[0] in LIVE_SECTIONS:
+def _reason_in_state(name: str, option: str, *, configured: bool, active: bool) -> str:
+    if _is_live(option):
         return ''
-    if name in START_PARAMETERS:
+    if option in START_PARAMETERS:
         return f'{name} takes effect only when the node starts: set it in a parameter file'
-    if name in SUBSCRIPTION_PARAMETERS:
+    if option in SUBSCRIPTION_PARAMETERS:
         return f'{name} takes effect at activation: deactivate the node first' if active else ''
     if configured:
         return f'{name} takes effect at configuration: {"deactivate and " if active else ""}' \

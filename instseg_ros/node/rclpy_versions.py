@@ -5,7 +5,13 @@ from typing import Any, Callable, Mapping
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 GIVES_INFO = hasattr(Subscription, 'CallbackType')
 """Whether a subscription's callback may also take the middleware's info about a message."""
@@ -17,6 +23,23 @@ def image_callback(callback: Callable[[Any, Mapping[str, Any]], None]) -> Callab
     On Humble the info is empty.
     """
     return callback if GIVES_INFO else lambda message: callback(message, {})
+
+
+def subscribe(node: Node, message_type: Any, topic: str, callback: Callable[..., None],
+              qos: QoSProfile, *, on_lost: Callable[[int], None], **options: Any) -> Subscription:
+    """Create a subscription that reports lost messages, where the middleware notices them.
+
+    Events of the middleware about types and quality of service are not logged: it doesn't give
+    them in every case.
+    """
+    def create(**events: Any) -> Subscription:
+        return node.create_subscription(
+            message_type, topic, callback, qos, **options,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False, **events))
+    try:
+        return create(message_lost=lambda info: on_lost(info.total_count_change))
+    except UnsupportedEventTypeError:
+        return create()
 
 
 def call_after_set_parameters(node: Node, callback: Callable[[], None]) -> None:

@@ -78,6 +78,7 @@ class SegmenterNode(LifecycleNode):
     @transition('configure', otherwise=FAILURE)
     def on_configure(self, state: LifecycleState) -> None:
         """Load the model, compile the kernels where that is still to be done, advertise topics."""
+        declare_parameters(self)  # there may be new cameras
         self._configs = read_configs(self)
         model = self._configs.node.model
         path = Path(model).expanduser() if model else default_model()
@@ -117,7 +118,7 @@ class SegmenterNode(LifecycleNode):
     @transition('activate', otherwise=FAILURE)
     def on_activate(self, state: LifecycleState) -> None:
         """Begin to take images."""
-        self._configs = read_configs(self)
+        self._read_configs()
         stages = self._stages
         assert stages is not None  # only a configured node is activated
         try:
@@ -128,7 +129,7 @@ class SegmenterNode(LifecycleNode):
                 on_error=lambda frame, error: frame.camera.on_error(error),
                 depth=self._configs.node.image_depth)
             for camera in self._cameras:
-                camera.activate(self._configs.node, self._pipeline.submit)
+                camera.activate(self._pipeline.submit)
         except Exception:
             self._stop()
             super().on_deactivate(state)
@@ -177,8 +178,8 @@ class SegmenterNode(LifecycleNode):
 
     def _make_cameras(self) -> list[Camera]:
         """Return the cameras of the parameters; problems of one without a name are the node's."""
-        return [Camera(self, name, Conditions(partial(self._log, f'{name}: ')) if name
-                       else self._conditions) for name in self._configs.node.cameras]
+        return [Camera(self, name, config, Conditions(partial(self._log, f'{name}: ')) if name
+                       else self._conditions) for name, config in self._configs.cameras.items()]
 
     def _stop(self) -> None:
         # The pipeline is forgotten before it is closed, so that an error can't keep it in use.
@@ -205,8 +206,14 @@ class SegmenterNode(LifecycleNode):
         reason = reason_to_refuse(self, changes, info=info, active=self._pipeline is not None)
         return SetParametersResult(successful=not reason, reason=reason)
 
-    def _apply_parameters(self) -> None:
+    def _read_configs(self) -> None:
         self._configs = read_configs(self)
+        for camera in self._cameras:
+            # A changed list of cameras takes effect when the node is configured.
+            camera.config = self._configs.cameras.get(camera.name, camera.config)
+
+    def _apply_parameters(self) -> None:
+        self._read_configs()
         if self._stages is not None:
             # A new segmenter, so that no image is processed with half of a change.
             self._stages.segmenter = self._stages.segmenter.with_options(

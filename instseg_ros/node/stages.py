@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 import numpy as np
-from sensor_msgs.msg import Image
 
 from instseg_ros.bags.conversions import Converter, seconds_of, to_rgb
+from instseg_ros.core.rotation import rotate, segmentation_of_camera
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import Inference, Segmentation
 
@@ -24,13 +24,15 @@ class Frame:
     ----------
     camera : Camera
         The one that it came from.
-    message : Image
+    message : Image or CompressedImage
     arrived : float
         Seconds, of `time.monotonic`.
     image : (H0, W0, 3) uint8, RGB
         Set by the first stage; not there before.
+    upright : (H0, W0, 3) or (W0, H0, 3) uint8, RGB
+        The same, turned by the parameter `rotate`.
     inference : Inference
-        Set by the first stage; not there before.
+        Of the upright image. Set by the first stage; not there before.
     segmentation : Segmentation
         Set by the second stage; not there before.
     timings : dict of str to float
@@ -38,9 +40,10 @@ class Frame:
     """
 
     camera: Camera
-    message: Image
+    message: Any
     arrived: float
     image: np.ndarray = field(init=False)
+    upright: np.ndarray = field(init=False)
     inference: Inference = field(init=False)
     segmentation: Segmentation = field(init=False)
     timings: dict[str, float] = field(default_factory=dict)
@@ -89,12 +92,13 @@ class Stages:
         """
         frame.lap('wait')
         frame.image = to_rgb(frame.message, self.converter)
+        frame.upright = rotate(frame.image, frame.camera.config.rotate)
         frame.lap('convert')
 
     def infer(self, frames: Sequence[Frame]) -> None:
         """Run the network on converted images: the rest of the first stage."""
         for frame in frames:
-            frame.inference = self.segmenter.infer(frame.image)
+            frame.inference = self.segmenter.infer(frame.upright)
             frame.take(frame.inference.timings)
 
     def publish(self, frame: Frame) -> None:
@@ -102,8 +106,9 @@ class Stages:
         frame.lap('hand_over')
         segmentation = self.segmenter.postprocess(frame.inference)
         # Images of a camera come here in the order of their arrival, all in the same thread.
-        frame.segmentation = frame.camera.tracker.update(
-            segmentation, seconds_of(frame.message.header.stamp), frame.image)
+        tracked = frame.camera.tracker.update(
+            segmentation, seconds_of(frame.message.header.stamp), frame.upright)
+        frame.segmentation = segmentation_of_camera(tracked, frame.camera.config.rotate)
         frame.take(frame.segmentation.timings)
         frame.camera.outputs.publish(frame.message.header, frame.image, frame.segmentation)
         frame.lap('publish')

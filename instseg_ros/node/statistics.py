@@ -17,7 +17,7 @@ class Statistics:
     """Counts since activation, and rates of the time since the last report; for any thread.
 
     In the end, every image that a camera published is in one of the counts `frames_out`,
-    `frames_dropped` and `frames_superseded`.
+    `frames_dropped`, `frames_superseded` and `frames_lost`.
 
     Parameters
     ----------
@@ -32,51 +32,63 @@ class Statistics:
         Images without a result: bad input, or an error while it was processed.
     frames_superseded : int
         Images that were never processed: a newer one or the end of being active came before their
-        turn, or the transport lost them.
+        turn.
+    frames_lost : int
+        Images that the middleware reports as lost between the camera and the node.
     instances_dropped : int
         Instances left out of results since there were more than `grouping.max_instances`.
-    last_image : float
-        When the last image was taken; at first, when this was made.
     """
 
     def __init__(self, now: float | None = None) -> None:
-        self.frames_in = self.frames_out = self.frames_dropped = self.frames_superseded = 0
+        self.frames_in = self.frames_out = self.frames_dropped = self.frames_lost = 0
         self.instances_dropped = 0
-        self.last_image = self._reported = time.monotonic() if now is None else now
+        self._reported = time.monotonic() if now is None else now
         self._lock = threading.Lock()
         self._sequence_numbers: dict[bytes, int] = {}
+        self._given_up = 0
+        self._gaps = self._lost_in_gaps = 0
         self._stage_seconds: Counter[str] = Counter()
         self._latency = 0.0
         self._age: float | None = None
         self._recent_out = 0
         self._recent_latency = 0.0
 
-    def frame_arrived(self, info: Mapping[str, Any], now: float) -> None:
+    @property
+    def frames_superseded(self) -> int:
+        # Images that are missing and were not lost gave way to newer ones in the middleware.
+        return self._given_up + max(0, self._gaps - self._lost_in_gaps)
+
+    def frame_arrived(self, info: Mapping[str, Any]) -> None:
         """Count an image, and those before it of the same publisher that never arrived.
 
         Parameters
         ----------
         info : dict
             The middleware's info about the message. Not every middleware numbers messages.
-        now : float
         """
         with self._lock:
             self.frames_in += 1
-            self.last_image = now
             number = info.get('publication_sequence_number')
             publisher = info.get('publisher_gid')
             if number is None or publisher is None:
                 return
             key = bytes(publisher['data'])
             before = self._sequence_numbers.get(key, number - 1)
-            self.frames_superseded += max(0, number - before - 1)
+            self._gaps += max(0, number - before - 1)
             self._sequence_numbers[key] = number
+
+    def frames_missed(self, count: int) -> None:
+        """Count images that were lost on the way."""
+        with self._lock:
+            self.frames_lost += count
+            # Those before the first image are in no gap.
+            self._lost_in_gaps += count if self._sequence_numbers else 0
 
     def frames_given_up(self, count: int) -> None:
         """Count images that arrived and will not be processed after all."""
         with self._lock:
             self.frames_in -= count
-            self.frames_superseded += count
+            self._given_up += count
 
     def frame_done(self, stages: Mapping[str, float], latency: float, *,
                    age: float | None = None, instances_dropped: int = 0) -> None:
@@ -116,7 +128,7 @@ class Statistics:
                 self._latency = self._recent_latency / self._recent_out
             rate = self._recent_out / max(now - self._reported, 1e-6)
             values = {name: str(getattr(self, name)) for name in (
-                'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded',
+                'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded', 'frames_lost',
                 'instances_dropped')}
             values['fps'] = f'{rate:.2f}'
             values['latency_ms'] = milliseconds(self._latency)

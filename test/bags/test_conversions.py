@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_messages import PLANAR, Image, encode_yuv, message, planar
 
 from instseg_ros.bags import conversions
 from instseg_ros.bags.conversions import find_converter, to_rgb
 from instseg_ros.bags.encodings import ENCODINGS, Encoding, ImageError
 
-Image = SimpleNamespace  # any object with the fields of a sensor_msgs/Image
 COLOR = (200, 100, 50)
 BAYER = {'rggb': ((0, 1), (1, 2)), 'bggr': ((2, 1), (1, 0)),
          'gbrg': ((1, 2), (0, 1)), 'grbg': ((1, 0), (2, 1))}
@@ -36,33 +36,8 @@ def converter(request):
     return getattr(conversions, request.param)()
 
 
-def message(pixels, encoding, *, padding=0, bigendian=False):
-    """Return a message of an array, (H, W) or (H, W, C), with `padding` bytes after each row."""
-    pixels = np.asarray(pixels)
-    pixels = pixels.astype(pixels.dtype.newbyteorder('>' if bigendian else '<'))
-    height, width = pixels.shape[:2]
-    rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(height, -1)
-    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
-    return Image(height=height, width=width, encoding=encoding, is_bigendian=int(bigendian),
-                 step=rows.shape[1], data=array.array('B', rows.tobytes()))
-
-
 def random_rgb(height=6, width=8):
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def encode_yuv(rgb, order):
-    """Encode pairs of equal pixels by the studio-range formula of BT.601."""
-    red, green, blue = (rgb[:, ::2, channel].astype(float) for channel in range(3))
-    bright = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
-    blueness = 128 - 0.148 * red - 0.291 * green + 0.439 * blue
-    redness = 128 + 0.439 * red - 0.368 * green - 0.071 * blue
-    first = (blueness, redness) if order == 'uyvy' else (bright, bright)
-    second = (bright, bright) if order == 'uyvy' else (blueness, redness)
-    pixels = np.empty((*rgb.shape[:2], 2))
-    pixels[:, ::2, 0], pixels[:, 1::2, 0] = first
-    pixels[:, ::2, 1], pixels[:, 1::2, 1] = second
-    return np.round(pixels).astype(np.uint8)
 
 
 @pytest.mark.parametrize('encoding, order', [
@@ -120,30 +95,6 @@ def test_yuv_is_decoded(converter, encoding, order):
     rgb = np.repeat(random_rgb(4, 3), 2, axis=1)
     result = to_rgb(message(encode_yuv(rgb, order), encoding), converter)
     np.testing.assert_allclose(result.astype(int), rgb, atol=4)
-
-
-PLANAR = {'nv12': ('uv', 2), 'nv21': ('vu', 2), 'nv24': ('uv', 1), 'yuv420': ('u', 'v', 2),
-          'i420': ('u', 'v', 2)}
-"""The planes of the colour, each with its channels, and the side of a patch of one colour."""
-
-
-def planar(rgb, encoding, *, padding=0):
-    """Return a message in planar YUV; `rgb` has patches of one colour."""
-    *planes, side = PLANAR[encoding]
-    yuv = encode_yuv(np.repeat(rgb, 2, axis=1), 'yuyv')
-    values = {'u': yuv[::side, ::2 * side, 1], 'v': yuv[::side, 1::2 * side, 1]}
-    rows = [yuv[:, ::2, 0]] + [
-        np.stack([values[name] for name in plane], axis=2).reshape(len(values['u']), -1)
-        for plane in planes]
-    height, width = rgb.shape[:2]
-    step = width + padding
-    data = b''
-    for plane in rows:
-        share = plane.shape[1] / width
-        data += np.pad(plane, ((0, 0), (0, round(padding * share))),
-                       constant_values=99).tobytes()
-    return Image(height=height, width=width, encoding=encoding, is_bigendian=0, step=step,
-                 data=array.array('B', data))
 
 
 @pytest.mark.parametrize('encoding', PLANAR)

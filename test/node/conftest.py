@@ -145,18 +145,30 @@ class Graph:
                 self.spin_until(lambda: publisher.get_subscription_count() > 0, topic)
         return messages
 
-    def listen_to_results(self):
+    def listen_to_results(self, camera=''):
         """Subscribe to all but the overlay; return lists of messages by topic."""
         from sensor_msgs.msg import Image
         from vision_msgs.msg import Detection2DArray
         kinds = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
-        return {name: self.listen(kind, f'/segmenter/{name}') for name, kind in kinds.items()}
+        prefix = f'/segmenter/{camera}/' if camera else '/segmenter/'
+        return {name: self.listen(kind, prefix + name) for name, kind in kinds.items()}
 
-    def camera(self, qos=None, topic='/image'):
+    def stranger(self):
+        """Return a node of another participant of DDS, as if in another process."""
+        from rclpy.context import Context
+        context = Context()
+        self._rclpy.init(args=[], context=context, domain_id=self.observer.context.get_domain_id())
+        self._stack.callback(context.try_shutdown)
+        node = self._rclpy.create_node('stranger', context=context)
+        self._stack.callback(node.destroy_node)
+        return node
+
+    def camera(self, qos=None, topic='/image', message_type=None):
         """Return a publisher of images that the active node is subscribed to."""
         from rclpy.qos import QoSProfile
         from sensor_msgs.msg import Image
-        publisher = self.observer.create_publisher(Image, topic, qos or QoSProfile(depth=50))
+        publisher = self.observer.create_publisher(message_type or Image, topic,
+                                                   qos or QoSProfile(depth=50))
         self.spin_until(lambda: publisher.get_subscription_count() > 0, 'a subscription to images')
         for subscription in self.node.subscriptions if self.node else ():
             if subscription.topic_name == topic:

@@ -147,7 +147,7 @@ def test_an_exception_while_configuring_is_told_and_leaves_nothing(graph, tiny_m
 
 @pytest.mark.parametrize('target', [
     'instseg_ros.node.outputs.Outputs.publish_labels', 'instseg_ros.node.segmenter_node.Pipeline',
-    'instseg_ros.node.camera.image_qos'])
+    'instseg_ros.node.camera.ImageInput.open'])
 def test_an_exception_while_activating_is_told_and_can_be_tried_again(
         graph, tiny_model, monkeypatch, capfd, make_image, target):
     graph.start('configure', model=str(tiny_model), image_reliability='reliable')

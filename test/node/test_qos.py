@@ -41,10 +41,9 @@ def test_a_camera_that_does_not_fit_is_reported_with_a_hint(graph, tiny_model, c
     graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
     diagnostics = graph.diagnostics()
     graph.observer.create_publisher(Image, '/image', qos_profile_sensor_data)
-    graph.spin_until(lambda: any('set the parameter image_reliability to best_effort'
+    graph.spin_until(lambda: any('set image_reliability to best_effort'
                                  in message.status[0].message for message in diagnostics))
-    assert 'no image is received from the publisher /observer of /image' in ''.join(
-        capfd.readouterr())
+    assert 'no image is received from /observer on /image' in ''.join(capfd.readouterr())
 
 
 def test_a_subscriber_that_asks_for_too_much_is_reported(graph, tiny_model):
@@ -85,12 +84,13 @@ def test_a_mismatch_noticed_while_inactive_is_still_reported_when_active(graph, 
 @pytest.mark.parametrize('has_publisher', [False, True])
 def test_silence_is_reported_with_what_may_be_behind_it(graph, tiny_model, monkeypatch,
                                                         has_publisher):
-    from instseg_ros.node import camera as camera_module
-    monkeypatch.setattr(camera_module, 'SILENCE', 0.0)
+    from instseg_ros.node import image_input
+    monkeypatch.setattr(image_input, 'SILENCE', 0.001)
     graph.start('configure', 'activate', model=str(tiny_model))
     diagnostics = graph.diagnostics()
     if has_publisher:
         graph.camera()
-    expected = '/image has 1 publisher' if has_publisher else 'nobody publishes on /image'
+    expected = ('/observer publishes on /image: it sends none' if has_publisher
+                else 'nobody publishes on /image')
     graph.spin_until(lambda: diagnostics and expected in diagnostics[-1].status[0].message)
     assert diagnostics[-1].status[0].level == b'\x01'

@@ -23,8 +23,8 @@ def humble(monkeypatch):
 
 def test_images_are_taken_without_info_about_the_message(graph, humble, tiny_model, make_image,
                                                          monkeypatch):
-    from instseg_ros.node import camera as camera_module
-    monkeypatch.setattr(camera_module, 'image_callback', humble.image_callback)
+    from instseg_ros.node import image_input
+    monkeypatch.setattr(image_input, 'image_callback', humble.image_callback)
     graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     camera.publish(make_image())
