@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
 from instseg_ros.commands.options import add_config_arguments
-from instseg_ros.core.config import TrackingConfig
 
 if TYPE_CHECKING:
+    from instseg_ros.node.options import Configs
     from instseg_ros.recorded.job import Job, ModelSettings, Outcome
 
 NODE = '/segmenter'
@@ -102,26 +102,27 @@ def run(args: argparse.Namespace) -> int:
     return report(outcomes, args.out)
 
 
-def read_options(args: argparse.Namespace) -> tuple[ModelSettings, TrackingConfig]:
-    """Return the options of model and tracker from the parameter file and the command line."""
+def read_options(args: argparse.Namespace) -> tuple[ModelSettings, Configs]:
+    """Return the options of the parameter file and the command line."""
     from instseg_ros.installed import default_model
-    from instseg_ros.node.options import make_configs, parameter_options
-    from instseg_ros.node.parameter_files import read_parameters
+    from instseg_ros.node.options import camera_parameters, make_configs, parameter_options
+    from instseg_ros.node.parameter_files import camera_names, read_parameters
     from instseg_ros.recorded.job import ModelSettings
 
     values: dict[str, Any] = {name: item.default for name, item in parameter_options()}
     if args.params:
-        values.update(read_parameters(args.params, NODE, list(values)))
+        own = [name for camera in camera_names(args.params, NODE)
+               for name in camera_parameters(camera).values()]
+        values.update(read_parameters(args.params, NODE, [*values, *own]))
     values.update({name: value for name, value in vars(args).items()
                    if '.' in name})  # an option of a section, given
     configs = make_configs(values)
     model = args.model or Path(configs.node.model).expanduser()
     return ModelSettings(model if model != Path() else default_model(), configs.network,
-                         configs.grouping, configs.refinement, configs.selection), configs.tracking
+                         configs.grouping, configs.refinement, configs.selection), configs
 
 
-def make_jobs(args: argparse.Namespace, model: ModelSettings, tracking: TrackingConfig
-              ) -> list[Job]:
+def make_jobs(args: argparse.Namespace, model: ModelSettings, configs: Configs) -> list[Job]:
     """Return a job for each bag that the inputs name."""
     from instseg_ros.recorded.finding import find_bags
     from instseg_ros.recorded.job import Job
@@ -137,10 +138,12 @@ def make_jobs(args: argparse.Namespace, model: ModelSettings, tracking: Tracking
         outs = [args.out]
     else:
         outs = [args.out / f'{name}.mcap' for _, name in bags]
+    rotations = {'': configs.node.rotate,
+                 **{name: config.rotate for name, config in configs.cameras.items()}}
     return [Job(source, out, model, topics=tuple(args.topics),
                 copy=None if args.copy is None else tuple(args.copy), labels=args.labels,
-                start=args.start, duration=args.duration, every=args.every, tracking=tracking,
-                force=args.force)
+                start=args.start, duration=args.duration, every=args.every,
+                tracking=configs.tracking, rotations=rotations, force=args.force)
             for (source, _), out in zip(bags, outs)]
 
 

@@ -110,6 +110,19 @@ def read_parameters(path: Path | str, node_name: str, known: Collection[str]) ->
     return values
 
 
+def camera_names(path: Path | str, node_name: str) -> list[str]:
+    """Return the names of the cameras that a file gives a node, not checked; else an empty list.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_parameters`.
+    """
+    names = [section.parameters.get('cameras') for section in read_sections(path)
+             if section.matches(node_name)]
+    return [str(name) for listed in names if isinstance(listed, list) for name in listed]
+
+
 def check_arguments(arguments: Sequence[str], node_name: str, known: Collection[str]) -> None:
     """Check the parameter files and parameters that a command line gives to a node.
 

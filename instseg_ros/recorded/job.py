@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from instseg_ros.core.config import (
     GroupingConfig,
@@ -58,6 +58,8 @@ class Job:
         Only each so-manieth image of a topic is segmented.
     tracking : TrackingConfig
         Of each image topic on its own.
+    rotations : dict of str to int
+        Clockwise turns in degrees that make images upright, see `rotation_of`.
     force : bool
         Replace what is at `out`, and forget an unfinished result of other settings.
     """
@@ -72,7 +74,17 @@ class Job:
     duration: float = 0.0
     every: int = 1
     tracking: TrackingConfig = TrackingConfig()
+    rotations: Mapping[str, int] = field(default_factory=dict)
     force: bool = False
+
+    def rotation_of(self, topic: str) -> int:
+        """Return the rotation of the camera whose name is a part of the topic's, else that of ''.
+
+        The topic `/robot/front/image_raw` is that of the camera `front`.
+        """
+        named = [self.rotations[part] for part in topic.split('/')
+                 if part and part in self.rotations]
+        return named[0] if named else self.rotations.get('', 0)
 
     def settings(self) -> str:
         """Return all that the content of the result depends on, as JSON."""
@@ -85,6 +97,8 @@ class Job:
             'every': self.every, 'model': {**model, 'sha256': self.model.checksum}}
         if self.tracking.enabled:
             settings['tracking'] = dataclasses.asdict(self.tracking)
+        if any(self.rotations.values()):
+            settings['rotations'] = dict(self.rotations)
         return json.dumps(settings)
 
 

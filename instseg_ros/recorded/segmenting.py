@@ -12,7 +12,7 @@ import numpy as np
 from instseg_ros.bags.conversions import ImageError, find_converter, seconds_of, to_rgb
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import BagError, Message, Topic
-from instseg_ros.core.config import TrackingConfig
+from instseg_ros.core.rotation import rotate, segmentation_of_camera
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import Inference, Instance, Segmentation
@@ -39,10 +39,11 @@ class Decoded(NamedTuple):
 
 
 class Inferred(NamedTuple):
-    """An image with the output of the network."""
+    """An image with the output of the network for the upright image."""
 
     topic: Topic
     header: Any
+    image: np.ndarray
     inference: Inference
 
 
@@ -92,7 +93,7 @@ def segment_bag(job: Job, segmenter: Segmenter, *,
                         job.settings(), selection.definitions)
         parts = Parts(job.out, layout, anew=job.tracking.enabled, force=job.force)
         on_start(selection.expected)
-        run = Run(selection, layout, segmenter, job.tracking,
+        run = Run(selection, layout, segmenter, job,
                   Outcome(str(job.source), str(job.out)), on_frame)
         run.write(parts)
         run.outcome.remarks += bag.remarks
@@ -133,10 +134,11 @@ class Run:
     """One run over a bag: decoding, network, post-processing and encoding work side by side."""
 
     def __init__(self, selection: Selection, layout: Layout, segmenter: Segmenter,
-                 tracking: TrackingConfig, outcome: Outcome,
+                 job: Job, outcome: Outcome,
                  on_frame: Callable[[], object]) -> None:
         self._selection, self._layout, self._segmenter = selection, layout, segmenter
-        self._trackers = {topic: Tracker(tracking) for topic in layout.images}
+        self._trackers = {topic: Tracker(job.tracking) for topic in layout.images}
+        self._degrees = {topic: job.rotation_of(topic.name) for topic in layout.images}
         self._converter = find_converter()
         self.outcome, self._on_frame = outcome, on_frame
         self._reasons: Counter[str] = Counter()
@@ -189,14 +191,17 @@ class Run:
         return Decoded(message.topic, parsed.header, to_rgb(parsed, self._converter))
 
     def _infer(self, decoded: Decoded) -> Inferred:
-        return Inferred(decoded.topic, decoded.header, self._segmenter.infer(decoded.image))
+        topic, header, image = decoded
+        upright = rotate(image, self._degrees[topic])
+        return Inferred(topic, header, image, self._segmenter.infer(upright))
 
     def _postprocess(self, inferred: Inferred) -> Segmented:
-        topic, header, inference = inferred
+        topic, header, image, inference = inferred
         # Images come here in the order of the bag, all in the same thread.
-        segmentation = self._trackers[topic].update(
+        upright = self._trackers[topic].update(
             self._segmenter.postprocess(inference), seconds_of(header.stamp), inference.image)
-        return Segmented(header, inference.image, segmentation)
+        segmentation = segmentation_of_camera(upright, self._degrees[topic])
+        return Segmented(header, image, segmentation)
 
     def _encode(self, segmented: Segmented) -> Encoded:
         messages = encode_result(segmented.header, segmented.image, segmented.segmentation,
