@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,10 +61,13 @@ def segmentation_of_camera(upright: Segmentation, degrees: int) -> Segmentation:
     if not degrees:
         return upright
     height, width = upright.semantic_ids.shape
-    maps = {field.name: rotate_back(value, degrees) for field in dataclasses.fields(upright)
-            if isinstance(value := getattr(upright, field.name), np.ndarray)}
-    return dataclasses.replace(upright, **maps, instances=tuple(
-        _instance_of_camera(instance, height, width, degrees) for instance in upright.instances))
+    fields: dict[str, Any] = {field.name: getattr(upright, field.name)
+                              for field in dataclasses.fields(upright)}
+    maps = {name: rotate_back(value, degrees) for name, value in fields.items()
+            if isinstance(value, np.ndarray)}
+    instances = tuple(_instance_of_camera(instance, height, width, degrees)
+                      for instance in upright.instances)
+    return Segmentation(**{**fields, **maps, 'instances': instances})
 
 
 def _instance_of_camera(upright: Instance, height: int, width: int, degrees: int) -> Instance:
