@@ -25,7 +25,7 @@ def flag_of(part: str, option: Option) -> str:
     `--refinement-iterations`, `--selection-classes`, `--tracking-keep`.
     """
     name = option.name.replace('_', '-')
-    if part in ('network', 'grouping'):
+    if part in ('network', 'grouping', 'benchmark'):
         return f'--{name}'
     return '--refinement' if name == 'method' else f'--{part}-{name}'
 
