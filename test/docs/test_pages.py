@@ -145,6 +145,7 @@ def test_the_topics_are_those_of_the_node():
 
 def test_the_diagnostics_are_explained():
     pytest.importorskip('rclpy', reason='needs ROS 2')
+    from instseg_ros.node.image_input import PROBLEMS
     from instseg_ros.node.statistics import Statistics
     page = TEXT['docs/reference/topics.md']
     assert [key for key in Statistics().report(1.0) if f'`{key}`' not in page] == []
@@ -152,6 +153,7 @@ def test_the_diagnostics_are_explained():
     node = '\n'.join(path.read_text(encoding='utf-8')
                      for path in (ROOT / 'instseg_ros' / 'node').glob('*.py'))
     conditions = re.findall(r"conditions\.(?:begin|note|warn_while)\(\s*'(\w+)'", node)
+    conditions += [name for name in PROBLEMS if '.' not in name]
     assert named == set(conditions)
 
 

@@ -34,7 +34,7 @@ def test_every_parameter_is_described_with_its_range(graph):
         assert item.help in descriptor.description
         assert descriptor.additional_constraints
         if item.choices is not None:
-            assert all(choice in descriptor.additional_constraints for choice in item.choices)
+            assert all(str(choice) in descriptor.additional_constraints for choice in item.choices)
         elif item.type in (int, float):
             ranges = descriptor.integer_range or descriptor.floating_point_range
             assert (ranges[0].from_value, ranges[0].to_value) == (item.minimum, item.maximum)
