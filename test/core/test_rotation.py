@@ -3,7 +3,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -30,6 +30,7 @@ def segmentation_of(instance_ids):
                         instance_ids=instance_ids, instances=tuple(instances))
 
 
+@settings(deadline=None)
 @given(pixels=st.one_of(arrays(np.uint8, st.tuples(SIDE, SIDE, st.just(3))),
                         arrays(np.uint16, SHAPES), arrays(np.float32, SHAPES, elements=st.floats(
                             0, 1, width=32))),
@@ -42,6 +43,7 @@ def test_an_image_turns_clockwise_and_back(pixels, degrees):
     np.testing.assert_array_equal(rotate_back(turned, degrees), pixels)
 
 
+@settings(deadline=None)
 @given(instance_ids=arrays(np.uint16, SHAPES, elements=st.integers(0, 4)),
        degrees=st.sampled_from(ROTATIONS))
 def test_boxes_areas_and_centers_still_belong_to_the_pixels_of_their_objects(instance_ids,
@@ -58,6 +60,7 @@ def test_boxes_areas_and_centers_still_belong_to_the_pixels_of_their_objects(ins
         assert back.instance_ids[y, x] == instance.instance_id
 
 
+@settings(deadline=None)
 @given(instance_ids=arrays(np.uint16, SHAPES, elements=st.integers(0, 4)),
        degrees=st.sampled_from(ROTATIONS))
 def test_turning_on_to_a_whole_turn_gives_the_same_segmentation(instance_ids, degrees):

@@ -1,6 +1,6 @@
 """Counting and timing of images."""
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instseg_ros.node.statistics import Statistics
@@ -33,6 +33,7 @@ def test_an_image_that_is_given_up_is_superseded_like_one_that_never_arrived():
     assert (statistics.frames_in, statistics.frames_superseded) == (2, 3)
 
 
+@settings(deadline=None)
 @given(fates=st.lists(st.sampled_from(['arrived', 'lost', 'superseded']), max_size=30),
        late=st.booleans())
 def test_every_image_is_in_one_count(fates, late):
