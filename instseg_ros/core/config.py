@@ -81,12 +81,12 @@ def check_options(config: Any, prefix: str) -> None:
         if not accepted:
             raise ValueError(f'{name}: expected a value of type {item.type.__name__}, '
                              f'got {value!r:.80}')
+        low, high = item.minimum, item.maximum
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            raise ValueError(f'{name}: expected a value {item.bounds}, got {value!r:.80}')
         if item.type in (int, float) and not abs(value) < TOO_LARGE:
             raise ValueError(f'{name}: expected a finite number of at most 64 bits, got '
                              f'{value!r:.80}')
-        low, high = item.minimum, item.maximum
-        if (low is not None and not value >= low) or (high is not None and not value <= high):
-            raise ValueError(f'{name}: expected a value {item.bounds}, got {value!r}')
 
 
 def check_texts(name: str, value: Any) -> None:
