@@ -18,8 +18,11 @@ from instseg_ros.node.image_input import PROBLEMS, ImageInput
 from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.outputs import TOPICS, Outputs
 from instseg_ros.node.qos import subscriber_mismatch
+from instseg_ros.node.rate_limit import RateLimit
+from instseg_ros.node.requests import Requests
 from instseg_ros.node.stages import Frame
 from instseg_ros.node.statistics import Statistics
+from instseg_ros.node.transitions import guarded
 
 
 class Camera:
@@ -37,13 +40,19 @@ class Camera:
     config : NodeConfig
     conditions : Conditions
         Where problems of this camera are reported.
+    requests : Requests
+        For single images of this camera.
 
     Attributes
     ----------
     name : str
     config : NodeConfig
-        A replaced `max_age` takes effect from the next image, all else in `activate`.
+        A replaced `max_age` or `max_rate` takes effect from the next image, all else in
+        `activate`.
     conditions : Conditions
+    requests : Requests
+    is_paused : bool
+        Whether images are skipped that nobody has requested.
     statistics : Statistics
         Counts since activation.
     tracker : Tracker
@@ -51,13 +60,16 @@ class Camera:
     """
 
     def __init__(self, node: LifecycleNode, name: str, config: NodeConfig,
-                 conditions: Conditions) -> None:
-        self.name, self.conditions = name, conditions
+                 conditions: Conditions, requests: Requests) -> None:
+        self.name, self.conditions, self.requests = name, conditions, requests
+        self.is_paused = False
+        self._rate_limit = RateLimit()
         self.statistics = Statistics()
         self.tracker = Tracker()
         self._node = node
         self._outputs: Outputs | None = None
-        self._input = ImageInput(node, f'{self.prefix}image', config, on_image=self._on_image,
+        self._input = ImageInput(node, f'{self.prefix}image', config, on_image=guarded(
+            'image', self._on_image, self.conditions, self._on_failure),
                                  on_lost=lambda count: self.statistics.frames_missed(count))
         self._labels_have_stamp = False
         self._submit: Callable[[str, Frame], int] | None = None
@@ -68,7 +80,7 @@ class Camera:
 
     @config.setter
     def config(self, config: NodeConfig) -> None:
-        self._input.config = config
+        self._input.config, self._rate_limit.rate = config, config.max_rate
 
     @property
     def prefix(self) -> str:
@@ -97,13 +109,16 @@ class Camera:
             given up for it.
         """
         self.statistics = Statistics()
+        self._rate_limit = RateLimit(self.config.max_rate)
         self._submit = submit
         self._publish_labels()
         self._input.open()
+        self.requests.open()
         self._node.get_logger().info(f'waiting for images on {self._input.topic}')
 
     def deactivate(self) -> None:
         """Take no more images."""
+        self.requests.close('the node was deactivated')
         self._input.close()
 
     def release(self) -> None:
@@ -120,12 +135,14 @@ class Camera:
     def _on_image(self, message: Any, info: Mapping[str, Any]) -> None:
         assert self._submit is not None  # it is there before the subscription
         self.statistics.frame_arrived(info)
+        frame = Frame(self, message, time.monotonic())
         age, limit = self._age(message), self.config.max_age
         if limit and age > limit:
-            self.on_error(ImageError(f'it is {age:.3f} s old, max_age is {limit:g} s'))
-            return
-        frame = Frame(self, message, time.monotonic())
-        self.statistics.frames_given_up(self._submit(self.name, frame))
+            self.on_error(frame, ImageError(f'it is {age:.3f} s old, max_age is {limit:g} s'))
+        elif self._is_wanted(frame.arrived):
+            self.statistics.frames_given_up(self._submit(self.name, frame))
+        else:
+            self.statistics.frame_skipped()
 
     def _age(self, message: Any) -> float:
         """Return the seconds since the stamp of a message."""
@@ -133,18 +150,31 @@ class Camera:
         now = self._node.get_clock().now().nanoseconds
         return (now - (stamp.sec * S_TO_NS + stamp.nanosec)) / S_TO_NS
 
+    def _is_wanted(self, now: float) -> bool:
+        """Return whether the image that comes now is to be processed."""
+        is_requested = self.requests.take_image()
+        return is_requested or (not self.is_paused and self._rate_limit.allows(now))
+
+    def _on_failure(self, reason: str) -> None:
+        """Count an image that an exception has cost before the stages."""
+        self.statistics.frame_dropped()
+
     def on_result(self, frame: Frame) -> None:
         """Count a published result, in the thread of the second stage."""
         dropped = frame.segmentation.instances_dropped
         self.statistics.frame_done(frame.timings, frame.latency, age=self._age(frame.message),
                                    instances_dropped=dropped)
+        stamp = frame.message.header.stamp
+        self.requests.succeeded(frame.arrived, f'{len(frame.segmentation.instances)} objects in '
+                                f'the image with the stamp {stamp.sec}.{stamp.nanosec:09d}')
         if dropped:
             self.conditions.note('instances_dropped', diagnostics.WARN,
                                  f'{dropped} instances of an image dropped: it has more than '
                                  'grouping.max_instances')
 
-    def on_error(self, error: Exception) -> None:
+    def on_error(self, frame: Frame, error: BaseException) -> None:
         """Count an image that a stage could not process, in the thread of that stage."""
+        self.requests.failed(frame.arrived, f'the image is lost, {type(error).__name__}: {error}')
         if isinstance(error, ImageError):
             self.statistics.frame_dropped()
             self.conditions.note('image_dropped', diagnostics.WARN, f'image dropped: {error}')
@@ -159,6 +189,7 @@ class Camera:
         To be called about once a second. The labels are published again once simulated time
         begins, if they were published before.
         """
+        self.requests.expire(time.monotonic())
         problems, topics = dict.fromkeys(PROBLEMS, ''), {}
         if self._outputs is not None:
             problems, topics = self._input.check(), self._outputs.topics

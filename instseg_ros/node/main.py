@@ -6,12 +6,18 @@ import sys
 from typing import Callable, Sequence
 
 from instseg_ros.node.signals import Signals
+from instseg_ros.node.worker import are_running
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; end with code 0 and without a traceback on SIGINT or SIGTERM."""
     signals = Signals()
-    return run(args, on_ros=signals.ros_is_up, is_interrupted=lambda: signals.came)
+    code = run(args, on_ros=signals.ros_is_up, is_interrupted=lambda: signals.came)
+    if are_running():
+        # A stage never returned; a library that is at work while Python ends it may crash.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda: None,
@@ -40,18 +46,23 @@ def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda
     from instseg_ros.installed import fast_dds_settings
     from instseg_ros.node.parameter_files import check_arguments
     from instseg_ros.node.segmenter_node import SegmenterNode
+    from instseg_ros.node.shared_memory import remove_stale_segments
 
     node = None
     is_initialized = is_started = False
     try:
         settings = fast_dds_settings(os.environ) if uses_fast_dds() else {}
         os.environ.update(settings)
+        released = remove_stale_segments() if uses_fast_dds() else 0
         rclpy.init(args=args)
         is_initialized = True
         on_ros()
         node = SegmenterNode()
         for name, value in settings.items():
             node.get_logger().info(f'{name}={value}, to give Fast DDS room for large images')
+        if released:
+            node.get_logger().info(f'released {released / 1e6:.1f} MB of shared memory that '
+                                   'killed processes had left behind')
         check_arguments(sys.argv if args is None else args, node.get_fully_qualified_name(),
                         node.get_parameters_by_prefix(''))
         is_started = True

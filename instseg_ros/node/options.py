@@ -26,7 +26,7 @@ CAMERA_NAME = r'[A-Za-z][A-Za-z0-9_]*'
 TRANSPORTS = ('raw', 'compressed')
 RELIABILITIES = ('best_effort', 'reliable', 'auto', 'system_default')
 
-CAMERA_OPTIONS = ('image_transport', 'image_reliability', 'rotate', 'max_age')
+CAMERA_OPTIONS = ('image_transport', 'image_reliability', 'rotate', 'max_age', 'max_rate')
 """Options of `NodeConfig` that each of several cameras may have for itself, as `NAME.OPTION`."""
 
 
@@ -54,6 +54,12 @@ class NodeConfig:
     cameras: tuple[str, ...] = option(
         ('',), 'Names of the cameras: the images of each come from NAME/image, its results go to '
         '~/NAME/...; a single empty name stands for one camera with the topics image and ~/...')
+    max_rate: float = option(
+        0.0, 'At most so many images of each camera are processed in a second, evenly spread; 0 '
+        'sets no limit', unit='Hz', minimum=0.0, maximum=1000.0)
+    stage_timeout: float = option(
+        10.0, 'An image that is in one stage for longer is an error; deactivation waits for it no '
+        'longer', unit='s', minimum=0.1, maximum=3600.0)
     autostart: bool = option(False, 'Configure and activate when the node starts, without a '
                              'lifecycle manager')
 

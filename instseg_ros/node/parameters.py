@@ -20,7 +20,7 @@ from instseg_ros.node.options import (
 LIVE_SECTIONS = ('grouping', 'refinement', 'selection', 'tracking')
 """Their parameters take effect from the next image."""
 
-LIVE_PARAMETERS = ('max_age',)
+LIVE_PARAMETERS = ('max_age', 'max_rate', 'stage_timeout')
 """So do these."""
 
 SUBSCRIPTION_PARAMETERS = ('image_transport', 'image_reliability', 'image_depth', 'rotate')

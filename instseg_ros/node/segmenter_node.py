@@ -1,11 +1,12 @@
 """The lifecycle node: images in, labels and objects out."""
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -13,23 +14,31 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
+from std_srvs.srv import SetBool
 
-from instseg_ros.bags.conversions import find_converter
+from instseg_ros.bags.conversions import ImageError, find_converter
 from instseg_ros.core import tracking
 from instseg_ros.core.compiled import watch_compilation
+from instseg_ros.core.network import Network
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
 from instseg_ros.node import diagnostics
 from instseg_ros.node.camera import Camera
 from instseg_ros.node.diagnostics import Conditions, Report
+from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
-from instseg_ros.node.pipeline import Pipeline
+from instseg_ros.node.pipeline import Pipeline, StuckError
 from instseg_ros.node.rclpy_versions import call_after_set_parameters
+from instseg_ros.node.recovery import Recovery
+from instseg_ros.node.requests import Requests
 from instseg_ros.node.stages import Frame, Stages
-from instseg_ros.node.transitions import transition
+from instseg_ros.node.transitions import guarded, transition
 
 REPORT_PERIOD = 1.0
 """Seconds between diagnostics, and at least between two log lines about one kind of event."""
+
+LAST_WAIT = 1.0
+"""Seconds for which the end of the node waits for the images in the stages."""
 
 SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
                            TransitionCallbackReturn.ERROR)
@@ -56,15 +65,27 @@ class SegmenterNode(LifecycleNode):
         super().__init__('segmenter', **kwargs)
         declare_parameters(self)
         self._configs = read_configs(self)
-        self._model = ''
+        self._model = Path()
+        self._has_failed = self._is_paused = False
+        self._requests: dict[str, Requests] = {}
         self._conditions = Conditions(partial(self._log, ''))
         self._cameras = self._make_cameras()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.add_on_set_parameters_callback(self._check_parameters)
-        call_after_set_parameters(self, self._apply_parameters)
+        self._recovery = Recovery(self.create_guard_condition(
+            self._guarded('recovery', self._recover)).trigger)
+        self.create_service(SetBool, '~/enable', guarded(
+            'enable', self._enable, self._conditions,
+            lambda reason: SetBool.Response(success=False, message=reason)))
+        self.add_on_set_parameters_callback(guarded(
+            'check_parameters', self._check_parameters, self._conditions,
+            lambda reason: SetParametersResult(successful=False, reason=reason)))
+        call_after_set_parameters(self, self._guarded('parameters', self._apply_parameters))
         # Steady: diagnostics are needed above all while simulated time stands still.
-        self.create_timer(REPORT_PERIOD, self._report, clock=Clock(
+        self.create_timer(REPORT_PERIOD, self._guarded('report', self._report), clock=Clock(
             clock_type=ClockType.STEADY_TIME))
+
+    def _guarded(self, name: str, callback: Callable[..., None]) -> Callable[..., None]:
+        return guarded(name, callback, self._conditions, lambda reason: None)
 
     @property
     def autostart(self) -> bool:
@@ -81,37 +102,44 @@ class SegmenterNode(LifecycleNode):
         declare_parameters(self)  # there may be new cameras
         self._configs = read_configs(self)
         model = self._configs.node.model
-        path = Path(model).expanduser() if model else default_model()
-        self._model = str(path.absolute())
+        self._model = (Path(model).expanduser() if model else default_model()).absolute()
         converter = find_converter()
         self.get_logger().info(f'loading {self._model}')
-        segmenter = self.load(path)
+        segmenter = self.load(self._model)
         cameras = self._make_cameras()
         try:
             for camera in cameras:
                 camera.configure(segmenter.model_info, self._configs.tracking)
-        except Exception:
+        except BaseException:
             for camera in cameras:
                 camera.release()
             raise
         self._cameras, self._stages = cameras, Stages(converter, segmenter)
+        self._conditions.end('inference')
         self.get_logger().info(f'configured: provider {segmenter.provider}, '
                                f'images by {converter.name}')
 
     def load(self, path: Path) -> Segmenter:
         """Return the segmenter for a model, ready for its first image."""
         configs = self._configs
+        self._end_if_interrupted()
         segmenter = Segmenter.from_onnx(path, network=configs.network, grouping=configs.grouping,
                                         refinement=configs.refinement,
                                         selection=configs.selection)
         with watch_compilation(self._log_compilation):
+            self._end_if_interrupted()
             segmenter.warm_up()
             tracking.warm_up()
+        self._end_if_interrupted()
         return segmenter
 
-    def _log_compilation(self, kernel: str, ready: int, total: int) -> None:
-        if not self.context.ok():  # the compiler may have swallowed the exception of a signal
+    def _end_if_interrupted(self) -> None:
+        """Don't let a signal wait for the end of a transition that takes seconds."""
+        if not self.context.ok():
             raise KeyboardInterrupt
+
+    def _log_compilation(self, kernel: str, ready: int, total: int) -> None:
+        self._end_if_interrupted()
         self.get_logger().info(f'compiling kernels, once on this machine: {ready + 1} of {total} '
                                f'({kernel.lstrip("_")}); "instseg warm-up" does it in advance')
 
@@ -123,20 +151,24 @@ class SegmenterNode(LifecycleNode):
         assert stages is not None  # only a configured node is activated
         try:
             super().on_activate(state)
+            self._recovery.succeeded()
             self._pipeline = Pipeline(
-                stages.convert, stages.infer, stages.publish,
-                on_result=lambda frame: frame.camera.on_result(frame),
-                on_error=lambda frame, error: frame.camera.on_error(error),
+                stages.convert, stages.infer, stages.finish,
+                on_result=self._publish, on_error=self._on_error,
                 depth=self._configs.node.image_depth)
             for camera in self._cameras:
                 camera.activate(self._pipeline.submit)
-        except Exception:
+        except BaseException:
             self._stop()
             super().on_deactivate(state)
             raise
 
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more images; the only way to the error state is a transition that fails."""
+        return ERROR if self._has_failed else self._deactivate(state)
+
     @transition('deactivate', otherwise=ERROR)
-    def on_deactivate(self, state: LifecycleState) -> None:
+    def _deactivate(self, state: LifecycleState) -> None:
         """Take no more images; the results of those in the stages are still published."""
         self._stop()
         self._report()
@@ -154,13 +186,14 @@ class SegmenterNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything after a transition that failed; the node becomes unconfigured."""
+        self._has_failed = False
         try:
             self._release()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.on_transition_failed('release everything', error)
         return SUCCESS
 
-    def on_transition_failed(self, name: str, error: Exception) -> None:
+    def on_transition_failed(self, name: str, error: BaseException) -> None:
         """Report the reason, until a later transition goes well."""
         self._conditions.begin('transition', diagnostics.ERROR,
                                f'cannot {name}: {error or type(error).__name__}')
@@ -172,26 +205,38 @@ class SegmenterNode(LifecycleNode):
     def destroy_node(self) -> None:
         """End the threads and release everything."""
         try:
-            self._stop()
+            self._stop(LAST_WAIT)
         finally:
             super().destroy_node()
 
     def _make_cameras(self) -> list[Camera]:
         """Return the cameras of the parameters; problems of one without a name are the node's."""
-        return [Camera(self, name, config, Conditions(partial(self._log, f'{name}: ')) if name
-                       else self._conditions) for name, config in self._configs.cameras.items()]
+        return [self._make_camera(name, config)
+                for name, config in self._configs.cameras.items()]
 
-    def _stop(self) -> None:
+    def _make_camera(self, name: str, config: NodeConfig) -> Camera:
+        # A service that is removed while a call waits can't answer it: it stays with the node.
+        if name not in self._requests:
+            self._requests[name] = Requests(self, f'{name}/' if name else '')
+        conditions = Conditions(partial(self._log, f'{name}: ')) if name else self._conditions
+        camera = Camera(self, name, config, conditions, self._requests[name])
+        camera.is_paused = self._is_paused
+        return camera
+
+    def _stop(self, timeout: float = math.inf) -> None:
         # The pipeline is forgotten before it is closed, so that an error can't keep it in use.
         pipeline, self._pipeline = self._pipeline, None
         with ExitStack() as last_first:  # an error in one of them doesn't keep the others from it
             if pipeline is not None:
-                last_first.callback(self._close, pipeline)
+                last_first.callback(self._close, pipeline, timeout)
             for camera in self._cameras:
                 last_first.callback(camera.deactivate)
 
-    def _close(self, pipeline: Pipeline[Frame]) -> None:
-        for frame in pipeline.close():
+    def _close(self, pipeline: Pipeline[Frame], timeout: float) -> None:
+        """End the pipeline, which waits for a stage until the stage counts as stuck."""
+        step, limit = pipeline.longest_step(), self._configs.node.stage_timeout
+        left = limit - (time.monotonic() - step.began) if step else limit
+        for frame in pipeline.close(max(0.0, min(left, timeout))):
             frame.camera.statistics.frames_given_up(1)
 
     def _release(self) -> None:
@@ -201,10 +246,60 @@ class SegmenterNode(LifecycleNode):
                 last_first.callback(camera.release)
             last_first.callback(self._stop)
 
+    def _publish(self, frame: Frame) -> None:
+        """Publish and count a result, in the thread of the second stage."""
+        assert self._stages is not None
+        self._stages.publish(frame)
+        self._recovery.succeeded()
+        self._conditions.end('inference')
+        frame.camera.on_result(frame)
+
+    def _on_error(self, frame: Frame, error: BaseException) -> None:
+        """Take note of an image that is lost, in the thread of the stage that lost it."""
+        if not isinstance(error, (ImageError, StuckError)):
+            self._recovery.failed(error)
+        frame.camera.on_error(frame, error)
+
+    def _recover(self) -> None:
+        """Do what is due after several images in a row were lost."""
+        if self._pipeline is not None:
+            self._recovery.act(self._rebuild, self._give_up)
+
+    def _rebuild(self, reason: str) -> None:
+        """Load the model anew: a session may be broken for good, for example after a GPU's error.
+
+        If that fails, the node gives up.
+        """
+        self._conditions.begin('inference', diagnostics.ERROR,
+                               f'{reason}; the model is loaded again')
+        assert self._stages is not None
+        try:
+            self._stages.segmenter = self.load(self._model)
+        except Exception as error:
+            self._give_up(f'{reason}; the model could not be loaded again: {error}')
+
+    def _give_up(self, reason: str) -> None:
+        """Go to the error state, which releases everything; the node becomes unconfigured."""
+        self._conditions.begin('inference', diagnostics.ERROR, f'{reason}; the node is '
+                               'unconfigured now: configure and activate it to try again')
+        self._has_failed = True
+        self.trigger_deactivate()
+
     def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
         info = self._stages.segmenter.model_info if self._stages is not None else None
         reason = reason_to_refuse(self, changes, info=info, active=self._pipeline is not None)
         return SetParametersResult(successful=not reason, reason=reason)
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Go on with the images, or pause without releasing anything."""
+        self._is_paused = not request.data
+        for camera in self._cameras:
+            camera.is_paused = self._is_paused
+        response.success = True
+        response.message = ('paused: images are skipped' if self._is_paused
+                            else 'images are processed')
+        self.get_logger().info(response.message)
+        return response
 
     def _read_configs(self) -> None:
         self._configs = read_configs(self)
@@ -232,10 +327,22 @@ class SegmenterNode(LifecycleNode):
     def _report(self) -> None:
         for camera in self._cameras:
             camera.check_connections()
-        state = ('active' if self._pipeline is not None
+        self._check_stages()
+        state = ('active, paused' if self._pipeline is not None and self._is_paused
+                 else 'active' if self._pipeline is not None
                  else 'inactive' if self._stages is not None else 'unconfigured')
         self._diagnostics.publish(diagnostics.message(
             Header(stamp=self.get_clock().now().to_msg()), state, self._reports()))
+
+    def _check_stages(self) -> None:
+        """Report a stage that does not return, and that the results are back."""
+        step = self._pipeline.longest_step() if self._pipeline is not None else None
+        limit = self._configs.node.stage_timeout
+        if step is not None and time.monotonic() - step.began > limit:
+            self._conditions.begin('stuck', diagnostics.ERROR, f'an image has been in the stage '
+                                   f'"{step.name.strip("_")}" for more than {limit:g} s')
+        else:
+            self._conditions.end('stuck')
 
     def _reports(self) -> list[Report]:
         """Return the report of the node and that of each camera with a name.
@@ -244,7 +351,10 @@ class SegmenterNode(LifecycleNode):
         """
         now, name, stages = time.monotonic(), self.get_fully_qualified_name(), self._stages
         by_camera = {camera: camera.statistics.report(now) for camera in self._cameras}
-        own = {'model': self._model, 'provider': stages.segmenter.provider if stages else '',
+        network = stages.segmenter.network if stages else None
+        own = {'model': str(self._model) if self._model.name else '',
+               'model_sha256': checksum_text(network) if network else '',
+               'provider': network.provider if network else '',
                'converter': stages.converter.name if stages else '',
                'fps': f'{sum(float(values["fps"]) for values in by_camera.values()):.2f}'}
         for camera, values in by_camera.items():
@@ -255,3 +365,8 @@ class SegmenterNode(LifecycleNode):
                     (name, self._conditions, own),
                     *((f'{name}/{camera.name}', camera.conditions, values)
                       for camera, values in by_camera.items() if camera.name)]]
+
+
+def checksum_text(network: Network) -> str:
+    """Return the checksum of a model for the diagnostics."""
+    return network.checksum + ('' if network.has_checksum else ' (not named by the file)')

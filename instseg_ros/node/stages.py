@@ -101,8 +101,8 @@ class Stages:
             frame.inference = self.segmenter.infer(frame.upright)
             frame.take(frame.inference.timings)
 
-    def publish(self, frame: Frame) -> None:
-        """Find objects in the network's output, track and publish them: the second stage."""
+    def finish(self, frame: Frame) -> None:
+        """Find objects in the network's output and track them: the second stage."""
         frame.lap('hand_over')
         segmentation = self.segmenter.postprocess(frame.inference)
         # Images of a camera come here in the order of their arrival, all in the same thread.
@@ -110,5 +110,8 @@ class Stages:
             segmentation, seconds_of(frame.message.header.stamp), frame.upright)
         frame.segmentation = segmentation_of_camera(tracked, frame.camera.config.rotate)
         frame.take(frame.segmentation.timings)
+
+    def publish(self, frame: Frame) -> None:
+        """Publish the results: the end of the second stage."""
         frame.camera.outputs.publish(frame.message.header, frame.image, frame.segmentation)
         frame.lap('publish')

@@ -17,7 +17,7 @@ class Statistics:
     """Counts since activation, and rates of the time since the last report; for any thread.
 
     In the end, every image that a camera published is in one of the counts `frames_out`,
-    `frames_dropped`, `frames_superseded` and `frames_lost`.
+    `frames_dropped`, `frames_superseded`, `frames_lost` and `frames_skipped`.
 
     Parameters
     ----------
@@ -35,13 +35,15 @@ class Statistics:
         turn.
     frames_lost : int
         Images that the middleware reports as lost between the camera and the node.
+    frames_skipped : int
+        Images that were not to be processed: the node is paused, or `max_rate` is reached.
     instances_dropped : int
         Instances left out of results since there were more than `grouping.max_instances`.
     """
 
     def __init__(self, now: float | None = None) -> None:
         self.frames_in = self.frames_out = self.frames_dropped = self.frames_lost = 0
-        self.instances_dropped = 0
+        self.frames_skipped = self.instances_dropped = 0
         self._reported = time.monotonic() if now is None else now
         self._lock = threading.Lock()
         self._sequence_numbers: dict[bytes, int] = {}
@@ -90,6 +92,12 @@ class Statistics:
             self.frames_in -= count
             self._given_up += count
 
+    def frame_skipped(self) -> None:
+        """Count an image that arrived and is not to be processed."""
+        with self._lock:
+            self.frames_in -= 1
+            self.frames_skipped += 1
+
     def frame_done(self, stages: Mapping[str, float], latency: float, *,
                    age: float | None = None, instances_dropped: int = 0) -> None:
         """Count a result.
@@ -129,7 +137,7 @@ class Statistics:
             rate = self._recent_out / max(now - self._reported, 1e-6)
             values = {name: str(getattr(self, name)) for name in (
                 'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded', 'frames_lost',
-                'instances_dropped')}
+                'frames_skipped', 'instances_dropped')}
             values['fps'] = f'{rate:.2f}'
             values['latency_ms'] = milliseconds(self._latency)
             values['age_ms'] = '' if self._age is None else milliseconds(self._age)

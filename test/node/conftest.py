@@ -175,6 +175,11 @@ class Graph:
                 self.spin_until(lambda: subscription.get_publisher_count() > 0, topic)
         return publisher
 
+    def listen_to_transitions(self):
+        """Return the list that the events of the node's life cycle go to."""
+        from lifecycle_msgs.msg import TransitionEvent
+        return self.listen(TransitionEvent, '/segmenter/transition_event')
+
     def diagnostics(self):
         """Return the list that the node's diagnostics go to."""
         from diagnostic_msgs.msg import DiagnosticArray
@@ -189,9 +194,11 @@ def service_types():
         SetParameters,
         SetParametersAtomically,
     )
+    from std_srvs.srv import SetBool, Trigger
     return {'change_state': ChangeState, 'get_state': GetState, 'set_parameters': SetParameters,
             'set_parameters_atomically': SetParametersAtomically,
-            'get_parameters': GetParameters, 'describe_parameters': DescribeParameters}
+            'get_parameters': GetParameters, 'describe_parameters': DescribeParameters,
+            'enable': SetBool, 'segment': Trigger}
 
 
 @pytest.fixture(scope='session')

@@ -104,6 +104,7 @@ def test_they_are_published_in_every_state(graph, tiny_model, make_image):
     assert messages[-1].status[0].name == '/segmenter'
     values = values_of(messages[-1])
     assert (values['model'], values['provider']) == (str(tiny_model), 'cpu')
+    assert len(values['model_sha256']) == 64
     stages = [key for key in values if key.startswith('stage_ms.')]
     assert stages == [f'stage_ms.{name}' for name in (
         'wait', 'convert', 'scale', 'network', 'hand_over', 'grouping', 'refinement', 'instances',

@@ -1,12 +1,13 @@
 """Two stages at once, held and let go by the test; without ROS."""
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instseg_ros.node.pipeline import Pipeline
+from instseg_ros.node.pipeline import Pipeline, StuckError
 
 TIMEOUT = 60.0
 
@@ -182,3 +183,66 @@ def test_every_frame_is_accounted_for_and_order_is_kept(count, depth, data):
     lost = [loss.args[0] for loss in losses]
     assert set(lost) <= fails[0] | fails[1] and not set(lost) & set(done)
     assert len(done) + len(lost) + given_up == count
+
+
+@pytest.mark.parametrize('error', [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError])
+@pytest.mark.parametrize('stage', range(4))
+def test_no_exception_stops_it(error, stage):
+    def fail(frame):
+        if frame in ('b', ['b']):
+            raise error('the lamp is off')
+    works = [fail if number == stage else lambda frame: None for number in range(4)]
+    done, lost = [], []
+
+    def on_result(frame):
+        works[3](frame)
+        done.append(frame)
+    pipeline = Pipeline(*works[:3], on_result=on_result, depth=9,
+                        on_error=lambda frame, error: lost.append((frame, type(error))))
+    assert [pipeline.submit('camera', frame) for frame in 'abc'] == [0, 0, 0]
+    while len(done) + len(lost) < 3:
+        time.sleep(0.001)
+    assert pipeline.close(TIMEOUT) == []
+    assert (done, lost) == (['a', 'c'], [('b', error)])
+
+
+@pytest.mark.parametrize('stage', ['first', 'second'])
+def test_closing_gives_up_a_stage_that_does_not_return(make, stage):
+    held = make(depth=5)
+    if stage == 'second':
+        held.first.open = True
+    for frame in 'abcd':
+        held.pipeline.submit('camera', frame)
+    getattr(held, stage).wait_until_begun()
+    if stage == 'second':
+        held.first.wait_until_begun()
+        held.first.wait_until_begun()  # it has b as well
+        while held.pipeline.longest_step() is None or len(held.pipeline._steps) > 1:
+            time.sleep(0.001)
+    given_up = held.pipeline.close(timeout=0.01)
+    begun = {'first': 'a', 'second': 'ab'}[stage]
+    assert given_up == [frame for frame in 'abcd' if frame not in begun]
+    assert [type(loss) for loss in held.losses] == [StuckError] * len(begun)
+    assert 'has not returned for' in str(held.losses[0])
+    # It returns after all: nothing is made of that, and the threads end.
+    held.let_go()
+    assert held.pipeline.close() == []
+    assert held.results == [] and len(held.losses) == len(begun)
+    assert len(held.second.seen) == (stage == 'second')
+
+
+def test_the_longest_step_is_that_of_the_slower_stage(make):
+    held = make()
+    assert held.pipeline.longest_step() is None
+    held.pipeline.submit('camera', 'a')
+    held.first.wait_until_begun()
+    before = time.monotonic()
+    held.first.end()
+    held.second.wait_until_begun()
+    held.pipeline.submit('camera', 'b')
+    held.first.wait_until_begun()
+    step = held.pipeline.longest_step()
+    assert before <= step.began <= time.monotonic()
+    held.let_go()
+    held.pipeline.close()
+    assert held.pipeline.longest_step() is None
