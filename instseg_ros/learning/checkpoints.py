@@ -1,6 +1,7 @@
 """Reading checkpoints, and checking whether a training can be resumed from one."""
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from instseg_ros.datasets.config import PATHS
 from instseg_ros.learning.build import build_network
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_record import DataRecord
+from instseg_ros.learning.integrity import CHECKSUM, check_records, check_tensors, checksum
 from instseg_ros.learning.model import InstanceSegmentationNetwork
 
 FORMAT = 3
@@ -39,6 +41,8 @@ the number of epochs, the batch size and the number of processes, so these must 
 LASTING = ('state_dict', 'hyper_parameters', 'epoch', 'global_step', ENTRY,
            'pytorch-lightning_version')
 """Entries of a checkpoint that an export or a new training needs."""
+
+logger = logging.getLogger(__name__)
 
 NUMBER = re.compile(r'\[\d+\]')
 """Place in a list, within the name of an option."""
@@ -96,7 +100,7 @@ class MetadataWriter(Callback):
     def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule,
                            checkpoint: dict[str, Any]) -> None:
         checkpoint[ENTRY] = {'format': FORMAT, 'processes': trainer.world_size,
-                             'data': self.data.to_dict()}
+                             'data': self.data.to_dict(), CHECKSUM: checksum(checkpoint)}
 
 
 def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, TrainingConfig,
@@ -140,7 +144,10 @@ def write_weights(source: str | Path, target: str | Path, half: bool = False) ->
         checkpoint['state_dict'] = {
             name: tensor.half() if tensor.dtype == torch.float32 and tensor.ndim > 1 else tensor
             for name, tensor in checkpoint['state_dict'].items()}
-    torch.save({name: value for name, value in checkpoint.items() if name in LASTING}, target)
+    kept = {name: value for name, value in checkpoint.items() if name in LASTING}
+    if CHECKSUM in kept.get(ENTRY, {}):
+        kept[ENTRY] = {**kept[ENTRY], CHECKSUM: checksum(kept)}
+    torch.save(kept, target)
 
 
 def check_resumable(path: str | Path, config: TrainingConfig, data: DataRecord,
@@ -215,6 +222,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointM
         raise ValueError(f'{path}: expected a checkpoint, got a folder, device, pipe or socket')
     refused = f'{path}: not a checkpoint of "instseg train"'
     try:
+        check_records(path)
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # whatever torch finds in a file that is no checkpoint
         raise ValueError(f'{refused} ({error})') from error
@@ -226,6 +234,14 @@ def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointM
     if metadata.format > FORMAT:
         raise ValueError(f'{path}: of format {metadata.format}, this version reads up to '
                          f'{FORMAT}')
+    if CHECKSUM in checkpoint.get(ENTRY, {}):
+        try:
+            check_tensors(checkpoint, checkpoint[ENTRY][CHECKSUM])
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+    else:
+        logger.warning('%s: names no checksum of its weights, as checkpoints of this version do',
+                       path)
     try:
         return checkpoint, TrainingConfig.from_dict(_renamed(values)), metadata
     except ValueError as error:
@@ -239,7 +255,7 @@ def _checked_entries(checkpoint: Any, refused: str) -> Mapping[str, Mapping[str,
         raise ValueError(f'{refused} (expected a dictionary, got a {type(checkpoint).__name__})')
     for name in ('epoch', 'global_step'):
         value = checkpoint.get(name)
-        if type(value) is not int or value < 0:
+        if type(value) is not int or value < -1:  # -1 epochs: those before the first
             raise ValueError(f'{refused} (expected a number as "{name}", got {value!r:.80})')
     state = checkpoint.get('state_dict')
     if not isinstance(state, dict) or not state or not all(

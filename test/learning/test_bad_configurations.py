@@ -63,7 +63,7 @@ def checkpoint(**changes):
     (checkpoint(state_dict={'network.x': 5}), 'expected weights by their names as "state_dict"'),
     (checkpoint(epoch='absent'), 'expected a number as "epoch", got None'),
     (checkpoint(epoch='three'), """expected a number as "epoch", got 'three'"""),
-    (checkpoint(global_step=-1), 'expected a number as "global_step", got -1'),
+    (checkpoint(global_step=-2), 'expected a number as "global_step", got -2'),
     (checkpoint(hyper_parameters='absent'), 'it has no configuration'),
     (checkpoint(hyper_parameters={}), 'it has no configuration'),
     (checkpoint(hyper_parameters={'config': {'data': 5}}), 'it has no configuration'),
