@@ -11,8 +11,9 @@ from instseg_ros.bags.messages import type_name
 from instseg_ros.bags.types import Topic
 
 NAME = 'metadata.yaml'
-MAX_SIZE = 2 ** 24
-"""Bytes; `ros2 bag record` writes about one kilobyte for each topic and file."""
+MAX_SIZE = 2 ** 20
+"""Bytes; `ros2 bag record` writes less than a kilobyte for each topic and file. A list of so many
+bytes takes ten seconds."""
 
 
 @dataclass

@@ -20,6 +20,7 @@ from instseg_ros.learning.checkpoints import (
     write_weights,
 )
 from instseg_ros.learning.config import DataConfig, TrainingConfig
+from instseg_ros.learning.integrity import CHECKSUM, checksum
 
 
 @pytest.fixture(scope='module')
@@ -39,6 +40,8 @@ def folder(finished, tmp_path):
 def edit(path, change):
     checkpoint = torch.load(path, weights_only=True)
     change(checkpoint)
+    if CHECKSUM in checkpoint.get(ENTRY, {}):  # a file as another version would have written it
+        checkpoint[ENTRY][CHECKSUM] = checksum(checkpoint)
     torch.save(checkpoint, path)
 
 

@@ -1,4 +1,8 @@
 """Recordings of twelve frames for damaged bags, and the one rule for reading them."""
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
 from recordings import SECOND, frame
 
 from instseg_ros.bags.reader import BagReader
@@ -6,6 +10,15 @@ from instseg_ros.bags.types import BagError
 
 COUNT = 12
 FRAMES = [(number * SECOND, frame(number, 6, 8)) for number in range(COUNT)]
+
+
+@lru_cache
+def sound_bytes(write, *arguments):
+    """Return what `write(path, *arguments)` puts into a file, from the second call on kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'sound'
+        write(path, *arguments)
+        return path.read_bytes()
 
 
 def check_bag(path, exact):

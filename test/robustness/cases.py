@@ -62,7 +62,10 @@ def run_case(kind, steps):
     """Run a case in this process."""
     folder = Path(tempfile.mkdtemp(prefix='instseg_case_'))
     try:
-        path = kind.write(steps, folder)
+        try:
+            path = kind.write(steps, folder)
+        except Exception:  # a fault of the kind
+            return Outcome('unwritten', traceback.format_exc()[-LONGEST_MESSAGE:])
         return used(kind, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

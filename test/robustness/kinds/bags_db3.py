@@ -1,17 +1,22 @@
-"""Damaged SQLite3 files in the folder of a recording with metadata; they have no checksums."""
-from bag_files import COUNT, FRAMES, check_bag
+"""Damaged SQLite3 files with and without metadata; they have no checksums."""
+from bag_files import COUNT, FRAMES, check_bag, sound_bytes
 from mutations import byte_steps, damaged
 from recordings import write_db3, write_metadata
 
 
 def steps(rng):
-    return byte_steps(rng)
+    return [*([['alone']] if rng.random() < 0.5 else []), *byte_steps(rng)]
+
+
+def write_sound(path):
+    write_db3(path, FRAMES)
 
 
 def write(steps, folder):
-    path = write_db3(folder / 'bag_0.db3', FRAMES)
-    write_metadata(folder, ['bag_0.db3'], COUNT, storage_identifier='sqlite3')
-    path.write_bytes(damaged(path.read_bytes(), steps))
+    if ['alone'] not in steps:
+        write_metadata(folder, ['bag_0.db3'], COUNT, storage_identifier='sqlite3')
+    edits = [step for step in steps if step != ['alone']]
+    (folder / 'bag_0.db3').write_bytes(damaged(sound_bytes(write_sound), edits))
     return folder
 
 

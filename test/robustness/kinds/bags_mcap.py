@@ -1,23 +1,29 @@
-"""Damaged MCAP files, of every compression, in the folder of a recording with metadata."""
-from bag_files import COUNT, FRAMES, check_bag
+"""Damaged MCAP files, of every compression, with and without metadata."""
+from bag_files import COUNT, FRAMES, check_bag, sound_bytes
 from mcap.writer import CompressionType
 from mutations import byte_steps, damaged
 from recordings import write_mcap, write_metadata
 
-COMPRESSIONS = ('zstd', 'lz4', 'none')
-KINDS = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4, 'none': CompressionType.NONE}
+COMPRESSIONS = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4,
+                'none': CompressionType.NONE}
 
 
 def steps(rng):
-    return [['compression', rng.choice(COMPRESSIONS)], *byte_steps(rng)]
+    return [['compression', rng.choice(sorted(COMPRESSIONS))],
+            *([['alone']] if rng.random() < 0.5 else []), *byte_steps(rng)]
+
+
+def write_sound(path, compression):
+    write_mcap(path, FRAMES, compression=COMPRESSIONS[compression])
 
 
 def write(steps, folder):
     named = [step[1] for step in steps if step[0] == 'compression']
-    path = write_mcap(folder / 'bag_0.mcap', FRAMES, compression=KINDS[(named or ['zstd'])[0]])
-    write_metadata(folder, ['bag_0.mcap'], COUNT)
-    path.write_bytes(damaged(path.read_bytes(),
-                             [step for step in steps if step[0] != 'compression']))
+    sound = sound_bytes(write_sound, (named or ['zstd'])[0])
+    if ['alone'] not in steps:
+        write_metadata(folder, ['bag_0.mcap'], COUNT)
+    edits = [step for step in steps if step[0] not in ('compression', 'alone')]
+    (folder / 'bag_0.mcap').write_bytes(damaged(sound, edits))
     return folder
 
 

@@ -1,7 +1,7 @@
 """Sound bags whose metadata.yaml has odd values: it may add a remark, and change nothing."""
 import json
 
-from bag_files import COUNT, FRAMES, check_bag
+from bag_files import COUNT, FRAMES, check_bag, sound_bytes
 from mutations import edited, value_steps, written
 from recordings import write_mcap
 
@@ -19,8 +19,12 @@ def steps(rng):
     return value_steps(rng, CONTENT, most=3)
 
 
+def write_sound(path):
+    write_mcap(path, FRAMES)
+
+
 def write(steps, folder):
-    write_mcap(folder / 'bag_0.mcap', FRAMES)
+    (folder / 'bag_0.mcap').write_bytes(sound_bytes(write_sound))
     # JSON is YAML, but for surrogates.
     (folder / 'metadata.yaml').write_text(written(json.dumps(edited(CONTENT, steps))))
     return folder

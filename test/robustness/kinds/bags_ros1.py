@@ -1,10 +1,10 @@
 """Damaged bags of ROS 1, which have neither checksums nor metadata beside them."""
-from bag_files import COUNT, check_bag
+import numpy as np
+from bag_files import COUNT, check_bag, sound_bytes
 from mutations import byte_steps, damaged
 from recordings import CAMERA, SECOND
 from rosbags.rosbag1 import Writer
 
-from instseg_ros.bags.images import make_image
 from instseg_ros.bags.messages import IMAGE, ros1_typestore
 
 
@@ -12,20 +12,23 @@ def steps(rng):
     return byte_steps(rng)
 
 
-def write(steps, folder):
-    import numpy as np
-    path = folder / 'a.bag'
+def write_sound(path):
     store = ros1_typestore()
+    types = store.types
     with Writer(path) as writer:
         connection = writer.add_connection(CAMERA, IMAGE, typestore=store)
         for number in range(COUNT):
-            image = make_image(np.full((6, 8), number, np.uint8), number * SECOND, 'camera')
-            header = store.types['std_msgs/msg/Header'](
-                seq=0, stamp=image.header.stamp, frame_id='camera')
-            image = store.types[IMAGE](header, *(getattr(image, name) for name in (
-                'height', 'width', 'encoding', 'is_bigendian', 'step', 'data')))
+            header = types['std_msgs/msg/Header'](
+                seq=number, frame_id='camera',
+                stamp=types['builtin_interfaces/msg/Time'](sec=number, nanosec=0))
+            image = types[IMAGE](header=header, height=6, width=8, encoding='mono8', step=8,
+                                 is_bigendian=0, data=np.full(48, number, np.uint8))
             writer.write(connection, number * SECOND, store.serialize_ros1(image, IMAGE))
-    path.write_bytes(damaged(path.read_bytes(), steps))
+
+
+def write(steps, folder):
+    path = folder / 'a.bag'
+    path.write_bytes(damaged(sound_bytes(write_sound), steps))
     return path
 
 

@@ -16,7 +16,7 @@ VALUES = (0, 1, -1, 2, 1000, 2 ** 31, -2 ** 31, 2 ** 62, float('nan'), float('in
 
 def steps(rng):
     return [[rng.choice(CHANGES), rng.randrange(1000), rng.randrange(1000)]
-            for _ in range(rng.randint(1, 4))]
+            for _ in range(rng.randint(1, 2))]
 
 
 def write(steps, folder):
@@ -48,7 +48,10 @@ def changed(graph, change, which, what):
         if attribute.ints:
             attribute.ints[what % len(attribute.ints)] = (-1, 0, 99, 2 ** 40)[what % 4]
     elif change == 'constant':
-        array = numpy_helper.to_array(tensor)
+        try:
+            array = numpy_helper.to_array(tensor)
+        except Exception:  # after one of the changes below
+            return
         value = VALUES[what % len(VALUES)]
         with np.errstate(all='ignore'):
             if array.dtype.kind == 'i':
