@@ -53,7 +53,7 @@ class KernelCache(FunctionCache):
         super().__init__(function)
         # Names of their own, so that files without checksum of an earlier version aren't read.
         self._cache_file = _CheckedFiles(self._cache_path, f'{self._impl.filename_base}.checked',
-                                         self._cache_file._source_stamp)
+                                         self._impl.locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled kernel for a signature, or None if it has to be compiled."""

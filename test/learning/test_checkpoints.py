@@ -13,6 +13,7 @@ from instseg_ros.cli import main
 from instseg_ros.datasets.config import DataSetConfig
 from instseg_ros.learning.callbacks import BestCheckpoint, Patience
 from instseg_ros.learning.checkpoints import (
+    ENTRY,
     FREE_TO_CHANGE,
     check_resumable,
     differences,

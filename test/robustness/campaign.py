@@ -44,7 +44,9 @@ class Worker:
             env=environment, start_new_session=True)
         self._timer_fired = False
         if self._answer(START) != 'ready':
-            raise RuntimeError(f'kind {kind} does not start: {self._last_errors()}')
+            errors = self._last_errors()
+            self.close()
+            raise RuntimeError(f'kind {kind} does not start: {errors}')
 
     def run(self, case):
         """Return the outcome of a case; afterwards the worker may be dead, see `is_alive`."""
@@ -133,7 +135,7 @@ class Campaign:
         """Run until the time or the number of cases (of all runs) is up, or Ctrl-C."""
         start, before = time.monotonic(), self.done
         stop = threading.Event()
-        threads = [threading.Thread(target=self._work, args=(stop, cases), daemon=True)
+        threads = [threading.Thread(target=self._work, args=(stop, cases, report), daemon=True)
                    for _ in range(workers)]
         for thread in threads:
             thread.start()
@@ -155,7 +157,7 @@ class Campaign:
             thread.join(self._limit + START)
         self._save()
 
-    def _work(self, stop, cases):
+    def _work(self, stop, cases, report):
         while not stop.is_set() and (kind := self._next_kind(cases)):
             worker, end = None, time.monotonic() + TURN
             try:
@@ -173,6 +175,10 @@ class Campaign:
                         self._count(kind, outcome, time.monotonic() - began)
                     if outcome.name not in GOOD:
                         self._keep(kind, seed, outcome)
+            except RuntimeError as error:  # others have their turn first
+                report(str(error))
+                with self._lock:
+                    self.state[kind]['seconds'] += TURN
             finally:
                 if worker:
                     worker.close()

@@ -119,8 +119,12 @@ def open_grouping(provider: str, config: NetworkConfig) -> DeviceGrouping | None
     # By default, newer GPUs round the factors of matrix products to 10 bits (TF32). The nearest
     # center follows from small differences of large products, so neighbours would be mixed up.
     cuda = (EXECUTION_PROVIDERS['cuda'], {'use_tf32': 0})
-    grouping = DeviceGrouping(DEVICES[provider], session_options(config),
-                              [cuda, EXECUTION_PROVIDERS['cpu']])
+    try:
+        grouping = DeviceGrouping(DEVICES[provider], session_options(config),
+                                  [cuda, EXECUTION_PROVIDERS['cpu']])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        raise ModelError(f'network.provider: {provider} runs the network, but not the grouping '
+                         f'of pixels: {error}') from error
     if grouping.provider != EXECUTION_PROVIDERS['cuda']:
         raise ModelError(f'network.provider: {provider} runs the network, but did not start for '
                          'the grouping of pixels, which needs ONNX Runtime 1.18 or later; '
