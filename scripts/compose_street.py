@@ -29,12 +29,15 @@ def main() -> None:
     parser.add_argument('--config', type=Path, required=True, help='what network it is')
     parser.add_argument('--semantic', type=Path, required=True,
                         help='ONNX file with the semantic branch')
+    parser.add_argument('--detector', type=Path,
+                        help="weights of the detector (default: the configuration's)")
     parser.add_argument('--out', type=Path, required=True, help='checkpoint to write')
     args = parser.parse_args()
     config = TrainingConfig.from_yaml(args.config)
+    torch.manual_seed(config.optimization.seed)  # for the parts that are to be trained
     module = TrainingModule(config)
     network = module.network
-    load_initial_weights(network, config.model.weights, config.data.classes)
+    load_initial_weights(network, args.detector or config.model.weights, config.data.classes)
     tensors = read_initializers(args.semantic)
     load_folded(network.semantic_encoder, tensors, 'network.encoder.')
     load_folded(network.semantic, tensors, 'network.semantic.')

@@ -1,7 +1,6 @@
 """The images of a COCO annotation file, and which classes are labelled in them."""
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 from instseg_ros.datasets.coco_file import CocoFile, Id
 from instseg_ros.datasets.pictures import is_turned_in_place, read_picture
 from instseg_ros.datasets.remarks import Remarks
+from instseg_ros.datasets.selection import selected_records
 from instseg_ros.datasets.types import DatasetError, background_candidates, labelled_ids
 
 
@@ -56,7 +56,7 @@ class CocoImages:
         file = annotations if isinstance(annotations, CocoFile) else CocoFile(annotations)
         self.file = file
         self.path = file.path
-        self.images = self._selected(select)
+        self.images = selected_records(file.images, select, self.path)
         self.categories = file.categories
         self.class_names = tuple(class_names)
         self._class_ids = dict(class_ids or {name: k for k, name in enumerate(class_names)})
@@ -149,17 +149,6 @@ class CocoImages:
                                f'({", ".join(self.file.category_names)}) is one of the classes '
                                f'({", ".join(ids)})')
         return matched
-
-    def _selected(self, select: str) -> list[dict[str, Any]]:
-        if not select:
-            return self.file.images
-        field, pattern = select.split('=', 1)
-        wanted = not field.endswith('!')
-        images = [record for record in self.file.images if wanted is fnmatchcase(
-            str(record.get(field.rstrip('!'), '')), pattern)]
-        if not images:
-            raise DatasetError(f'{self.path}: no image matches {select!r}')
-        return images
 
     def _missing(self, record: Mapping[str, Any]) -> DatasetError:
         hint = (' (names with "\\" are from Windows: write "/" into the annotation file)'

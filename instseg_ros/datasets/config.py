@@ -21,7 +21,7 @@ FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 ONLY_IN = {
     'labelled': ('coco', 'coco_panoptic', 'label_images'),
     'labelled_field': ('coco', 'coco_panoptic'),
-    'select': ('coco', 'coco_panoptic'),
+    'select': ('coco', 'coco_panoptic', 'label_images'),
 }
 """Options that not all formats have."""
 
@@ -53,8 +53,9 @@ class DataSetConfig:
                                        'count where they are; elsewhere such a class may be shown')
     labelled_field: str = option('', 'COCO: field of the image records that lists the categories '
                                  'labelled in that image; empty: none')
-    select: str = option('', 'COCO: take only images whose record matches FIELD=PATTERN, such as '
-                         'source=COCO*, or does not match FIELD!=PATTERN; empty: all')
+    select: str = option('', 'COCO, label images: take only images whose record matches '
+                         'FIELD=PATTERN, such as source=COCO*, or does not match FIELD!=PATTERN; '
+                         'empty: all')
     share: float = option(1.0, 'Share of the training crops, relative to those of the other data '
                           'sets', minimum=0.0)
 

@@ -18,6 +18,7 @@ from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.json_files import below, read_json
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.pictures import read_picture, read_values
+from instseg_ros.datasets.selection import selected_records
 from instseg_ros.datasets.types import (
     BACKGROUND,
     DatasetError,
@@ -52,22 +53,26 @@ class LabelImages:
         Class of each name of the index file that is one; default: that of the same name.
     labelled : sequence of str, optional
         Classes that are labelled in every image; default: all that the index file has a name for.
+    select : str
+        Only images whose record matches FIELD=PATTERN, or does not match FIELD!=PATTERN, are
+        taken; '': all.
 
     Raises
     ------
     DatasetError
-        A folder is missing, the index can't be understood, or none of its names is a class.
+        A folder is missing, the index can't be understood, none of its names is a class, or no
+        image matches `select`.
     """
 
     def __init__(self, images: str | Path, labels: str | Path, index: str | Path,
                  class_names: Sequence[str] = (), thing_ids: Sequence[int] = (),
                  class_ids: Mapping[str, int] | None = None,
-                 labelled: Sequence[str] = ()) -> None:
+                 labelled: Sequence[str] = (), select: str = '') -> None:
         self.folder, self.labels, self.path = Path(images), Path(labels), Path(index)
         for folder in (self.folder, self.labels):
             if not folder.is_dir():
                 raise DatasetError(f'{folder}: no such folder')
-        self._values, self._files = self._read_index()
+        self._values, self._files = self._read_index(select)
         self.class_names = tuple(class_names or self._values.values())
         self.thing_ids = tuple(thing_ids)
         ids = class_ids or {name: k for k, name in enumerate(self.class_names)}
@@ -169,12 +174,13 @@ class LabelImages:
     def _label_path(self, index: int) -> Path:
         return self.labels / f'{self._files[index]}.png'
 
-    def _read_index(self) -> tuple[dict[int, str], list[str]]:
+    def _read_index(self, select: str) -> tuple[dict[int, str], list[str]]:
         """Return the name of each value, and the names of the images."""
         document: Any = read_json(self.path)
         try:
             values = {int(value): str(name) for value, name in document['classes'].items()}
-            files = [record['file'] for record in document['images']]
+            records = selected_records(document['images'], select, self.path)
+            files = [record['file'] for record in records]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DatasetError(f'{self.path}: expected {{"classes": {{"value": "name"}}, '
                                f'"images": [{{"file": "name"}}]}} ({error!r})') from error

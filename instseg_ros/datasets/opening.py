@@ -46,7 +46,7 @@ def open_dataset(config: DataSetConfig, class_names: Sequence[str] = (),
         return CityscapesDataset(config.root, config.split, class_names, class_ids)
     if config.format == 'label_images':
         return LabelImages(config.images, config.segments, config.annotations, class_names,
-                           thing_ids or (), class_ids, config.labelled)
+                           thing_ids or (), class_ids, config.labelled, config.select)
     file = file or CocoFile(config.annotations)
     if file.panoptic is not (config.format == 'coco_panoptic'):
         right = 'coco_panoptic' if file.panoptic else 'coco'

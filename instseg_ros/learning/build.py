@@ -14,9 +14,12 @@ def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork | Detec
         return DetectorNetwork(
             encoder=build_encoder(config.model.encoder), class_names=config.data.classes,
             thing_ids=config.data.thing_ids, embedding_size=config.model.embedding_size,
-            output_stride=config.model.output_stride, widths=config.model.widths,
+            output_stride=config.model.output_stride,
+            widths={16: config.model.width_16, 8: config.model.width_8, 4: config.model.width_4},
             residual_width=config.model.residual_width,
             semantic_encoder=build_encoder(own) if own else None,
+            semantic_classes=config.model.semantic_classes,
+            background_width=config.model.background_width,
             evidence=(config.model.evidence_gain, config.model.evidence_loss),
             dropout=config.model.dropout)
     return InstanceSegmentationNetwork(

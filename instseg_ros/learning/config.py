@@ -23,7 +23,8 @@ PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with', 'teacher')}
 """Options that are paths, by section."""
 
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
-                 'center': ('center',), 'embedding': ('embedding',)}
+                 'center': ('center',), 'embedding': ('embedding',),
+                 'background': ('background',)}
 """Parts of the network that can be trained without the rest."""
 
 
@@ -56,6 +57,11 @@ class ModelConfig:
     width_1: int = option(16, 'Channels of the decoders at stride 1', minimum=8, maximum=1024)
     semantic_encoder: str = option('', 'Encoder of its own for the classes, beside the one of a '
                                    'detector; empty: they share', choices=('', *ENCODERS))
+    semantic_classes: int = option(0, 'So many of the first classes are known to the decoder of '
+                                   'the semantic encoder; a decoder of its own divides the '
+                                   'background among the others. 0: all', minimum=0, maximum=255)
+    background_width: int = option(96, 'Channels of the decoder that divides the background',
+                                   minimum=8, maximum=1024)
     residual_width: int = option(64, 'Channels of the decoders that add to the centers and boxes '
                                  'of a detector; 0: none', minimum=0, maximum=1024)
     evidence_gain: float = option(1.0, 'What a box of score 1 adds to the logit of its class, '
@@ -75,6 +81,9 @@ class ModelConfig:
         if self.semantic_encoder and self.encoder not in DETECTORS:
             raise ValueError('model.semantic_encoder: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.encoder}')
+        if self.semantic_classes and not self.semantic_encoder:
+            raise ValueError('model.semantic_classes: only beside model.semantic_encoder, '
+                             f'got {self.semantic_classes} without one')
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError('model.output_stride: expected one of '
                              f'{", ".join(map(str, OUTPUT_STRIDES))}, got {self.output_stride}')

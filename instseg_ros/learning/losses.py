@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.core.types import UNLABELLED, ModelInfo
+from instseg_ros.learning.detector.modes import relative_distances
+from instseg_ros.learning.lovasz import lovasz_embedding_loss
 from instseg_ros.learning.model import Prediction
 
 MARGIN = 1.5
@@ -28,6 +30,10 @@ class LossConfig:
     semantic_weight: float = option(1.0, 'Weight of the semantic loss', minimum=0.0)
     center_weight: float = option(1.0, 'Weight of the center loss', minimum=0.0)
     embedding_weight: float = option(1.0, 'Weight of the embedding loss', minimum=0.0)
+    embedding_loss: str = option('hinges', 'Loss of the embeddings: the method\'s hinges of '
+                                 'attraction and repulsion, or the Lovász hinge on the assignment '
+                                 'of pixels, for which delta_a and regularization mean nothing',
+                                 choices=('hinges', 'lovasz'))
     class_weight_power: float = option(0.5, 'Class weights are 1 / ln(1.1 + frequency) to this '
                                        'power', minimum=0.0, maximum=2.0)
     gamma: float = option(2.0, 'Exponent that modulates the center loss', minimum=0.0)
@@ -241,8 +247,22 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
         'semantic': semantic_loss(semantic, semantic_ids, weights, candidates),
         'center': center_loss(prediction.center.float(), center_mask, config.gamma,
                               config.center_positive_weight, unlabelled),
-        'embedding': embedding_loss(prediction.embedding, instance_ids, config)}
+        'embedding': _embedding_loss(prediction, instance_ids, semantic_ids, config)}
     losses['total'] = (config.semantic_weight * losses['semantic']
                        + config.center_weight * losses['center']
                        + config.embedding_weight * losses['embedding'])
     return losses
+
+
+def _embedding_loss(prediction: Prediction, instance_ids: Tensor, semantic_ids: Tensor,
+                    config: LossConfig) -> Tensor:
+    """Return the loss that the configuration names."""
+    if config.embedding_loss == 'hinges':
+        return embedding_loss(prediction.embedding, instance_ids, config)
+
+    def euclidean(points: Tensor, centers: Tensor) -> Tensor:
+        squares = (points[:, None] - centers[None]).square()
+        return squares.sum(-1) / config.duplicate_distance ** 2
+
+    distances = euclidean if prediction.detections is None else relative_distances
+    return lovasz_embedding_loss(prediction.embedding, instance_ids, semantic_ids, distances)

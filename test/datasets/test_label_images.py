@@ -27,6 +27,13 @@ def test_values_become_classes_by_name_and_by_the_class_map(tmp_path):
     assert not dataset.shows_object(0)
 
 
+def test_images_are_selected_by_a_field_of_the_index(tmp_path):
+    paths = write_label_images(tmp_path)
+    assert len(LabelImages(*paths, select='file=[ab]')) == 1
+    with pytest.raises(DatasetError, match="no image matches 'file!=a'"):
+        LabelImages(*paths, select='file!=a')
+
+
 def test_without_a_background_what_is_no_class_is_ignored(tmp_path):
     dataset = LabelImages(*write_label_images(tmp_path), ('grass', 'street'))
     assert dataset.load_label_maps(0)[0][0].tolist() == [0] * 3 + [255] * 9

@@ -138,15 +138,29 @@ def costs(points: Tensor, classes: Tensor, modes: Tensor, mode_classes: Tensor,
     w and h of the mode, and the squared differences of what an embedding holds beyond its box;
     FAR if their classes differ; and the handicap (N, K) of each mode.
     """
-    extent = POSITION * (modes[..., 2:4] / SIZE).exp()
-    weight = torch.cat([extent ** -2, torch.full_like(extent, SIZE_WEIGHT / SIZE ** 2),
-                        torch.ones_like(modes[..., 4:])], -1)
+    weight = weights_of(modes)
     # Multiplied out, all this is one product of matrices.
     of_points = torch.cat([points ** 2, points, classes, torch.ones_like(points[..., :1])], -1)
     constant = (weight * modes ** 2).sum(-1) + handicap
     of_modes = torch.cat([weight, -2 * weight * modes, FAR * (1 - mode_classes),
                           constant[..., None]], -1)
     return of_points @ of_modes.transpose(1, 2)
+
+
+def weights_of(modes: Tensor) -> Tensor:
+    """Return the weights (N, K, E) of squared differences from the embeddings of modes."""
+    extent = POSITION * (modes[..., 2:4] / SIZE).exp()
+    return torch.cat([extent ** -2, torch.full_like(extent, SIZE_WEIGHT / SIZE ** 2),
+                      torch.ones_like(modes[..., 4:])], -1)
+
+
+def relative_distances(points: Tensor, modes: Tensor) -> Tensor:
+    """Return the squared distances (P, K) of embeddings (P, E) from modes (K, E).
+
+    As in `costs`, but 1 is where duplicates end.
+    """
+    squares = (points[:, None] - modes[None]).square()
+    return (squares * weights_of(modes)[None]).sum(-1) / DUPLICATE
 
 
 def strongest_of_duplicates(distances: Tensor, candidates: Tensor, rounds: int = 3) -> Tensor:

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from instseg_ros.learning.decoders import SemanticDecoder
-from instseg_ros.learning.detector.decoders import (
-    DetectorSemanticDecoder,
-    ResidualDecoder,
-    at_pixels,
-)
+from instseg_ros.learning.detector.decoders import ResidualDecoder, at_pixels
 from instseg_ros.learning.detector.evidence import BoxEvidence, strongest_boxes
 from instseg_ros.learning.detector.heads import STRIDES, Detections, DetectorHeads
 from instseg_ros.learning.detector.modes import embed_boxes, seek_modes
+from instseg_ros.learning.detector.semantics import (
+    SEMANTIC_STRIDE,
+    BackgroundDecoder,
+    DetectorSemanticDecoder,
+    to_output_stride,
+)
 from instseg_ros.learning.encoders import Encoder
 from instseg_ros.learning.model import Prediction
 
@@ -44,8 +46,13 @@ class DetectorNetwork(nn.Module):
         Channels of the decoders that add to the detector's centers and boxes; 0: there are none.
     semantic_encoder : Encoder, optional
         An encoder of its own for the classes; without it, they share the detector's.
+    semantic_classes : int
+        So many of the first classes are known to the semantic encoder's decoder; the others are
+        parts of its background, which a `BackgroundDecoder` divides. 0: all.
+    background_width : int
+        Channels of that decoder.
     widths : dict of int to int
-        Stride and channels of the semantic decoder's levels.
+        Stride and channels of the semantic decoder's levels, down to stride 4.
     evidence : (float, float)
         Gain and loss of `BoxEvidence`, to start with.
     dropout : float
@@ -54,7 +61,8 @@ class DetectorNetwork(nn.Module):
     def __init__(self, *, encoder: Encoder, class_names: Sequence[str], thing_ids: Sequence[int],
                  embedding_size: int, output_stride: int, residual_width: int,
                  semantic_encoder: Encoder | None, widths: Mapping[int, int],
-                 evidence: tuple[float, float], dropout: float = 0.0) -> None:
+                 evidence: tuple[float, float], semantic_classes: int = 0,
+                 background_width: int = 96, dropout: float = 0.0) -> None:
         super().__init__()
         if embedding_size < BOX or (embedding_size > BOX and not residual_width):
             raise ValueError(f'model.embedding_size: expected {BOX} for the predicted box, or '
@@ -67,17 +75,24 @@ class DetectorNetwork(nn.Module):
         channels, classes = encoder.channels, len(class_names)
         self.heads = DetectorHeads(channels[STRIDES[0]], len(self.thing_ids))
         self.semantic_encoder = semantic_encoder
+        self.background: BackgroundDecoder | None = None
         if semantic_encoder is None:
             self.semantic = DetectorSemanticDecoder(
                 channels=channels, detector_classes=len(self.thing_ids), width=widths[16],
-                fine_width=widths[4], classes=classes, output_stride=output_stride,
-                dropout=dropout)
+                fine_width=widths[4], classes=classes, dropout=dropout)
         else:
             self.semantic = SemanticDecoder(channels=semantic_encoder.channels, widths=widths,
-                                            classes=classes, dropout=dropout)
+                                            classes=semantic_classes or classes,
+                                            dropout=dropout)
+            if semantic_classes:
+                self.background = BackgroundDecoder(
+                    channels=channels, semantic_channels=semantic_encoder.channels,
+                    detector_classes=len(self.thing_ids), known=semantic_classes,
+                    parts=1 + classes - semantic_classes, width=background_width,
+                    dropout=dropout)
             self.register_buffer('semantic_mean', _color(semantic_encoder.mean))
             self.register_buffer('semantic_std', _color(semantic_encoder.std))
-        self.evidence = BoxEvidence(self.thing_ids, classes, output_stride, *evidence)
+        self.evidence = BoxEvidence(self.thing_ids, classes, SEMANTIC_STRIDE, *evidence)
         inputs = channels[STRIDES[0]] + len(self.thing_ids)
         self.center: nn.Module | None = None
         self.embedding: nn.Module | None = None
@@ -96,7 +111,8 @@ class DetectorNetwork(nn.Module):
         """Predict from RGB images (N, 3, H, W) with values in [0, 255]."""
         features = self.encoder((image - self.mean) / self.std)
         detections = self.heads(features)
-        semantic = self._semantic(image, features, detections)
+        semantic = to_output_stride(self.class_logits(image, features, detections),
+                                    self.output_stride)
         class_ids = semantic.argmax(1)
         logits, boxes = at_pixels(detections, class_ids, self.thing_ids, self.output_stride)
         embedding = embed_boxes(boxes)
@@ -120,13 +136,16 @@ class DetectorNetwork(nn.Module):
         self.heads.load_weights(self.encoder.load_weights(path), self.thing_names)
         return self.thing_names
 
-    def _semantic(self, image: Tensor, features: Mapping[int, Tensor],
-                  detections: Mapping[int, Detections]) -> Tensor:
+    def class_logits(self, image: Tensor, features: Mapping[int, Tensor],
+                     detections: Mapping[int, Detections]) -> Tensor:
+        """Return the class logits (N, C, H / 4, W / 4)."""
         if self.semantic_encoder is None:
             logits = self.semantic(features, detections)
         else:
-            logits = self.semantic(self.semantic_encoder(
-                (image - self.semantic_mean) / self.semantic_std))
+            own = self.semantic_encoder((image - self.semantic_mean) / self.semantic_std)
+            logits = self.semantic(own)
+            if self.background is not None:
+                logits = self.background(features, own, detections, logits)
         with torch.no_grad():
             boxes = strongest_boxes(detections)
         return self.evidence(logits, boxes)

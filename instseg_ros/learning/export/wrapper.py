@@ -63,5 +63,9 @@ class ExportedNetwork(nn.Module):
     def predict(self, image: np.ndarray) -> NetworkOutput:
         """Run one image (H, W, 3) uint8 and return what ONNX Runtime would."""
         with torch.no_grad():
-            return NetworkOutput(*(array[0].numpy()
-                                   for array in self(torch.from_numpy(image)[None])))
+            pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(torch.float32)
+            return self.output_of(self.network(pixels))
+
+    def output_of(self, prediction: Prediction) -> NetworkOutput:
+        """Return what is exported of a prediction for one image."""
+        return NetworkOutput(*(array[0].numpy() for array in self.interpret(prediction)))

@@ -83,7 +83,8 @@ def test_boxes_change_the_classes():
 
 
 @pytest.mark.parametrize('changes', [
-    {}, {'residual_width': 0, 'embedding_size': 4, 'semantic_encoder': 'mobilenet_v2'}])
+    {}, {'residual_width': 0, 'embedding_size': 4, 'semantic_encoder': 'mobilenet_v2'},
+    {'semantic_encoder': 'mobilenet_v2', 'semantic_classes': 2, 'background_width': 8}])
 def test_every_part_gets_a_gradient(changes, image):
     own = changes.get('semantic_encoder')
     network = small_network(**{**changes, 'semantic_encoder': build_encoder(own) if own else None})
@@ -93,6 +94,34 @@ def test_every_part_gets_a_gradient(changes, image):
         for level in prediction.detections.values())
     loss.backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
+def test_parts_of_the_background_leave_the_known_classes_as_they_are(image):
+    known = small_network(semantic_encoder=build_encoder('mobilenet_v2'), evidence=(0.0, 0.0),
+                          class_names=NAMES[:2], thing_ids=(1,))
+    network = small_network(semantic_encoder=build_encoder('mobilenet_v2'), evidence=(0.0, 0.0),
+                            semantic_classes=2, background_width=8)
+    for part in ('semantic', 'semantic_encoder', 'encoder'):
+        getattr(network, part).load_state_dict(getattr(known, part).state_dict())
+    with torch.no_grad():
+        before, after = known(image).semantic, network(image).semantic
+    assert after.shape[1] == 4
+    torch.testing.assert_close(after[:, 1], before[:, 1])
+    torch.testing.assert_close(after[:, [0, 2, 3]].amax(1), before[:, 0])
+    is_person = before.argmax(1) == 1
+    assert is_person.any() and not is_person.all()
+    assert torch.equal(after.argmax(1) == 1, is_person)
+
+
+@pytest.mark.parametrize('stride', [8, 4, 2, 1])
+def test_outputs_of_any_stride_show_the_same(image, stride):
+    network = small_network(output_stride=stride)
+    with torch.no_grad():
+        fine, coarse = network(image), small_network()(image)
+    assert fine.semantic.shape[2:] == fine.center.shape[1:] == (96 // stride, 128 // stride)
+    agreement = torch.nn.functional.interpolate(fine.semantic, (24, 32), mode='area').argmax(1) == (
+        coarse.semantic.argmax(1))
+    assert agreement.float().mean() > 0.8
 
 
 def test_lengths_of_embeddings_that_hold_no_box_are_refused():
