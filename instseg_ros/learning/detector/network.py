@@ -16,6 +16,7 @@ from instseg_ros.learning.detector.semantics import (
     SEMANTIC_STRIDE,
     BackgroundDecoder,
     DetectorSemanticDecoder,
+    keep_background,
     to_output_stride,
 )
 from instseg_ros.learning.encoders import Encoder
@@ -139,16 +140,16 @@ class DetectorNetwork(nn.Module):
     def class_logits(self, image: Tensor, features: Mapping[int, Tensor],
                      detections: Mapping[int, Detections]) -> Tensor:
         """Return the class logits (N, C, H / 4, W / 4)."""
-        if self.semantic_encoder is None:
-            logits = self.semantic(features, detections)
-        else:
-            own = self.semantic_encoder((image - self.semantic_mean) / self.semantic_std)
-            logits = self.semantic(own)
-            if self.background is not None:
-                logits = self.background(features, own, detections, logits)
         with torch.no_grad():
             boxes = strongest_boxes(detections)
-        return self.evidence(logits, boxes)
+        if self.semantic_encoder is None:
+            return self.evidence(self.semantic(features, detections), boxes)
+        own = self.semantic_encoder((image - self.semantic_mean) / self.semantic_std)
+        known = self.semantic(own)
+        if self.background is None:
+            return self.evidence(known, boxes)
+        logits = self.evidence(self.background(features, own, detections, known), boxes)
+        return keep_background(logits, known[:, :1], known.shape[1])
 
 
 def _color(values: Sequence[float]) -> Tensor:

@@ -109,13 +109,26 @@ class BackgroundDecoder(nn.Module):
 
     def forward(self, features: Mapping[int, Tensor], semantic_features: Mapping[int, Tensor],
                 detections: Mapping[int, Detections], known: Tensor) -> Tensor:
-        """Return logits of all classes (N, C, H, W), given those of the known ones (N, K, H, W).
-
-        The most probable part of the background has the logit that the whole background had: what
-        is background, and what is one of the known objects, is decided as it was without parts.
-        """
+        """Return logits of all classes (N, C, H, W), given those of the known ones (N, K, H, W)."""
         context = self.context(semantic_features[self.deepest])
         context = upsample(context, known, self.deepest // SEMANTIC_STRIDE)
         parts = self.decoder(features, detections, context, known)
-        parts = known[:, :1] + parts - parts.detach().amax(1, keepdim=True)
         return torch.cat([parts[:, :1], known[:, 1:], parts[:, 1:]], 1)
+
+
+def keep_background(logits: Tensor, background: Tensor, known: int) -> Tensor:
+    """Return the logits with those of the background's parts moved together.
+
+    The most probable part gets the logit that the whole background had: what is background, and
+    what is one of the known objects, is decided as it was without parts.
+
+    Parameters
+    ----------
+    logits : (N, C, H, W)
+    background : (N, 1, H, W)
+    known : int
+        The parts are the first class, and all from this one on.
+    """
+    parts = torch.cat([logits[:, :1], logits[:, known:]], 1)
+    parts = background + parts - parts.detach().amax(1, keepdim=True)
+    return torch.cat([parts[:, :1], logits[:, 1:known], parts[:, 1:]], 1)
