@@ -94,7 +94,7 @@ class PartlyTrue:
 
 
 def true_logits(logits: Tensor, semantic_ids: Tensor) -> Tensor:
-    """Return the class logits (N, C, H, W), with the true class beyond doubt where one is known."""
+    """Return the class logits (N, C, H, W), beyond doubt where the class is known."""
     known = semantic_ids != UNLABELLED
     right = torch.nn.functional.one_hot(semantic_ids.where(known, torch.zeros_like(semantic_ids)),
                                         logits.shape[1]).movedim(-1, 1) * SURE

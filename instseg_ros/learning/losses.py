@@ -30,7 +30,7 @@ class LossConfig:
     semantic_weight: float = option(1.0, 'Weight of the semantic loss', minimum=0.0)
     center_weight: float = option(1.0, 'Weight of the center loss', minimum=0.0)
     embedding_weight: float = option(1.0, 'Weight of the embedding loss', minimum=0.0)
-    embedding_loss: str = option('hinges', 'Loss of the embeddings: the method\'s hinges of '
+    embedding_loss: str = option('hinges', "Loss of the embeddings: the method's hinges of "
                                  'attraction and repulsion, or the Lovász hinge on the assignment '
                                  'of pixels, for which delta_a and regularization mean nothing',
                                  choices=('hinges', 'lovasz'))

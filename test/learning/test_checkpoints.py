@@ -117,6 +117,12 @@ def test_an_older_format_can_be_used_but_not_resumed(folder, capsys):
     assert 'of format 1, this version resumes format 3' in capsys.readouterr().err
 
 
+def test_a_network_that_was_put_together_has_no_epochs(folder):
+    path = folder / 'run' / 'last.ckpt'
+    edit(path, lambda c: c.update(epoch=-1, global_step=0))
+    assert load_checkpoint(path)[2].epochs == 0
+
+
 @pytest.mark.parametrize('change, message', [
     (lambda c: c['instseg_ros'].update(format=99), 'of format 99, this version reads up to 3'),
     (lambda c: c['hyper_parameters']['config']['model'].update(wings=2),

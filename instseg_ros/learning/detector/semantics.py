@@ -109,7 +109,7 @@ class BackgroundDecoder(nn.Module):
 
     def forward(self, features: Mapping[int, Tensor], semantic_features: Mapping[int, Tensor],
                 detections: Mapping[int, Detections], known: Tensor) -> Tensor:
-        """Return logits of all classes (N, C, H, W), given those of the known ones (N, K, H, W)."""
+        """Return the logits of all classes (N, C, H, W), given those of the known (N, K, H, W)."""
         context = self.context(semantic_features[self.deepest])
         context = upsample(context, known, self.deepest // SEMANTIC_STRIDE)
         parts = self.decoder(features, detections, context, known)

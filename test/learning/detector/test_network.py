@@ -119,9 +119,9 @@ def test_outputs_of_any_stride_show_the_same(image, stride):
     with torch.no_grad():
         fine, coarse = network(image), small_network()(image)
     assert fine.semantic.shape[2:] == fine.center.shape[1:] == (96 // stride, 128 // stride)
-    agreement = torch.nn.functional.interpolate(fine.semantic, (24, 32), mode='area').argmax(1) == (
-        coarse.semantic.argmax(1))
-    assert agreement.float().mean() > 0.8
+    scaled = torch.nn.functional.interpolate(fine.semantic, (24, 32), mode='area')
+    same = scaled.argmax(1) == coarse.semantic.argmax(1)
+    assert same.float().mean() > 0.8
 
 
 def test_lengths_of_embeddings_that_hold_no_box_are_refused():
