@@ -17,6 +17,11 @@ TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 
 ARGUMENTS = [
     DeclareLaunchArgument('image', default_value='image', description='Topic of the images'),
+    DeclareLaunchArgument('depth', default_value='',
+                          description='Topic of depth images registered to the camera; with it, '
+                                      'the node publishes results in space (depth.enabled)'),
+    DeclareLaunchArgument('camera_info', default_value='camera_info',
+                          description='Topic of the calibration of the camera, for depth'),
     DeclareLaunchArgument('params_file',
                           default_value=PathJoinSubstitution([SHARE, 'config', 'segmenter.yaml']),
                           description='Parameter file of the node'),
@@ -48,6 +53,8 @@ def make_node(context):
     given = {'model': value('model'), 'network.provider': value('provider')}
     parameters = {name: ParameterValue(text, value_type=str)
                   for name, text in given.items() if text}
+    if value('depth'):
+        parameters['depth.enabled'] = True
     parameters.update({name: value(name) == 'true' for name in ('autostart', 'use_sim_time')
                        if value(name)})
     # launch_ros would only warn about a file that does not exist, and start the node without it.
@@ -58,7 +65,8 @@ def make_node(context):
     return [Node(
         package='instseg_ros', executable='segmenter', name=NAME, namespace=value('namespace'),
         output='screen', emulate_tty=True, parameters=[value('params_file'), parameters],
-        remappings=[('image', value('image'))])]
+        remappings=[('image', value('image')), ('depth', value('depth') or 'depth'),
+                    ('camera_info', value('camera_info'))])]
 
 
 def full_name(context, namespace):

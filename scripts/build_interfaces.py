@@ -42,6 +42,16 @@ def repair_exports(prefix: Path) -> int:
     return changed
 
 
+def is_installed(source: Path) -> bool:
+    """Return whether Python finds a package with all messages of this one."""
+    spec = importlib.util.find_spec(source.resolve().name)
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    names = Path(spec.submodule_search_locations[0], 'msg', '__init__.py')
+    text = names.read_text() if names.exists() else ''
+    return all(re.search(rf'\bimport {path.stem}\b', text) for path in source.glob('msg/*.msg'))
+
+
 def build(source: Path, folder: Path, prefix: Path) -> None:
     """Configure, build and install the package, with all output in a log file.
 
@@ -71,14 +81,14 @@ def build(source: Path, folder: Path, prefix: Path) -> None:
 
 
 def main() -> int:
-    """Build the package unless Python imports it already."""
+    """Build the package unless Python has all its messages already."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', type=Path, help='folder of the interface package')
     parser.add_argument('--build', type=Path, required=True, help='folder for what is built')
-    parser.add_argument('--force', action='store_true', help='build even where it imports')
+    parser.add_argument('--force', action='store_true', help='build even where it is installed')
     arguments = parser.parse_args()
     name = arguments.source.resolve().name
-    if importlib.util.find_spec(name) is not None and not arguments.force:
+    if is_installed(arguments.source) and not arguments.force:
         print(f'{name}: installed already')
         return 0
     if sys.prefix == sys.base_prefix:

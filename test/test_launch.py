@@ -11,8 +11,8 @@ pytest.importorskip('launch_ros', reason='needs launch_ros')
 yaml = pytest.importorskip('yaml')
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / 'launch' / 'segmenter.launch.py'
-ARGUMENTS = {'image', 'model', 'provider', 'params_file', 'namespace', 'autostart',
-             'use_sim_time', 'fastdds_profile'}
+ARGUMENTS = {'image', 'depth', 'camera_info', 'model', 'provider', 'params_file', 'namespace',
+             'autostart', 'use_sim_time', 'fastdds_profile'}
 
 
 def load():
@@ -100,8 +100,9 @@ def on_this_machine(ros_domain, monkeypatch):
 @pytest.mark.usefixtures('prefix', 'on_this_machine')
 def test_it_starts_the_node_and_arguments_win_over_the_file(tiny_model):
     _, text = run_launch('waiting for images', model=str(tiny_model), image='/camera/image_raw',
-                         namespace='front')
+                         namespace='front', depth='/camera/depth', camera_info='info')
     assert str(tiny_model) in text
+    assert 'waiting for depth on /camera/depth and calibration on /front/info' in text
     assert 'front.segmenter' in text and 'waiting for images on /camera/image_raw' in text
     assert text.endswith('exit code 0')
 

@@ -182,20 +182,33 @@ def pack(message: Any, encoding: Encoding) -> PackedImage:
     ImageError
         Its values are not those of an image.
     """
-    data = np.frombuffer(message.data, np.uint8)
     if encoding.planes:
+        data = np.frombuffer(message.data, np.uint8)
         return PackedImage.of(_interleave(message, data, encoding.planes), encoding.known_as)
-    dtype = np.dtype(encoding.dtype)
+    rows = rows_of(message, encoding)
+    if rows.dtype.kind == 'f':
+        rows = _gray_from_float(rows)
+    pixels = rows.reshape(message.height, message.width, encoding.channels)
+    return PackedImage.of(pixels, encoding.known_as)
+
+
+def rows_of(message: Any, encoding: Encoding) -> np.ndarray:
+    """Return the pixels of a checked message that is not planar, without padding.
+
+    Returns
+    -------
+    (H, W * channels)
+        Of the encoding's dtype, in the machine's byte order; perhaps in the message's memory.
+    """
+    data = np.frombuffer(message.data, np.uint8)
     rows = np.ascontiguousarray(
         data.reshape(message.height, message.step)[:, :message.width * encoding.pixel])
+    dtype = np.dtype(encoding.dtype)
     if dtype.itemsize > 1:
         rows = rows.view(dtype)
         if bool(message.is_bigendian) != IS_BIGENDIAN:
             rows = rows.byteswap()
-    if dtype.kind == 'f':
-        rows = _gray_from_float(rows)
-    pixels = rows.reshape(message.height, message.width, encoding.channels)
-    return PackedImage.of(pixels, encoding.known_as)
+    return rows
 
 
 def _gray_from_float(gray: np.ndarray) -> np.ndarray:

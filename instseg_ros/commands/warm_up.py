@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Compile, load, and return the exit code."""
     configs = configs_of(args)
     start = time.monotonic()
-    from instseg_ros.core import tracking
+    from instseg_ros.core import depth, tracking
     from instseg_ros.core.compiled import watch_compilation
     from instseg_ros.core.segmenter import Segmenter
     from instseg_ros.installed import default_model
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     with watch_compilation(report):
         segmenter.warm_up()
         tracking.warm_up()
+        depth.warm_up()
     print(f'ready after {time.monotonic() - start:.1f} s: provider {segmenter.provider}, '
           + ('kernels compiled and kept' if compiled else 'all kernels were compiled before'))
     return 0

@@ -189,3 +189,28 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'tracking')
+
+
+@dataclass(frozen=True)
+class DepthConfig:
+    """How objects get their place in space, from a depth image registered to the camera."""
+
+    enabled: bool = option(False, 'Subscribe to depth and camera_info, and publish the objects '
+                           'and labelled points in space')
+    tolerance: float = option(0.02, 'Largest difference between the stamps of an image and its '
+                              'depth image', unit='s', minimum=0.0, maximum=1.0)
+    wait: float = option(0.05, 'Results in space wait at most so long for a depth image that '
+                         'comes later than the results in the image', unit='s', minimum=0.0,
+                         maximum=1.0)
+    nearest: float = option(0.1, 'Smaller depth counts as none', unit='m', minimum=0.0,
+                            maximum=10.0)
+    farthest: float = option(20.0, 'Greater depth counts as none', unit='m', minimum=0.2,
+                             maximum=1000.0)
+    rectified: bool = option(True, 'The images are free of distortion, and P of camera_info is '
+                             'their matrix; otherwise it is K, with the distortion in D')
+
+    def __post_init__(self) -> None:
+        check_options(self, 'depth')
+        if not self.nearest < self.farthest:
+            raise ValueError(f'depth.nearest: expected a value below depth.farthest '
+                             f'({self.farthest:g} m), got {self.nearest:g}')

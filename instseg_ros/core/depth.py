@@ -6,6 +6,7 @@ the distance from the camera.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Mapping
 
 import numpy as np
 
@@ -64,6 +65,40 @@ class ObjectBox:
     center_xyz: tuple[float, float, float]
     size_xyz: tuple[float, float, float]
     points: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the objects of an image are in space.
+
+    Attributes
+    ----------
+    rays : (H0, W0, 2) float32
+        Of `CameraModel.rays`.
+    boxes : dict of int to ObjectBox
+        By the ids of the objects; those without enough measured pixels are missing.
+    """
+
+    rays: np.ndarray
+    boxes: Mapping[int, ObjectBox]
+
+    def points(self, instance_id: int, pixels_xy: np.ndarray) -> np.ndarray:
+        """Return where pixels of an object are, at the distance of its centroid.
+
+        Parameters
+        ----------
+        instance_id : int
+            Of an object with a box.
+        pixels_xy : (N, 2) int
+            Columns and rows in the image.
+
+        Returns
+        -------
+        (N, 3) float32
+        """
+        z = np.float32(self.boxes[instance_id].centroid_xyz[2])
+        rays = self.rays[pixels_xy[:, 1], pixels_xy[:, 0]]
+        return np.concatenate([rays, np.ones_like(rays[:, :1])], axis=1) * z
 
 
 def metric_depth(pixels: np.ndarray, nearest: float, farthest: float) -> np.ndarray:

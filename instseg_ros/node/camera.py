@@ -9,10 +9,12 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
 from instseg_ros.bags.conversions import ImageError
-from instseg_ros.core.config import TrackingConfig
+from instseg_ros.core.config import DepthConfig, TrackingConfig
+from instseg_ros.core.depth import Place
 from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.node import diagnostics
+from instseg_ros.node.depth import Depth
 from instseg_ros.node.diagnostics import Conditions
 from instseg_ros.node.image_input import PROBLEMS, ImageInput
 from instseg_ros.node.options import NodeConfig
@@ -57,6 +59,8 @@ class Camera:
         Counts since activation.
     tracker : Tracker
         For the second stage of the pipeline; its config may be replaced at any time.
+    depth : Depth or None
+        Results in space, if the node is configured and they are enabled.
     """
 
     def __init__(self, node: LifecycleNode, name: str, config: NodeConfig,
@@ -66,6 +70,7 @@ class Camera:
         self._rate_limit = RateLimit()
         self.statistics = Statistics()
         self.tracker = Tracker()
+        self.depth: Depth | None = None
         self._node = node
         self._outputs: Outputs | None = None
         self._input = ImageInput(node, f'{self.prefix}image', config, on_image=guarded(
@@ -93,11 +98,13 @@ class Camera:
         assert self._outputs is not None
         return self._outputs
 
-    def configure(self, info: ModelInfo, tracking: TrackingConfig) -> None:
+    def configure(self, info: ModelInfo, tracking: TrackingConfig, depth: DepthConfig) -> None:
         """Advertise the topics of the results."""
         self.statistics = Statistics()
         self.tracker = Tracker(tracking)
         self._outputs = Outputs(self._node, info, self.prefix)
+        if depth.enabled:
+            self.depth = Depth(self._node, self.prefix, self.conditions, depth, self._on_place)
 
     def activate(self, submit: Callable[[str, Frame], int]) -> None:
         """Begin to take images.
@@ -113,6 +120,8 @@ class Camera:
         self._submit = submit
         self._publish_labels()
         self._input.open()
+        if self.depth is not None:
+            self.depth.activate(self.config)
         self.requests.open()
         self._node.get_logger().info(f'waiting for images on {self._input.topic}')
 
@@ -120,12 +129,17 @@ class Camera:
         """Take no more images."""
         self.requests.close('the node was deactivated')
         self._input.close()
+        if self.depth is not None:
+            self.depth.deactivate()
 
     def release(self) -> None:
         """Remove the topics of the results."""
         outputs, self._outputs = self._outputs, None
         if outputs is not None:
             outputs.destroy()
+        depth, self.depth = self.depth, None
+        if depth is not None:
+            depth.destroy()
 
     def _publish_labels(self) -> None:
         now = self._node.get_clock().now()
@@ -159,6 +173,9 @@ class Camera:
         """Count an image that an exception has cost before the stages."""
         self.statistics.frame_dropped()
 
+    def _on_place(self, frame: Frame, place: Place | None) -> None:
+        """Use what is known about the objects of a frame in space."""
+
     def on_result(self, frame: Frame) -> None:
         """Count a published result, in the thread of the second stage."""
         dropped = frame.segmentation.instances_dropped
@@ -182,6 +199,13 @@ class Camera:
             self.statistics.frame_dropped()
             self.conditions.note('image_lost', diagnostics.ERROR,
                                  f'image lost, {type(error).__name__}: {error}')
+
+    def report(self, now: float) -> dict[str, str]:
+        """Return counts, rates and times for the diagnostics; `now` is of `time.monotonic`."""
+        values = self.statistics.report(now)
+        if self.depth is not None:
+            values['frames_without_depth'] = str(self.depth.frames_missed)
+        return values
 
     def check_connections(self) -> None:
         """Warn while no images come, or an end of a topic receives nothing.

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Iterator, Mapping, Sequence
 
 from instseg_ros.core.config import (
+    DepthConfig,
     GroupingConfig,
     NetworkConfig,
     Option,
@@ -95,7 +96,8 @@ def check_cameras(names: Sequence[str]) -> None:
 
 SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
                              'grouping': GroupingConfig, 'refinement': RefinementConfig,
-                             'selection': SelectionConfig, 'tracking': TrackingConfig})
+                             'selection': SelectionConfig, 'tracking': TrackingConfig,
+                             'depth': DepthConfig})
 """Config class by the prefix of its parameters."""
 
 
@@ -114,6 +116,7 @@ class Configs:
     refinement: RefinementConfig
     selection: SelectionConfig
     tracking: TrackingConfig
+    depth: DepthConfig
 
 
 def parameter_options() -> Iterator[tuple[str, Option]]:

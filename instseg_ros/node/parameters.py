@@ -17,8 +17,11 @@ from instseg_ros.node.options import (
     parameter_options,
 )
 
-LIVE_SECTIONS = ('grouping', 'refinement', 'selection', 'tracking')
-"""Their parameters take effect from the next image."""
+LIVE_SECTIONS = ('grouping', 'refinement', 'selection', 'tracking', 'depth')
+"""Their parameters take effect from the next image, except those that are told below."""
+
+CONFIGURE_PARAMETERS = ('depth.enabled',)
+"""These of a live section take effect when the node is configured, as they add topics."""
 
 LIVE_PARAMETERS = ('max_age', 'max_rate', 'stage_timeout')
 """So do these."""
@@ -87,6 +90,8 @@ def when_it_takes_effect(name: str) -> str:
 
 
 def _is_live(option: str) -> bool:
+    if option in CONFIGURE_PARAMETERS:
+        return False
     return option in LIVE_PARAMETERS or option.partition('.')[0] in LIVE_SECTIONS
 
 

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from instseg_ros.bags.conversions import ImageError, find_converter
-from instseg_ros.core import tracking
+from instseg_ros.core import depth, tracking
 from instseg_ros.core.compiled import watch_compilation
 from instseg_ros.core.network import Network
 from instseg_ros.core.segmenter import Segmenter
@@ -109,7 +109,8 @@ class SegmenterNode(LifecycleNode):
         cameras = self._make_cameras()
         try:
             for camera in cameras:
-                camera.configure(segmenter.model_info, self._configs.tracking)
+                camera.configure(segmenter.model_info, self._configs.tracking,
+                                 self._configs.depth)
         except BaseException:
             for camera in cameras:
                 camera.release()
@@ -130,6 +131,8 @@ class SegmenterNode(LifecycleNode):
             self._end_if_interrupted()
             segmenter.warm_up()
             tracking.warm_up()
+            if configs.depth.enabled:
+                depth.warm_up()
         self._end_if_interrupted()
         return segmenter
 
@@ -316,6 +319,8 @@ class SegmenterNode(LifecycleNode):
                 selection=self._configs.selection)
             for camera in self._cameras:
                 camera.tracker.config = self._configs.tracking
+                if camera.depth is not None:
+                    camera.depth.config = self._configs.depth
 
     def _log(self, prefix: str, level: bytes, text: str) -> None:
         # Two lines: rclpy allows one severity for each line that logs.
@@ -350,7 +355,7 @@ class SegmenterNode(LifecycleNode):
         A camera without a name is the only one, and its values are in the node's report.
         """
         now, name, stages = time.monotonic(), self.get_fully_qualified_name(), self._stages
-        by_camera = {camera: camera.statistics.report(now) for camera in self._cameras}
+        by_camera = {camera: camera.report(now) for camera in self._cameras}
         network = stages.segmenter.network if stages else None
         own = {'model': str(self._model) if self._model.name else '',
                'model_sha256': checksum_text(network) if network else '',

@@ -115,3 +115,5 @@ class Stages:
         """Publish the results: the end of the second stage."""
         frame.camera.outputs.publish(frame.message.header, frame.image, frame.segmentation)
         frame.lap('publish')
+        if frame.camera.depth is not None:
+            frame.camera.depth.submit(frame)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instseg_ros.core.config import (
+    DepthConfig,
     GroupingConfig,
     NetworkConfig,
     RefinementConfig,
@@ -18,8 +19,9 @@ from instseg_ros.core.config import (
     options_of,
 )
 
-CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig, SelectionConfig, TrackingConfig)
-WITH_NUMBERS = (NetworkConfig, GroupingConfig, RefinementConfig, TrackingConfig)
+CONFIGS = (NetworkConfig, GroupingConfig, RefinementConfig, SelectionConfig, TrackingConfig,
+           DepthConfig)
+WITH_NUMBERS = (NetworkConfig, GroupingConfig, RefinementConfig, TrackingConfig, DepthConfig)
 
 
 @pytest.mark.parametrize('config', CONFIGS)
@@ -56,6 +58,8 @@ def test_values_outside_the_range_are_refused_by_name(config, data):
 
 
 @pytest.mark.parametrize('make, message', [
+    (lambda: DepthConfig(nearest=3.0, farthest=3.0),
+     r'depth.nearest: expected a value below depth.farthest \(3 m\), got 3'),
     (lambda: NetworkConfig(provider='gpu'),
      "network.provider: expected one of auto, cpu, cuda, tensorrt, got 'gpu'"),
     (lambda: NetworkConfig(threads=-1), r'network.threads: expected a value from 0'),

@@ -9,6 +9,7 @@ from instseg_ros.core.depth import (
     MAX_POINTS,
     MIN_POINTS,
     POINT,
+    Place,
     labelled_points,
     metric_depth,
     object_boxes,
@@ -102,6 +103,15 @@ def test_a_large_object_is_sampled_evenly():
     box = object_boxes(depth, ids, RAYS)[65535]
     assert box.points == MAX_POINTS
     assert np.allclose(box.size_xyz[:2], [2 * 1.2, 2 * 0.9], atol=0.08)
+
+
+def test_pixels_of_an_object_lie_at_the_distance_of_its_centroid():
+    depth, ids = wall(3.0, -0.5, -0.5, 0.5, 0.5)
+    place = Place(RAYS, object_boxes(depth, ids, RAYS))
+    points = place.points(1, np.array([[59, 44], [60, 45], [50, 40]]))
+    assert np.allclose(points[2], [-9.5 * 0.03, -4.5 * 0.03, 3.0])
+    assert points.shape == (3, 3) and np.allclose(points[:2].mean(0), [0, 0, 3])
+    assert place.points(1, np.empty((0, 2), int)).shape == (0, 3)
 
 
 def test_there_are_no_boxes_without_objects():

@@ -135,12 +135,15 @@ def test_the_extras_are_those_of_the_package():
 
 def test_the_topics_are_those_of_the_node():
     page = TEXT['docs/reference/topics.md']
-    outputs = (ROOT / 'instseg_ros' / 'node' / 'outputs.py').read_text(encoding='utf-8')
-    table = outputs.partition('TOPICS = {')[2].partition('}')[0]
-    advertised = re.findall(r"'(\w+)': \(", table)
+    advertised = []
+    for name in ('outputs.py', 'depth.py'):
+        code = (ROOT / 'instseg_ros' / 'node' / name).read_text(encoding='utf-8')
+        table = code.partition('TOPICS = {')[2].partition('}')[0]
+        advertised += re.findall(r"'(\w+)': [(\w]", table)
     assert advertised
-    assert {f'~/{name}' for name in advertised} == set(re.findall(r'^\| `(~/\w+)`', page,
-                                                                  re.MULTILINE))
+    published = page.partition('## Published')[2].partition('\n## ')[0]
+    assert {f'~/{name}' for name in advertised} == set(
+        re.findall(r'^\| `(~/\w+)`', published, re.MULTILINE))
 
 
 def test_the_diagnostics_are_explained():
