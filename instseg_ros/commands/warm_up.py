@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.model or default_model()
     print(f'loading {path}', flush=True)
     segmenter = Segmenter.from_onnx(path, **configs)
+    print(f'model checksum {segmenter.network.checksum}')
     compiled = []
 
     def report(kernel: str, ready: int, total: int) -> None:

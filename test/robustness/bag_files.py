@@ -3,7 +3,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from recordings import SECOND, frame
+from recordings import SECOND, frame, write_metadata
 
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import BagError
@@ -19,6 +19,17 @@ def sound_bytes(write, *arguments):
         path = Path(folder) / 'sound'
         write(path, *arguments)
         return path.read_bytes()
+
+
+def put_metadata(folder, name, storage):
+    """Write the metadata of a recording of one file."""
+    content = sound_bytes(_write_metadata, name, storage)
+    (folder / 'metadata.yaml').write_bytes(content)
+
+
+def _write_metadata(path, name, storage):
+    write_metadata(path.parent, [name], COUNT, storage_identifier=storage)
+    (path.parent / 'metadata.yaml').rename(path)
 
 
 def check_bag(path, exact):

@@ -1,13 +1,29 @@
-"""Use of a model file that was made up: whatever it finds, the result has to be possible."""
+"""A sound model file, and the use of one that was made up: its result has to be possible."""
 import json
 import math
+import tempfile
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+from tiny_models import tiny_info, write_tiny_model
 
 from instseg_ros.core.config import GroupingConfig, NetworkConfig
 from instseg_ros.core.segmenter import Segmenter
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+INFO = tiny_info(input_size=64)
+
+
+@lru_cache
+def sound_bytes():
+    """Return the bytes of a sound model file, which `INFO` describes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'model.onnx'
+        write_tiny_model(path, INFO)
+        return path.read_bytes()
 
 
 def check_model(path):

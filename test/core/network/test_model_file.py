@@ -94,8 +94,10 @@ def test_64_flipped_bits_in_the_weights_of_the_street_model_are_found(tmp_path, 
         read_model_file(path)
 
 
-def test_the_street_model_has_a_checksum():
-    assert read_model_file(default_model()).has_checksum
+def test_the_street_model_has_the_checksum_that_its_page_shows():
+    file = read_model_file(default_model())
+    assert file.has_checksum
+    assert file.checksum in default_model().with_name('README.md').read_text()
 
 
 def test_an_older_file_without_checksum_is_loaded_with_a_note(path, caplog):

@@ -1,7 +1,7 @@
 """Damaged SQLite3 files with and without metadata; they have no checksums."""
-from bag_files import COUNT, FRAMES, check_bag, sound_bytes
+from bag_files import FRAMES, check_bag, put_metadata, sound_bytes
 from mutations import byte_steps, damaged
-from recordings import write_db3, write_metadata
+from recordings import write_db3
 
 
 def steps(rng):
@@ -14,7 +14,7 @@ def write_sound(path):
 
 def write(steps, folder):
     if ['alone'] not in steps:
-        write_metadata(folder, ['bag_0.db3'], COUNT, storage_identifier='sqlite3')
+        put_metadata(folder, 'bag_0.db3', 'sqlite3')
     edits = [step for step in steps if step != ['alone']]
     (folder / 'bag_0.db3').write_bytes(damaged(sound_bytes(write_sound), edits))
     return folder

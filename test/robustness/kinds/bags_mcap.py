@@ -1,8 +1,8 @@
 """Damaged MCAP files, of every compression, with and without metadata."""
-from bag_files import COUNT, FRAMES, check_bag, sound_bytes
+from bag_files import FRAMES, check_bag, put_metadata, sound_bytes
 from mcap.writer import CompressionType
 from mutations import byte_steps, damaged
-from recordings import write_mcap, write_metadata
+from recordings import write_mcap
 
 COMPRESSIONS = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4,
                 'none': CompressionType.NONE}
@@ -21,7 +21,7 @@ def write(steps, folder):
     named = [step[1] for step in steps if step[0] == 'compression']
     sound = sound_bytes(write_sound, (named or ['zstd'])[0])
     if ['alone'] not in steps:
-        write_metadata(folder, ['bag_0.mcap'], COUNT)
+        put_metadata(folder, 'bag_0.mcap', 'mcap')
     edits = [step for step in steps if step[0] not in ('compression', 'alone')]
     (folder / 'bag_0.mcap').write_bytes(damaged(sound, edits))
     return folder

@@ -15,6 +15,9 @@ CONTENT = {'rosbag2_bagfile_information': {
     'compression_format': '', 'compression_mode': ''}}
 
 
+QUICK = 10  # YAML that is read slowly
+
+
 def steps(rng):
     return value_steps(rng, CONTENT, most=3)
 
