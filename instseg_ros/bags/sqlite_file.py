@@ -100,19 +100,23 @@ class SqliteFile:
     def _read_topics(self, database: sqlite3.Connection) -> None:
         rows = database.execute('SELECT id, name, type, serialization_format FROM topics')
         self._topics: dict[int, Topic] = {}
+        self._foreign_numbers: list[int] = []
         self.foreign: list[Topic] = []
         for number, name, kind, encoding in rows:
             if encoding == 'cdr' and isinstance(number, int):
                 self._topics[number] = Topic(str(name), type_name(str(kind)))
             else:
                 self.foreign.append(Topic(name, f'{kind}, {encoding}'))
+                if isinstance(number, int):
+                    self._foreign_numbers.append(number)
 
     def _read_index(self, database: sqlite3.Connection) -> np.ndarray:
         """Return time, row and topic of all messages by time, as far as rows can be read."""
-        pieces, failed, row = [], 0, -(2 ** 63)
+        pieces, failed, senseless, row = [], 0, 0, -(2 ** 63)
         while True:
-            piece, error = self._read_rows(database, row)
+            piece, more, error = self._read_rows(database, row)
             pieces.append(piece)
+            senseless += more
             if error is None:
                 break
             row = int(piece['row'][-1]) if len(piece) else max(row, 0)
@@ -126,14 +130,33 @@ class SqliteFile:
         if failed:
             self._damage.note(f'{self._name}: {failed} rows cannot be read')
         index = np.concatenate(pieces)
+        known = np.isin(index['topic'], [*self._topics, *self._foreign_numbers])
+        senseless += int(np.count_nonzero(~known))
+        if senseless:
+            self._damage.note(f'{self._name}: {senseless} rows have no number, time or topic')
+        self._compare_with_index(database, len(index) + failed + senseless)
+        index = index[known]
         return index[np.lexsort((index['row'], index['time']))]
 
+    def _compare_with_index(self, database: sqlite3.Connection, found: int) -> None:
+        """Note how many rows SQLite's own index of times has beyond those that were found."""
+        try:
+            promised, = database.execute('SELECT count(*) FROM messages').fetchone()
+        except FAILURES:
+            return  # without the index every row was found that there is
+        if promised > found:
+            self._damage.note(f'{self._name}: {promised - found} of {promised} rows are missing')
+
     def _read_rows(self, database: sqlite3.Connection, behind: int
-                   ) -> tuple[np.ndarray, Exception | None]:
-        """Return rows with a number above `behind`, and the error that ended them."""
+                   ) -> tuple[np.ndarray, int, Exception | None]:
+        """Return rows with a number above `behind`, how many made no sense, and what ended them.
+
+        Damage can give rows any values and any order; a row has to be behind the one before it.
+        """
         kind = np.dtype([('time', np.int64), ('row', np.int64), ('topic', np.int64)])
         blocks: list[np.ndarray] = []
         error: Exception | None = None
+        senseless = 0
         while True:
             block = []
             try:
@@ -143,11 +166,15 @@ class SqliteFile:
                     block.append(values)  # noqa: PERF402 - rows ahead of an error count
             except FAILURES as problem:
                 error = problem
-            blocks.append(np.array([values for values in block
-                                    if all(isinstance(value, int) for value in values)], kind))
-            if error or len(block) < BLOCK:
-                return np.concatenate(blocks), error
-            behind = block[-1][1]
+            rows, before = [], behind
+            for values in block:
+                if all(isinstance(value, int) for value in values) and values[1] > behind:
+                    rows.append(values)
+                    behind = values[1]
+            senseless += len(block) - len(rows)
+            blocks.append(np.array(rows, kind))
+            if error or len(block) < BLOCK or behind == before:
+                return np.concatenate(blocks), senseless, error
 
     def _skip_unreadable(self, database: sqlite3.Connection, row: int) -> int | None:
         """Return how many rows behind `row` cannot be read; nothing if no later one can."""

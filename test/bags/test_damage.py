@@ -374,3 +374,14 @@ class TestNoBag:
             message, = bag.read(bag.topics)
             with pytest.raises(BagError, match=f'{CAMERA} at 1000000000 ns: expected a {IMAGE}'):
                 bag.parse(message)
+
+
+def test_rows_of_zeros_are_named(tmp_path):
+    """A page of zeros gives rows without number, time and topic, and no error."""
+    path = write_db3(tmp_path / 'a.db3', ALL)
+    data = path.read_bytes()
+    place = int(0.5918830812434421 * len(data))  # in the page that holds the rows
+    damaged(path, place, place + 4096)
+    messages, damage, _ = read(path)
+    assert messages != ALL
+    assert damage
