@@ -46,6 +46,8 @@ help:
 	@echo 'make fuzz     damaged input of every kind for an hour, or more if it is run again'
 	@echo '                ARGS="..."      arguments of test/robustness/fuzz.py, such as --seconds'
 	@echo 'make lint     check style and types: ruff, ament_flake8, ament_pep257, mypy'
+	@echo 'make soak     run library and live node for long and check that nothing is lost or grows'
+	@echo '                ARGS="..."      for example "--minutes 2 --frames 1000", or "--resume"'
 	@echo 'make docs     build the documentation site, build/docs/html'
 	@echo 'make setup    only install what the demo needs, into .venv'
 	@echo 'make clean    remove all that was built or installed here, but not out/'
@@ -83,6 +85,10 @@ lint: setup $(DONE)/lint
 	@$(ENV); $(call QUIETLY,ament_flake8 --config setup.cfg $(LINTED))
 	@$(ENV); $(call QUIETLY,ament_pep257 --ignore $(NOT_NUMPYDOC) -- instseg_ros launch scripts)
 	@$(ENV); mypy
+
+.PHONY: soak
+soak: setup $(DONE)/test
+	@$(ENV); python benchmarks/soak $(ARGS)
 
 .PHONY: docs
 docs: setup $(DONE)/docs

@@ -58,6 +58,11 @@ class NodeProcess:
                 env={**os.environ, 'PYTHONUNBUFFERED': '1'}, start_new_session=True)
         return self
 
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
     def check(self) -> None:
         """Raise `UserError` if the node has ended."""
         code = self._process.poll()

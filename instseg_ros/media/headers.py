@@ -142,7 +142,7 @@ def _tiff_size(data: bytes) -> tuple[int, int] | None:
             if tag in (256, 257):  # ImageWidth, ImageLength: SHORT, LONG or LONG8
                 found[tag] = number({3: 'H', 4: 'I', 16: 'Q'}[kind], position + value)
         return found[256], found[257]
-    except (struct.error, KeyError, ValueError, OSError):
+    except (struct.error, KeyError, ValueError, OverflowError, OSError):
         return None
 
 

@@ -17,6 +17,7 @@ from instseg_ros.files import replacing
 from instseg_ros.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 from instseg_ros.media.files import MediaError, check_file
 from instseg_ros.media.headers import check_size
+from instseg_ros.media.integrity import find_damage
 
 COMPLAINT = re.compile(r'^\[ERROR:|Corrupt JPEG|Premature end of JPEG|libpng error'
                        r'|^(TIFF\w*|\w+Decode): (?!Warning)')
@@ -90,8 +91,8 @@ def _decode(path: Path | str, flags: int, max_pixels: int) -> tuple[np.ndarray, 
     if image is None:
         raise MediaError(f'{path}: expected an image, got a file that is damaged, truncated or of '
                          'another kind')
-    return image, (f'{path}: damaged image, decoded in part ({complaints[0]})' if complaints
-                   else '')
+    damage = complaints[0] if complaints else find_damage(data)
+    return image, f'{path}: damaged image, decoded in part ({damage})' if damage else ''
 
 
 @contextmanager
