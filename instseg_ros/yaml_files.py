@@ -14,6 +14,9 @@ MAX_VALUES = 2 ** 16
 MAX_DEPTH = 50
 """Of lists and sections within each other."""
 
+MAX_TEXT = 4096
+"""Characters of a text: paths are not longer."""
+
 PLAIN = (str, bool, int, float, type(None))
 """Types of values beside lists and mappings. YAML has more, such as dates and !!binary."""
 
@@ -83,11 +86,14 @@ class _Copier:
         if not isinstance(value, PLAIN):
             raise ValueError(f'{where or "the file"}: expected text, a number, true or false, a '
                              f'list or a section, got a {type(value).__name__}: {value!r:.80}')
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise ValueError(f'{where or "the file"}: expected a text of at most {MAX_TEXT} '
+                             f'characters, got {len(value)}')
         return value
 
     @staticmethod
     def _key(key: Any, where: str) -> str:
-        if not isinstance(key, str):
+        if not isinstance(key, str) or len(key) > MAX_TEXT:
             raise ValueError(f'{where or "the file"}: expected text as a key, got {key!r:.80}; '
                              'write it in quotes')
         return key
