@@ -16,6 +16,7 @@ from instseg_ros.files import replacing
 
 
 def main() -> None:
+    """Write the file."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', type=Path, help='ONNX file, which is changed in place')

@@ -20,7 +20,7 @@ TIME = 30.0
 START = 300.0
 """Seconds until a worker is ready: a kind's libraries may have to compile."""
 
-TURN = 60.0
+TURN = 240.0
 """Seconds that a worker stays with a kind."""
 
 KEPT = 3
@@ -271,5 +271,3 @@ def place_of(detail):
     """Return the last line of our code in a traceback, to tell findings apart."""
     places = re.findall(r'File ".*/(instseg_ros/[^"]+)", line (\d+)', detail)
     return ':'.join(places[-1]) if places else detail[:60]
-
-
