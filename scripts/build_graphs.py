@@ -17,22 +17,23 @@ FOLDER = Path(__file__).resolve().parents[1] / 'instseg_ros' / 'core' / 'network
 HEADER = '<ir_version: 8, opset_import: ["": 13]>'
 
 GRAPHS = {
-    # The embeddings of some pixels, given as (0, y, x).
+    # The embeddings of some pixels, given as (image, y, x).
     'take': """
-        take (float[1, h, w, e] embedding, int64[k, 3] pixels) => (float[k, e] taken)
+        take (float[n, h, w, e] embedding, int64[k, 3] pixels) => (float[k, e] taken)
         {
             taken = GatherND(embedding, pixels)
         }
     """,
     # For each pixel the column of `centers` with the highest score: its product with the pixel's
-    # embedding, plus the offset for the pixel's class and this column. Only the first `grid` rows
-    # and columns of the embedding have a class.
+    # embedding, plus the offset for the pixel's class and this column. The pixels are those of one
+    # image, from `start` = (image, 0, 0) to `end` = (image + 1, h, w).
     'assign': """
-        assign (float[1, H, W, e] embedding, int64[2] grid, uint8[1, h, w] semantic_ids,
-                float[e, k] centers, float[c, k] offsets) => (uint16[1, h, w] rows)
-        <int64[2] start = {0, 0}, int64[2] axes = {1, 2}>
+        assign (float[n, H, W, e] embedding, int64[3] start, int64[3] end,
+                uint8[1, h, w] semantic_ids, float[e, k] centers, float[c, k] offsets)
+                => (uint16[1, h, w] rows)
+        <int64[3] axes = {0, 1, 2}>
         {
-            inside = Slice(embedding, start, grid, axes)
+            inside = Slice(embedding, start, end, axes)
             products = MatMul(inside, centers)
             classes = Cast<to = 6>(semantic_ids)
             class_offsets = Gather<axis = 0>(offsets, classes)

@@ -72,7 +72,8 @@ def red_step(info: ModelInfo) -> int:
 
 
 def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
-                     broken: str = '', confidence: bool = True) -> ModelInfo:
+                     broken: str = '', confidence: bool = True,
+                     batch: str | int = 'N') -> ModelInfo:
     """Write a tiny model and return its description.
 
     Parameters
@@ -85,6 +86,8 @@ def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
         A key of `BROKEN`, or empty for a sound model.
     confidence : bool
         Whether there is the output `semantic_confidence`, which older files don't have.
+    batch : int or str
+        Length of the axis of images: a fixed one, or the name of a dynamic one.
     """
     if broken and broken not in BROKEN:
         raise ValueError(f'broken: expected one of {", ".join(BROKEN)}, got {broken!r}')
@@ -96,7 +99,7 @@ def write_tiny_model(path: str | os.PathLike, info: ModelInfo | None = None, *,
     if broken == 'not_onnx':
         path.write_text('a text that claims to be a model\n' * 20)
         return info
-    data = seal(_model(info, broken, confidence).SerializeToString())
+    data = seal(_model(info, broken, confidence, batch).SerializeToString())
     path.write_bytes(data[:len(data) // 2] if broken == 'truncated' else data)
     return info
 
@@ -179,7 +182,7 @@ def painted_centers(instance_ids: np.ndarray, info: ModelInfo) -> dict[int, tupl
     return centers
 
 
-def _model(info: ModelInfo, broken: str, confidence: bool) -> onnx.ModelProto:
+def _model(info: ModelInfo, broken: str, confidence: bool, batch: str | int) -> onnx.ModelProto:
     stride = info.output_stride // 2 if broken == 'wrong_stride' else info.output_stride
     length = info.embedding_size + (broken == 'wrong_embedding')
     step = red_step(info)
@@ -229,22 +232,22 @@ def _model(info: ModelInfo, broken: str, confidence: bool) -> onnx.ModelProto:
         node('Cast', ['sure_or_zero'], ['semantic_confidence'], to=TensorProto.UINT8),
     ]
     value = helper.make_tensor_value_info
-    image = value('image', TensorProto.UINT8, [1, 'H', 'W', 3])
+    image = value('image', TensorProto.UINT8, [batch, 'H', 'W', 3])
     if broken == 'wrong_input':
         nodes[:0] = [node('Transpose', ['image'], ['pixels'], perm=[0, 2, 3, 1])]
         image = value('image', TensorProto.FLOAT, [1, 3, 'H', 'W'])
     if broken == 'wrong_input_name':
         nodes[0].input[0] = 'camera'
-        image = value('camera', TensorProto.UINT8, [1, 'H', 'W', 3])
+        image = value('camera', TensorProto.UINT8, [batch, 'H', 'W', 3])
     ids_type = TensorProto.FLOAT if broken == 'wrong_dtype' else TensorProto.UINT8
-    heatmap_shape = [1, 1, 'h', 'w'] if broken == 'wrong_rank' else [1, 'h', 'w']
-    outputs = [value('semantic_ids', ids_type, [1, 'h', 'w']),
+    heatmap_shape = [batch, 1, 'h', 'w'] if broken == 'wrong_rank' else [batch, 'h', 'w']
+    outputs = [value('semantic_ids', ids_type, [batch, 'h', 'w']),
                value('center_heatmap', TensorProto.FLOAT, heatmap_shape),
-               value('embedding', TensorProto.FLOAT, [1, 'h', 'w', length])]
+               value('embedding', TensorProto.FLOAT, [batch, 'h', 'w', length])]
     if broken == 'missing_output':
         outputs.pop()
     if confidence:
-        outputs.append(value('semantic_confidence', TensorProto.UINT8, [1, 'h', 'w']))
+        outputs.append(value('semantic_confidence', TensorProto.UINT8, [batch, 'h', 'w']))
     graph = helper.make_graph(nodes, 'tiny', [image], outputs, [
         numpy_helper.from_array(array, name) for name, array in constants.items()])
     # An opset and a file version that every ONNX Runtime since 1.14 reads.

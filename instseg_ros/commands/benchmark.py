@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instseg_ros.benchmark.measurement import BenchmarkConfig
-from instseg_ros.commands.options import add_option_argument
-from instseg_ros.core.config import NetworkConfig, options_of
+from instseg_ros.commands.options import add_option_argument, pipeline_options
+from instseg_ros.core.config import NetworkConfig, Option, options_of
 
 if TYPE_CHECKING:
     from instseg_ros.benchmark.model import OtherNetwork
@@ -65,9 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group('the model')
     model.add_argument('--model', type=Path, metavar='FILE',
                        help='the ONNX model (default: the street model that is installed)')
-    for option in options_of(NetworkConfig):
-        if option.name != 'threads':
-            add_option_argument(model, 'network', option)
+    for option in network_options():
+        add_option_argument(model, 'network', option)
     model.add_argument('--compare', type=Path, action='append', default=[], metavar='FILE',
                        help='another ONNX network with one image as input, to be timed alone, in '
                        'turns with ours; repeatable')
@@ -191,8 +190,14 @@ def model_configs(args: argparse.Namespace) -> dict[str, Any]:
     """Return the config of the model: the given options of the network, and the threads."""
     threads, values = benchmark_config(args).threads, vars(args)
     network = {option.name: values[f'network.{option.name}']
-               for option in options_of(NetworkConfig) if option.name != 'threads'}
+               for option in network_options()}
     return {'network': NetworkConfig(threads=threads, **network)}
+
+
+def network_options() -> list[Option]:
+    """Return the options of the network but threads, which the benchmark has itself."""
+    return [option for part, option in pipeline_options()
+            if part == 'network' and option.name != 'threads']
 
 
 def parse_size(text: str) -> tuple[int, int]:

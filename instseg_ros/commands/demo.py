@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from instseg_ros.commands.options import CONFIGS, add_config_arguments
-from instseg_ros.core.config import options_of
+from instseg_ros.commands.options import add_config_arguments, pipeline_options
 
 DEFAULT_VIDEO = Path('/usr/share/doc/opencv-doc/examples/data/vtest.avi')
 """Pedestrians seen by a fixed camera, in the Debian and Ubuntu package opencv-doc."""
@@ -102,7 +101,7 @@ def node_parameters(args: argparse.Namespace) -> dict[str, Any]:
     """
     values = vars(args)
     parameters = {f'{part}.{option.name}': values[f'{part}.{option.name}']
-                  for part, config in CONFIGS.items() for option in options_of(config)}
+                  for part, option in pipeline_options()}
     # In real time the newest frame wins; otherwise every frame that is sent has to wait its turn.
     depth = 1 if args.rate else args.in_flight
     parameters.update(image_reliability='reliable', image_depth=depth)

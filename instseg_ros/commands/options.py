@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Iterator
 
 from instseg_ros.core.config import (
     GroupingConfig,
@@ -16,6 +16,18 @@ from instseg_ros.core.config import (
 CONFIGS = {'network': NetworkConfig, 'grouping': GroupingConfig, 'refinement': RefinementConfig,
            'selection': SelectionConfig}
 """Config class of each part of the pipeline, under its name in ROS parameters."""
+
+
+NO_FLAGS = ('network.max_batch',)
+"""Options without a flag: they have no effect on images that are processed one by one."""
+
+
+def pipeline_options() -> Iterator[tuple[str, Option]]:
+    """Yield the part and the declaration of every option of the pipeline that has a flag."""
+    for part, config in CONFIGS.items():
+        for option in options_of(config):
+            if f'{part}.{option.name}' not in NO_FLAGS:
+                yield part, option
 
 
 def flag_of(part: str, option: Option) -> str:
@@ -35,10 +47,9 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, only_given: bool = 
 
     `only_given`: the parsed arguments lack the options that the command line leaves out.
     """
-    for part, config in CONFIGS.items():
-        group = parser.add_argument_group(f'{part} options')
-        for option in options_of(config):
-            add_option_argument(group, part, option, only_given=only_given)
+    groups = {part: parser.add_argument_group(f'{part} options') for part in CONFIGS}
+    for part, option in pipeline_options():
+        add_option_argument(groups[part], part, option, only_given=only_given)
 
 
 def add_option_argument(group: argparse._ActionsContainer, part: str, option: Option, *,
@@ -63,7 +74,7 @@ def configs_of(args: argparse.Namespace) -> dict[str, Any]:
     ValueError
         A value is out of its bounds.
     """
-    values = vars(args)
-    return {part: config(**{option.name: values[f'{part}.{option.name}']
-                            for option in options_of(config)})
-            for part, config in CONFIGS.items()}
+    values: dict[str, dict[str, Any]] = {part: {} for part in CONFIGS}
+    for part, option in pipeline_options():
+        values[part][option.name] = vars(args)[f'{part}.{option.name}']
+    return {part: config(**values[part]) for part, config in CONFIGS.items()}

@@ -115,6 +115,10 @@ class NetworkConfig:
                             '(fp32, fp16 or int8); fp16 needs the provider tensorrt',
                             choices=PRECISIONS)
 
+    max_batch: int = option(0, 'Images of several cameras that run through the network together, '
+                            'at most; 0 takes 1 on the CPU and 8 on a GPU', minimum=0,
+                            maximum=64)
+
     def __post_init__(self) -> None:
         check_options(self, 'network')
 

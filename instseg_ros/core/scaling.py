@@ -71,8 +71,8 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
         Pixels of the network's input per output pixel.
     """
     sides = image.shape[:2]
-    scaled = tuple(max(1, _round(side * long_side, max(sides))) for side in sides)
-    padded = tuple(-(-side // size_multiple) * size_multiple for side in scaled)
+    scaled = _scaled_size(sides, long_side)
+    padded = padded_size(sides, long_side, size_multiple)
     # Area averaging avoids aliasing when shrinking, but does not interpolate when enlarging.
     method = cv2.INTER_AREA if long_side < max(sides) else cv2.INTER_LINEAR
     if padded == scaled == sides:
@@ -88,6 +88,18 @@ def scale_image(image: np.ndarray, long_side: int, size_multiple: int,
     grid = -(-scaled[0] // output_stride), -(-scaled[1] // output_stride)
     scale = scaled[0] / sides[0] / output_stride, scaled[1] / sides[1] / output_stride
     return ScaledImage(pixels=pixels, grid=grid, scale=scale)
+
+
+def padded_size(sides: tuple[int, int], long_side: int, size_multiple: int) -> tuple[int, int]:
+    """Return height and width of what `scale_image` makes of an image of this height and width."""
+    height, width = (-(-side // size_multiple) * size_multiple
+                     for side in _scaled_size(sides, long_side))
+    return height, width
+
+
+def _scaled_size(sides: tuple[int, int], long_side: int) -> tuple[int, int]:
+    height, width = (max(1, _round(side * long_side, max(sides))) for side in sides)
+    return height, width
 
 
 def to_image(coordinate: float | np.ndarray, scale: float | np.ndarray) -> float | np.ndarray:

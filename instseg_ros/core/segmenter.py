@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from instseg_ros.core.config import (
 )
 from instseg_ros.core.network import Network
 from instseg_ros.core.postprocessing import Postprocessor, example
-from instseg_ros.core.scaling import scale_image
+from instseg_ros.core.scaling import ScaledImage, padded_size, scale_image
 from instseg_ros.core.stopwatch import Stopwatch
 from instseg_ros.core.types import Inference, ModelInfo, Segmentation, check_array
 
@@ -106,6 +107,15 @@ class Segmenter:
         """Whether the model file has the confidence of classes; older files don't."""
         return self.network.has_confidence
 
+    @property
+    def max_batch(self) -> int:
+        """At most so many images run through the network together."""
+        return self.network.max_batch
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of the network's input for an image of this size."""
+        return padded_size((height, width), self.input_size, self.model_info.size_multiple)
+
     def segment(self, image: np.ndarray, *, confidence: bool = False) -> Segmentation:
         """Find class and object of every pixel.
 
@@ -131,17 +141,42 @@ class Segmenter:
 
     def infer(self, image: np.ndarray) -> Inference:
         """Scale an image and run the network: the first half of `segment`."""
-        check_array('image', image, ('H0', 'W0', 3), np.uint8)
-        if image.size == 0:
-            raise ValueError(f'image: expected at least one pixel, got shape {image.shape}')
         watch = Stopwatch()
-        info = self.model_info
-        image = np.ascontiguousarray(image)
-        scaled = scale_image(image, self.input_size, info.size_multiple, info.output_stride)
+        image, scaled = self._scale(image)
         watch.lap('scale')
         output = scaled.crop(self.network.run(scaled.pixels))
         watch.lap('network')
         return Inference(image, output, scaled.scale, watch.laps)
+
+    def infer_batch(self, images: Sequence[np.ndarray]) -> list[Inference]:
+        """Scale images and run the network, on up to `max_batch` images at once.
+
+        Images run together if their scaled size is the same, see `network_size`.
+
+        Returns
+        -------
+        list of Inference
+            In the order of the images. They differ from those of `infer` by rounding at most. The
+            timings are those of all images together.
+        """
+        if len(images) == 1 or self.max_batch == 1:
+            return [self.infer(image) for image in images]
+        watch = Stopwatch()
+        scaled = [self._scale(image) for image in images]
+        watch.lap('scale')
+        outputs = self.network.run_batch([small.pixels for _, small in scaled])
+        watch.lap('network')
+        return [Inference(image, small.crop(output), small.scale, watch.laps)
+                for (image, small), output in zip(scaled, outputs)]
+
+    def _scale(self, image: np.ndarray) -> tuple[np.ndarray, ScaledImage]:
+        """Return an image, contiguous, and the scaled one."""
+        check_array('image', image, ('H0', 'W0', 3), np.uint8)
+        if image.size == 0:
+            raise ValueError(f'image: expected at least one pixel, got shape {image.shape}')
+        info = self.model_info
+        image = np.ascontiguousarray(image)
+        return image, scale_image(image, self.input_size, info.size_multiple, info.output_stride)
 
     def postprocess(self, inference: Inference, *, confidence: bool = False) -> Segmentation:
         """Group pixels and refine the result: the second half of `segment`.

@@ -158,7 +158,8 @@ class SegmenterNode(LifecycleNode):
             self._pipeline = Pipeline(
                 stages.convert, stages.infer, stages.finish,
                 on_result=self._publish, on_error=self._on_error,
-                depth=self._configs.node.image_depth)
+                depth=self._configs.node.image_depth, limit=stages.segmenter.max_batch,
+                key=stages.batch_key)
             for camera in self._cameras:
                 camera.activate(self._pipeline.submit)
         except BaseException:

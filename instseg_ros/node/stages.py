@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -81,6 +81,7 @@ class Stages:
 
     def __init__(self, converter: Converter, segmenter: Segmenter) -> None:
         self.converter, self.segmenter = converter, segmenter
+        self._sizes: dict[Camera, tuple[int, int]] = {}
 
     def convert(self, frame: Frame) -> None:
         """Convert the image: the beginning of the first stage.
@@ -93,13 +94,23 @@ class Stages:
         frame.lap('wait')
         frame.image = to_rgb(frame.message, self.converter)
         frame.upright = rotate(frame.image, frame.camera.config.rotate)
+        self._sizes[frame.camera] = self.segmenter.network_size(*frame.upright.shape[:2])
         frame.lap('convert')
+
+    def batch_key(self, frame: Frame) -> Hashable:
+        """Return what is the same for frames that the network can probably take together.
+
+        That is the size of its input for the last image of the same camera. A camera without one
+        is on its own.
+        """
+        return self._sizes.get(frame.camera, frame.camera)
 
     def infer(self, frames: Sequence[Frame]) -> None:
         """Run the network on converted images: the rest of the first stage."""
-        for frame in frames:
-            frame.inference = self.segmenter.infer(frame.upright)
-            frame.take(frame.inference.timings)
+        inferences = self.segmenter.infer_batch([frame.upright for frame in frames])
+        for frame, inference in zip(frames, inferences):
+            frame.inference = inference
+            frame.take(inference.timings)
 
     def finish(self, frame: Frame) -> None:
         """Find objects in the network's output and track them: the second stage."""

@@ -192,6 +192,21 @@ def test_views_and_frozen_images_are_as_good(segmenter):
         assert result.instances == expected.instances
 
 
+def test_a_batch_gives_what_its_images_give_one_by_one(tiny_model):
+    segmenter = Segmenter.from_onnx(tiny_model, network=NetworkConfig(max_batch=3))
+    scene = paint_scene(*rectangles((120, 160), BOXES), INFO)
+    images = [scene, scene[::-1], np.tile(scene, (2, 2, 1)), scene[:, :90], scene[:50]]
+    assert segmenter.network_size(120, 160) == segmenter.network_size(240, 320) == (128, 160)
+    for image, inference in zip(images, segmenter.infer_batch(images)):
+        assert list(inference.timings) == STAGES[:2]
+        result, expected = segmenter.postprocess(inference), segmenter.segment(image)
+        assert np.array_equal(result.semantic_ids, expected.semantic_ids)
+        assert np.array_equal(result.instance_ids, expected.instance_ids)
+        assert result.instances == expected.instances
+    with pytest.raises(ValueError, match=r'at least one pixel, got shape \(0, 4, 3\)'):
+        segmenter.infer_batch([scene, np.zeros((0, 4, 3), np.uint8)])
+
+
 def test_halves_make_the_whole(nearest):
     image = paint_scene(*rectangles((120, 160), BOXES), INFO)
     inference = nearest.infer(image)

@@ -100,6 +100,46 @@ def test_a_stalled_and_a_flooding_camera_delay_no_other(graph, tiny_model, make_
         assert arrived + superseded == sent[name]
 
 
+@pytest.mark.parametrize('max_batch, batches', [(1, [1, 1, 1, 1]), (2, [2, 1, 1]), (8, [3, 1])])
+def test_images_of_one_size_that_wait_together_are_batched(graph, tiny_model, scene, make_image,
+                                                           monkeypatch, max_batch, batches):
+    """Images of four cameras wait for one in the network; one of them has another size."""
+    names = ['front', 'rear', 'left', 'odd']
+    cameras, results = start(graph, tiny_model, names, network__max_batch=max_batch)
+    sizes = {name: (128, 32) if name == 'odd' else (120, 160) for name in names}
+    pixels = {name: np.resize(scene[0], (*sizes[name], 3)) for name in names}
+
+    def send(name, number):
+        cameras[name].publish(make_image(number, frame_id=name, pixels=pixels[name]))
+
+    def are_done(count):
+        return all(len(messages) == count for messages in results.values())
+    for name in names:  # sizes are known only after the first image
+        send(name, 1)
+    graph.spin_until(lambda: are_done(1), 'the first results')
+    segmenter = graph.node._stages.segmenter
+    infer_batch, seen = segmenter.infer_batch, []
+
+    def slow_infer_batch(images):
+        seen.append(len(images))
+        if len(seen) == 1:
+            for name in names:
+                send(name, 3)
+            wait_for(lambda: all(camera.statistics.frames_in == 3 - (name != 'front')
+                                 for name, camera in zip(names, graph.node._cameras)))
+        return infer_batch(images)
+    monkeypatch.setattr(segmenter, 'infer_batch', slow_infer_batch)
+    send('front', 2)
+    graph.spin_until(lambda: len(results['odd']) == 2 and len(results['front']) == 3)
+    graph.spin_until(lambda: len(results['rear']) == len(results['left']) == 2)
+    assert sorted(seen[1:], reverse=True) == batches
+    for name, messages in results.items():
+        assert stamps(messages) == ([1, 2, 3] if name == 'front' else [1, 3])
+        assert {message.header.frame_id for message in messages} == {name}
+        first, *others = [np.frombuffer(message.data, np.uint16) for message in messages]
+        assert all(np.array_equal(first, other) for other in others)
+
+
 def test_the_diagnostics_have_a_status_for_each_camera(graph, tiny_model, make_image):
     cameras, results = start(graph, tiny_model, ['front', 'rear'])
     messages = graph.diagnostics()

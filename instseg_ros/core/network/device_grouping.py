@@ -69,17 +69,19 @@ class DeviceGrouping:
         return DeviceEmbedding(self, value, (height, width, length))
 
     def take(self, embedding: onnxruntime.OrtValue, pixels: np.ndarray) -> np.ndarray:
-        """Return the embeddings (K, E) float32 of pixels (K, 3) int64, given as (0, y, x)."""
+        """Return the embeddings (K, E) float32 of pixels (K, 3) int64: number of image, y, x."""
         return self._run(self._take, embedding, pixels=pixels)
 
-    def assign(self, embedding: onnxruntime.OrtValue, semantic_ids: np.ndarray,
+    def assign(self, embedding: onnxruntime.OrtValue, number: int, semantic_ids: np.ndarray,
                centers: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return for each pixel the number of the center with the highest score.
+        """Return for each pixel of an image the number of the center with the highest score.
 
         Parameters
         ----------
         embedding : OrtValue
-            (1, H, W, E) float32.
+            (N, H, W, E) float32.
+        number : int
+            Of the image, from 0.
         semantic_ids : (h, w) uint8
             Of the first rows and columns.
         centers : (E, K) float32
@@ -91,8 +93,9 @@ class DeviceGrouping:
         (h, w) uint16
         """
         return self._run(self._assign, embedding, semantic_ids=semantic_ids[np.newaxis],
-                         grid=np.array(semantic_ids.shape, np.int64), centers=centers,
-                         offsets=offsets)[0]
+                         start=np.array((number, 0, 0), np.int64),
+                         end=np.array((number + 1, *semantic_ids.shape), np.int64),
+                         centers=centers, offsets=offsets)[0]
 
     @staticmethod
     def _run(session: onnxruntime.InferenceSession, embedding: onnxruntime.OrtValue,
@@ -107,15 +110,17 @@ class DeviceGrouping:
 
 
 class DeviceEmbedding:
-    """The embedding of every pixel in the memory of the device; a `DeviceArray`.
+    """The embedding of every pixel of an image in the memory of the device; a `DeviceArray`.
 
     Parameters
     ----------
     grouping : DeviceGrouping
     value : OrtValue
-        (1, H, W, E) float32, on the device.
+        (N, H, W, E) float32, on the device; the images of a batch share it.
     shape : (int, int, int)
         Rows and columns from the upper left that belong to the image, and the length E.
+    number : int
+        Of the image in the batch, from 0.
 
     Attributes
     ----------
@@ -123,21 +128,24 @@ class DeviceEmbedding:
     """
 
     def __init__(self, grouping: DeviceGrouping, value: onnxruntime.OrtValue,
-                 shape: tuple[int, int, int]) -> None:
+                 shape: tuple[int, int, int], number: int = 0) -> None:
         self._grouping = grouping
         self._value = value
+        self._number = number
         self.shape = shape
 
     def crop(self, rows: int, columns: int) -> DeviceEmbedding:
         """Return the first rows and columns, without a copy."""
-        return DeviceEmbedding(self._grouping, self._value, (rows, columns, self.shape[2]))
+        return DeviceEmbedding(self._grouping, self._value, (rows, columns, self.shape[2]),
+                               self._number)
 
     def take(self, pixels: np.ndarray) -> np.ndarray:
         """Return the embeddings (K, E) float32 of pixels (K,), flat indices in raster order."""
         if not len(pixels):
             return np.empty((0, self.shape[2]), np.float32)
         y, x = np.unravel_index(pixels, self.shape[:2])
-        return self._grouping.take(self._value, np.stack([np.zeros_like(y), y, x], axis=1))
+        return self._grouping.take(self._value, np.stack([np.full_like(y, self._number), y, x],
+                                                           axis=1))
 
     def assign(self, semantic_ids: np.ndarray, centers: Centers) -> np.ndarray:
         """Assign every pixel to the nearest center of its class.
@@ -155,9 +163,10 @@ class DeviceEmbedding:
         columns = np.zeros((self.shape[2], len(centers) + 1), np.float32)
         columns[:, 1:] = centers.embeddings.T
         return self._grouping.assign(
-            self._value, np.minimum(semantic_ids, np.uint8(classes - 1)), columns, offsets)
+            self._value, self._number, np.minimum(semantic_ids, np.uint8(classes - 1)), columns,
+            offsets)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """Return a copy in the memory of the CPU."""
         rows, columns, _ = self.shape
-        return self._value.numpy()[0, :rows, :columns].astype(dtype or np.float32)
+        return self._value.numpy()[self._number, :rows, :columns].astype(dtype or np.float32)

@@ -1,16 +1,17 @@
 """The exported network: an ONNX Runtime session and the format of the model file.
 
-A model file is ONNX with dynamic height and width. The graph normalises the image, takes the
+A model file is ONNX with dynamic height and width, and with a dynamic number N of images or, in
+older files, with N = 1. The graph normalises the image, takes the
 arg-max over the classes, calibrates the center confidences and keeps only their local maxima.
 
 ======================= ======================== ==================================
-`image`                 uint8 (1, H, W, 3)       the input, RGB; H and W multiples of
+`image`                 uint8 (N, H, W, 3)       the input, RGB; H and W multiples of
                                                  `ModelInfo.size_multiple`
-`semantic_ids`          uint8 (1, h, w)          class of each output pixel, with
+`semantic_ids`          uint8 (N, h, w)          class of each output pixel, with
                                                  h = H / `ModelInfo.output_stride`
-`center_heatmap`        float32 (1, h, w)        confidence to be a center, else 0
-`embedding`             float32 (1, h, w, E)     E = `ModelInfo.embedding_size`
-`semantic_confidence`   uint8 (1, h, w)          softmax probability of the class, times
+`center_heatmap`        float32 (N, h, w)        confidence to be a center, else 0
+`embedding`             float32 (N, h, w, E)     E = `ModelInfo.embedding_size`
+`semantic_confidence`   uint8 (N, h, w)          softmax probability of the class, times
                                                  255; optional, older files lack it
 ======================= ======================== ==================================
 
@@ -27,7 +28,7 @@ import dataclasses
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -44,6 +45,9 @@ INPUT, EMBEDDING, CONFIDENCE = 'image', 'embedding', 'semantic_confidence'
 OUTPUTS = {'semantic_ids': ('tensor(uint8)', 3), 'center_heatmap': ('tensor(float)', 3),
            EMBEDDING: ('tensor(float)', 4), CONFIDENCE: ('tensor(uint8)', 3)}
 """ONNX type and number of axes of each output; `CONFIDENCE` is optional."""
+
+BATCHES = {'cpu': 1, 'cuda': 8, 'tensorrt': 8}
+"""Default of `network.max_batch` by provider. On a CPU, images are as fast one by one."""
 
 DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32}
 
@@ -64,6 +68,10 @@ class Network:
     info : ModelInfo
     provider : str
         The provider that runs the network: cpu, cuda or tensorrt.
+    max_batch : int
+        Images that run together, at most; 1 if the model takes only one.
+    is_batchable : bool
+        Whether the model takes several images at once.
     checksum : str
         SHA-256 of the file's contents, see `instseg_ros.core.network.model_file`.
     has_checksum : bool
@@ -93,6 +101,9 @@ class Network:
         try:
             _check_signature(self._session, self.info)
             self.has_confidence = CONFIDENCE in _names(self._session)
+            self.is_batchable = not isinstance(self._session.get_inputs()[0].shape[0], int)
+            self.max_batch = (config.max_batch or BATCHES[self.provider]
+                              if self.is_batchable else 1)
             if self.provider == 'tensorrt':
                 self._build_engine(file, config.input_size or self.info.input_size)
             self._check_outputs()
@@ -119,15 +130,44 @@ class Network:
         ModelError
             The network fails, or its outputs don't have the documented shapes.
         """
+        self._check_image(image)
+        return self._run(np.ascontiguousarray(image)[np.newaxis])[0]
+
+    def run_batch(self, images: Sequence[np.ndarray]) -> list[NetworkOutput]:
+        """Run the network on several images, up to `max_batch` of one size together.
+
+        Parameters and errors are those of `run`, for each image.
+
+        Returns
+        -------
+        list of NetworkOutput
+            In the order of the images.
+        """
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for number, image in enumerate(images):
+            self._check_image(image)
+            by_size.setdefault(image.shape, []).append(number)
+        outputs: dict[int, NetworkOutput] = {}
+        for numbers in by_size.values():
+            for start in range(0, len(numbers), self.max_batch):
+                batch = numbers[start:start + self.max_batch]
+                outputs.update(zip(batch, self._run(np.stack([images[n] for n in batch]))))
+        return [outputs[number] for number in range(len(images))]
+
+    def _check_image(self, image: np.ndarray) -> None:
         check_array('image', image, ('H', 'W', 3), np.uint8)
         height, width = image.shape[:2]
         multiple = self.info.size_multiple
         if not height or not width or height % multiple or width % multiple:
             raise ValueError(f'image: expected height and width in multiples of {multiple}, '
                              f'got {height} and {width}')
-        shapes = self._output_shapes(height, width)
+
+    def _run(self, images: np.ndarray) -> list[NetworkOutput]:
+        """Return the outputs of images (N, H, W, 3), which are contiguous."""
+        count, height, width = images.shape[:3]
+        shapes = self._output_shapes(count, height, width)
         binding = self._session.io_binding()
-        binding.bind_cpu_input(INPUT, np.ascontiguousarray(image)[np.newaxis])
+        binding.bind_cpu_input(INPUT, images)
         outputs: dict[str, Any] = {}
         for name, shape in shapes.items():
             if name == EMBEDDING and self._grouping:
@@ -135,17 +175,20 @@ class Network:
                 continue
             array = np.empty(shape, DTYPES[OUTPUTS[name][0]])
             binding.bind_output(name, 'cpu', 0, array.dtype.type, shape, array.ctypes.data)
-            outputs[name] = array[0]
+            outputs[name] = array
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime's exceptions have no common base
-            raise ModelError(f'{self.path}: the network failed on an image of {height} x {width} '
-                             f'pixels: {error}') from error
+            raise ModelError(f'{self.path}: the network failed on {_images(count)} of {height} x '
+                             f'{width} pixels: {error}') from error
         if self._grouping:
             value = binding.get_outputs()[list(shapes).index(EMBEDDING)]
             _, rows, columns, length = shapes[EMBEDDING]
-            outputs[EMBEDDING] = DeviceEmbedding(self._grouping, value, (rows, columns, length))
-        return NetworkOutput(**outputs)
+            outputs[EMBEDDING] = [
+                DeviceEmbedding(self._grouping, value, (rows, columns, length), number)
+                for number in range(count)]
+        return [NetworkOutput(**{name: each[number] for name, each in outputs.items()})
+                for number in range(count)]
 
     def to_device(self, output: NetworkOutput) -> NetworkOutput:
         """Return an output of arrays with its embedding where `run` leaves it: a GPU, if any."""
@@ -154,41 +197,43 @@ class Network:
         embedding = self._grouping.upload(np.asarray(output.embedding))
         return dataclasses.replace(output, embedding=embedding)
 
-    def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
-        shape = (1, height // self.info.output_stride, width // self.info.output_stride)
+    def _output_shapes(self, count: int, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        shape = (count, height // self.info.output_stride, width // self.info.output_stride)
         return {name: shape if axes == 3 else (*shape, self.info.embedding_size)
                 for name, (_, axes) in OUTPUTS.items()
                 if name != CONFIDENCE or self.has_confidence}
 
     def _check_outputs(self) -> None:
-        """Compare the outputs for one image with the documented format.
+        """Compare the outputs for a small image with the documented format.
 
         Only a run shows the true stride and values; wrong ones have to fail here, not on the
         first image.
         """
-        side = 2 * self.info.size_multiple
-        shapes = self._output_shapes(side, side)
-        arrays = dict(zip(shapes, run_limited(self._session, list(shapes),
-                                              {INPUT: trial_image(side)}, self.provider)))
+        side, count = 2 * self.info.size_multiple, min(2, self.max_batch)
+        shapes = self._output_shapes(count, side, side)
+        images = np.repeat(trial_image(side), count, axis=0)
+        arrays = dict(zip(shapes, run_limited(self._session, list(shapes), {INPUT: images},
+                                              self.provider)))
         for name, expected in shapes.items():
             if arrays[name].shape != expected:
-                raise ModelError(f'output {name}: expected shape {expected} for an image of '
-                                 f'{side} x {side} pixels and output stride '
+                raise ModelError(f'output {name}: expected shape {expected} for {_images(count)} '
+                                 f'of {side} x {side} pixels and output stride '
                                  f'{self.info.output_stride}, got {arrays[name].shape}')
         check_values(NetworkOutput(**{name: array[0] for name, array in arrays.items()}),
                      self.info)
         check_embedding(arrays[EMBEDDING])
 
     def _build_engine(self, file: ModelFile, long_side: int) -> None:
-        """Run TensorRT on the smallest and the largest possible image.
+        """Run TensorRT on the smallest image and on the largest possible batch.
 
         It builds its engine for the range of sizes so far, and again, for minutes, whenever that
         range grows. After this, it does not in the middle of a video.
         """
         multiple = self.info.size_multiple
         with announced_engine(file):
-            for side in (multiple, -(-long_side // multiple) * multiple):
-                self._session.run(None, {INPUT: np.zeros((1, side, side, 3), np.uint8)})
+            for count, side in ((1, multiple),
+                                (self.max_batch, -(-long_side // multiple) * multiple)):
+                self._session.run(None, {INPUT: np.zeros((count, side, side, 3), np.uint8)})
 
 
 def _check_signature(session, info: ModelInfo) -> None:
@@ -198,7 +243,7 @@ def _check_signature(session, info: ModelInfo) -> None:
     if (len(inputs) != 1 or inputs[0].name != INPUT or inputs[0].type != 'tensor(uint8)'
             or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3
             or any(isinstance(length, int) for length in inputs[0].shape[1:3])):
-        raise ValueError(f'expected one input "{INPUT}" tensor(uint8) [1, H, W, 3] with '
+        raise ValueError(f'expected one input "{INPUT}" tensor(uint8) [N, H, W, 3] with '
                          f'dynamic H and W, got {found}')
     outputs = {item.name: item for item in session.get_outputs()}
     for name, (kind, axes) in OUTPUTS.items():
@@ -218,6 +263,10 @@ def _check_signature(session, info: ModelInfo) -> None:
 
 def _names(session) -> list[str]:
     return [item.name for item in session.get_outputs()]
+
+
+def _images(count: int) -> str:
+    return 'an image' if count == 1 else f'{count} images'
 
 
 def _describe(item) -> str:

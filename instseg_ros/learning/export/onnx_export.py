@@ -17,7 +17,13 @@ from instseg_ros.core.types import ModelInfo
 from instseg_ros.datasets.types import BACKGROUND
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
-from instseg_ros.learning.export.parity import agreement, compare, open_model, smooth_images
+from instseg_ros.learning.export.parity import (
+    agreement,
+    check_batch,
+    compare,
+    open_model,
+    smooth_images,
+)
 from instseg_ros.learning.export.precision import PRECISIONS, to_half, to_int8
 from instseg_ros.learning.export.wrapper import ExportedNetwork
 from instseg_ros.learning.model import InstanceSegmentationNetwork
@@ -79,6 +85,7 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
         onnx.checker.check_model(model)
         temporary.write_bytes(seal(model.SerializeToString()))
         exported = open_model(temporary)
+        check_batch(temporary, smooth_images(info.size_multiple)[0])
         if precision == 'int8':
             return agreement(module.predict, exported, images)
         return compare(module, exported, smooth_images(info.size_multiple), precision)
@@ -88,12 +95,14 @@ def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
     """Return the graph in float32, without metadata."""
     module = copy.deepcopy(module)
     fold_batch_norms(module)
-    example = torch.zeros(1, 4 * multiple, 5 * multiple, 3, dtype=torch.uint8)
+    # Two images: the exporter takes a length of 1 for a constant.
+    example = torch.zeros(2, 4 * multiple, 5 * multiple, 3, dtype=torch.uint8)
+    images = torch.export.Dim('images', max=256)
     rows, columns = torch.export.Dim('rows', max=256), torch.export.Dim('columns', max=256)
     program = torch.onnx.export(
         module, (example,), input_names=[INPUT], output_names=list(OUTPUTS),
         opset_version=OPSET, dynamo=True, verbose=False,
-        dynamic_shapes={'image': {1: multiple * rows, 2: multiple * columns}})
+        dynamic_shapes={'image': {0: images, 1: multiple * rows, 2: multiple * columns}})
     model = program.model_proto
     # The exporter records the source file of every node, with paths of this machine.
     graph = model.graph

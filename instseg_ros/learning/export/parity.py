@@ -30,18 +30,53 @@ LEAST_AGREEMENT = 0.9
 files; `instseg evaluate` measures the loss of quality."""
 
 
+BATCH_TOLERANCE = 1e-3
+"""Largest accepted share of values that differ by more than this if images run together: rounding
+decides between classes, and between neighbours for a peak."""
+
+
 def open_model(path: str | Path, threads: int = 0) -> Predict:
     """Return a function that runs a model file, with or without metadata, on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = thread_count(threads)
-    session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
+    session = _open_session(path, threads)
 
     def predict(image: np.ndarray) -> NetworkOutput:
         arrays = session.run(list(OUTPUTS), {INPUT: image[np.newaxis]})
         return NetworkOutput(*(array[0] for array in arrays))
 
     return predict
+
+
+def _open_session(path: str | Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = thread_count(threads)
+    return onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
+
+
+def check_batch(path: str | Path, image: np.ndarray) -> None:
+    """Check that a file has the same outputs for two images together as for each of them.
+
+    Parameters
+    ----------
+    path : path
+    image : (H, W, 3) uint8
+        The other one is its mirror image.
+
+    Raises
+    ------
+    ValueError
+        More values differ than rounding explains.
+    """
+    session = _open_session(path)
+    images = np.stack([image, image[:, ::-1]])
+    together = session.run(list(OUTPUTS), {INPUT: images})
+    alone = [np.concatenate(arrays) for arrays in zip(*(
+        session.run(list(OUTPUTS), {INPUT: images[number:number + 1]}) for number in range(2)))]
+    for name, got, want in zip(OUTPUTS, together, alone):
+        share = np.mean(np.abs(got.astype(np.float32) - want.astype(np.float32))
+                        > BATCH_TOLERANCE)
+        if not share <= BATCH_TOLERANCE:
+            raise ValueError(f'export: {share:.2%} of {name} differ if two images run together')
 
 
 def smooth_images(size_multiple: int) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from mock_gpu import mock_cuda
 from tiny_models import BROKEN, paint_scene, rectangles, tiny_info, write_tiny_model
 
 from instseg_ros.core.config import NetworkConfig
@@ -80,6 +81,62 @@ def test_results_stay_when_the_next_image_comes(network):
                for array, copy in zip(vars(first).values(), copies))
 
 
+def made_up_images(count, shape=(32, 64)):
+    rng = np.random.default_rng(3)
+    return list(rng.integers(0, 256, (count, *shape, 3), np.uint8))
+
+
+def same(output, expected):
+    return all(np.array_equal(array, vars(expected)[name]) for name, array in vars(output).items()
+               if array is not None)
+
+
+@pytest.mark.parametrize('max_batch', [1, 2, 3, 64])
+def test_a_batch_gives_what_its_images_give_one_by_one(tiny_model, max_batch):
+    network = Network(tiny_model, NetworkConfig(provider='cpu', max_batch=max_batch))
+    small, large = made_up_images(5), made_up_images(2, (64, 32))
+    images = [small[0], large[0], *small[1:], large[1]]
+    outputs = network.run_batch(images)
+    assert len(outputs) == len(images) and network.max_batch == max_batch
+    for output, image in zip(outputs, images):
+        assert same(output, network.run(image))
+    assert network.run_batch([]) == []
+
+
+def test_images_of_one_size_run_together(tiny_model, monkeypatch):
+    network = Network(tiny_model, NetworkConfig(provider='cpu', max_batch=2))
+    counts, run = [], network._run
+    monkeypatch.setattr(network, '_run', lambda images: counts.append(len(images)) or run(images))
+    network.run_batch([*made_up_images(3), *made_up_images(2, (64, 32))])
+    assert sorted(counts) == [1, 2, 2]
+
+
+def test_a_model_for_one_image_takes_one_after_another(tmp_path):
+    write_tiny_model(tmp_path / 'model.onnx', batch=1)
+    network = Network(tmp_path / 'model.onnx', NetworkConfig(provider='cpu', max_batch=4))
+    assert (network.is_batchable, network.max_batch) == (False, 1)
+    images = made_up_images(3)
+    for output, image in zip(network.run_batch(images), images):
+        assert same(output, network.run(image))
+
+
+def test_the_default_batch_depends_on_the_provider(tiny_model, monkeypatch):
+    assert Network(tiny_model).max_batch == 1
+    mock_cuda(monkeypatch)
+    network = Network(tiny_model, NetworkConfig(provider='cuda'))
+    assert network.max_batch > 1
+    images = made_up_images(3)
+    for output, image in zip(network.run_batch(images), images):
+        assert np.array_equal(output.semantic_ids, network.run(image).semantic_ids)
+        assert np.array_equal(np.asarray(output.embedding),
+                              np.asarray(network.run(image).embedding))
+
+
+def test_a_bad_image_in_a_batch_is_refused(tiny_model):
+    with pytest.raises(ValueError, match='expected height and width in multiples of 32'):
+        Network(tiny_model).run_batch([*made_up_images(1), np.zeros((33, 32, 3), np.uint8)])
+
+
 def test_views_and_frozen_images_are_as_good(network):
     image = np.arange(32 * 64 * 3, dtype=np.uint8).reshape(32, 64, 3)
     expected = network.run(image)
@@ -104,7 +161,7 @@ MESSAGES = {
     'missing_output': 'expected the outputs semantic_ids, .*embedding and perhaps .*, got '
                       'semantic_ids, center_heatmap, semantic_confidence$',
     'wrong_dtype': r'output "semantic_ids" tensor\(uint8\) .* got .*tensor\(float\)',
-    'wrong_rank': 'output "center_heatmap" .* with 3 axes, got .*1, 1,',
+    'wrong_rank': 'output "center_heatmap" .* with 3 axes, got .*1, .h',
     'wrong_embedding': 'expected embeddings of length 4.*got .*5',
     'wrong_stride': r'expected shape \(1, 16, 16\) .* output stride 4, got \(1, 32, 32\)',
     'wrong_input': r'expected one input "image" tensor\(uint8\).*got .*tensor\(float\)',

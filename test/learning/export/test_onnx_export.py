@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from instseg_ros import Segmenter
+from instseg_ros import NetworkConfig, Segmenter
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
@@ -130,6 +130,12 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
     output = segmenter.infer(images[0]).output
     assert output.semantic_ids.shape == (64 // stride, 96 // stride)
     assert segmenter.segment(images[0][:50, :70]).semantic_ids.shape == (50, 70)
+    batching = Segmenter.from_onnx(path, 'cpu', network=NetworkConfig(max_batch=3))
+    assert batching.max_batch == 3
+    for image, inference in zip(images, batching.infer_batch(images)):
+        together, alone = inference.output, segmenter.infer(image).output
+        assert np.mean(together.semantic_ids != alone.semantic_ids) < 1e-3
+        np.testing.assert_allclose(together.embedding, alone.embedding, atol=1e-3)
     kinds = {tensor.data_type for tensor in onnx.load(path).graph.initializer if tensor.dims}
     wanted = {'fp32': onnx.TensorProto.FLOAT, 'fp16': onnx.TensorProto.FLOAT16,
               'int8': onnx.TensorProto.INT8}
