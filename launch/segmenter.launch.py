@@ -17,6 +17,10 @@ TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 
 ARGUMENTS = [
     DeclareLaunchArgument('image', default_value='image', description='Topic of the images'),
+    DeclareLaunchArgument('cameras', default_value='',
+                          description='Several cameras instead of one, with the topics of their '
+                                      'images: front=/front/image_raw,rear=/rear/image_raw; '
+                                      'empty: as in the parameter file'),
     DeclareLaunchArgument('depth', default_value='',
                           description='Topic of depth images registered to the camera; with it, '
                                       'the node publishes results in space (depth.enabled)'),
@@ -55,6 +59,9 @@ def make_node(context):
                   for name, text in given.items() if text}
     if value('depth'):
         parameters['depth.enabled'] = True
+    cameras = dict(parse_camera(text) for text in value('cameras').split(',') if text.strip())
+    if cameras:
+        parameters['cameras'] = list(cameras)
     parameters.update({name: value(name) == 'true' for name in ('autostart', 'use_sim_time')
                        if value(name)})
     # launch_ros would only warn about a file that does not exist, and start the node without it.
@@ -66,7 +73,16 @@ def make_node(context):
         package='instseg_ros', executable='segmenter', name=NAME, namespace=value('namespace'),
         output='screen', emulate_tty=True, parameters=[value('params_file'), parameters],
         remappings=[('image', value('image')), ('depth', value('depth') or 'depth'),
-                    ('camera_info', value('camera_info'))])]
+                    ('camera_info', value('camera_info')),
+                    *((f'{camera}/image', topic) for camera, topic in cameras.items())])]
+
+
+def parse_camera(text):
+    """Return the name of a camera and the topic of its images from NAME=TOPIC."""
+    name, separator, topic = (part.strip() for part in text.partition('='))
+    if not (name and separator and topic):
+        raise ValueError(f'cameras: expected NAME=TOPIC for each camera, got {text!r}')
+    return name, topic
 
 
 def full_name(context, namespace):

@@ -11,8 +11,8 @@ pytest.importorskip('launch_ros', reason='needs launch_ros')
 yaml = pytest.importorskip('yaml')
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / 'launch' / 'segmenter.launch.py'
-ARGUMENTS = {'image', 'depth', 'camera_info', 'model', 'provider', 'params_file', 'namespace',
-             'autostart', 'use_sim_time', 'fastdds_profile'}
+ARGUMENTS = {'image', 'cameras', 'depth', 'camera_info', 'model', 'provider', 'params_file',
+             'namespace', 'autostart', 'use_sim_time', 'fastdds_profile'}
 
 
 def load():
