@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip('tiny_models', reason='needs onnx')
 node_tools = pytest.importorskip('node_tools')
 status_of, values_of = node_tools.status_of, node_tools.values_of
-OK, WARN = b'\x00', b'\x01'
+OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
 SIZE = 120, 160
 NEAR, FAR = 2.0, 4.0
 FOCAL, CENTER = 200.0, (79.5, 59.5)
@@ -216,3 +216,57 @@ def test_each_camera_has_its_own_depth_and_all_topics_go(graph, tiny_model, scen
         assert graph.change_state(transition)
     assert not [item.topic_name for item in (*graph.node.publishers, *graph.node.subscriptions)
                 if item.topic_name.rpartition('/')[2] in ('depth', 'points', 'detections_3d')]
+
+
+@pytest.mark.parametrize('degrees', [90, 180])
+def test_places_are_those_of_the_camera_however_it_is_mounted(graph, tiny_model, scene,
+                                                              make_image, degrees):
+    image, _, instance_ids = scene
+    turned = np.ascontiguousarray(np.rot90(image, degrees // 90))
+    ids = np.rot90(instance_ids, degrees // 90)
+    size = ids.shape
+    rig = Rig(graph, tiny_model, rotate=degrees)
+    rig.calibrate(height=size[0], width=size[1])
+    depth = np.where(ids == 1, NEAR, np.where(ids == 2, FAR, 8.0)) * 1000
+    rig.send(make_image(pixels=turned), depth.astype(np.uint16))
+    objects, points = rig.wait()
+    assert np.array_equal(cloud(points)['id'], ids)
+    assert np.array_equal(cloud(points)['rgb'], turned @ np.array([65536, 256, 1]))
+    found = {int(item.id): item.bbox.center.position for item in objects.detections}
+    for number, z in ((1, NEAR), (2, FAR)):
+        rows, columns = np.nonzero(ids == number)
+        middle = np.array([(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2])
+        place = [*((middle - CENTER) / FOCAL * z), z]
+        assert np.allclose([found[number].x, found[number].y, found[number].z], place, atol=0.02)
+
+
+def test_an_exception_costs_only_the_results_in_space(graph, tiny_model, scene, make_image,
+                                                      monkeypatch):
+    from instseg_ros.node import depth
+
+    def fail(*args):
+        raise RuntimeError('no more memory')
+
+    rig, reports = Rig(graph, tiny_model), graph.diagnostics()
+    rig.calibrate()
+    with monkeypatch.context() as patch:
+        patch.setattr(depth, 'object_boxes', fail)
+        rig.send(make_image(1), depth_image(scene[2]))
+        graph.spin_until(lambda: reports and 'no more memory' in values_of(reports[-1]).get(
+            'condition.depth', ''), 'the error')
+    assert status_of(reports[-1])[0] == ERROR
+    rig.send(make_image(2), depth_image(scene[2]))
+    assert rig.wait()[0].header.stamp.sec == 2
+
+
+def test_no_thread_stays_behind(graph, tiny_model):
+    import threading
+
+    from rclpy.lifecycle import TransitionCallbackReturn
+    rig = Rig(graph, tiny_model)
+    before = threading.active_count()
+    for _ in range(10):
+        for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+            assert getattr(rig.graph.node, f'trigger_{transition}')() == \
+                TransitionCallbackReturn.SUCCESS
+    assert threading.active_count() == before
