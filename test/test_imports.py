@@ -15,18 +15,19 @@ ALL = {path.stem if path.is_file() else path.name for path in (ROOT / PACKAGE).i
 OURS = {
     'core': set(),
     'visualization': {'core'},
+    'messages': {'core', 'visualization'},
     'datasets': {'core', 'files', 'limits', 'media'},
     'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
     'benchmark': {'core', 'datasets', 'evaluation'},
-    'bags': {'core', 'files', 'errors', 'limits', 'media'},
-    'recorded': {'core', 'bags', 'visualization', 'files'},
-    'node': {'core', 'bags', 'visualization', 'files', 'errors', 'records', 'installed',
-             'yaml_files'},
+    'bags': {'core', 'files', 'errors', 'limits', 'media', 'messages'},
+    'recorded': {'core', 'bags', 'messages', 'visualization', 'files'},
+    'node': {'core', 'bags', 'messages', 'visualization', 'files', 'errors', 'records',
+             'installed', 'yaml_files'},
     'learning': {'core', 'datasets', 'evaluation', 'files', 'errors', 'media', 'visualization',
                  'yaml_files'},
-    'view': {'core', 'bags', 'recorded', 'visualization', 'media'},
-    'demo': {'core', 'bags', 'recorded', 'visualization', 'files', 'errors', 'media', 'records',
-             'installed'},
+    'view': {'core', 'bags', 'recorded', 'messages', 'visualization', 'media'},
+    'demo': {'core', 'bags', 'recorded', 'messages', 'visualization', 'files', 'errors', 'media',
+             'records', 'installed'},
 }
 """What else of ours a room may import. For rooms not listed: all but `node` and `learning`."""
 

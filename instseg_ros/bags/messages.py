@@ -9,15 +9,14 @@ import struct
 from functools import cache
 from typing import Any
 
+import numpy as np
 from rosbags.convert.converter import migrate_bytes
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from instseg_ros.bags.types import BagError
+from instseg_ros.messages.types import COMPRESSED_IMAGE, DETECTIONS, IMAGE, LABEL_INFO
 
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-DETECTIONS = 'vision_msgs/msg/Detection2DArray'
-LABEL_INFO = 'vision_msgs/msg/LabelInfo'
+__all__ = ['COMPRESSED_IMAGE', 'DETECTIONS', 'IMAGE', 'LABEL_INFO']
 
 VISION_MSGS = {
     'Point2D': 'float64 x\nfloat64 y',
@@ -44,6 +43,19 @@ def typestore() -> Any:
     for name, definition in VISION_MSGS.items():
         store.register(get_types_from_msg(definition, f'vision_msgs/msg/{name}'))
     return store
+
+
+class BagMessageTypes:
+    """The classes of messages of the typestore, see `instseg_ros.messages.types.MessageTypes`."""
+
+    def __getitem__(self, name: str) -> Any:
+        return typestore().types[name]
+
+    def octets(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(-1).view(np.uint8)
+
+
+MESSAGE_TYPES = BagMessageTypes()
 
 
 @cache

@@ -21,10 +21,12 @@ from instseg_ros.bags.results import (
 from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.types import ModelInfo, Segmentation
 from instseg_ros.media import MediaError, OverlayVideo, fit, write_image
+from instseg_ros.messages.images import EncodingError
+from instseg_ros.messages.results import Result
 from instseg_ros.recorded.layout import PREFIX
-from instseg_ros.recorded.outputs import PICTURES, encode_pictures
+from instseg_ros.recorded.outputs import PICTURES, encode
 from instseg_ros.records import frame_record
-from instseg_ros.visualization import contact_sheet, overlay
+from instseg_ros.visualization import contact_sheet
 
 SHEET_FRAMES, SHEET_COLUMNS = 6, 3
 TILE_WIDTH = 768
@@ -144,13 +146,13 @@ class Pictures:
                 (self._folder / 'instances.jsonl').open('w', encoding='utf-8') as records:
             declare(bag, result_bag)
             for frame in answered_frames(image_bag, topic, result_bag):
-                picture = overlay(frame.image, frame.segmentation, self._info)
-                video.write(picture)
+                result = Result(frame.header, frame.image, frame.segmentation, self._info)
+                video.write(result.overlay)
                 if done in chosen:
-                    tiles.append(shrink(picture))
+                    tiles.append(shrink(result.overlay))
                 records.write(frame_record(frame.number, self._source,
                                            frame.segmentation.instances))
-                write_frame(bag, frame, picture, self._info)
+                write_frame(bag, frame, result)
                 self.instances += len(frame.segmentation.instances)
                 done += 1
                 on_frame()
@@ -177,13 +179,14 @@ def declare(bag: BagWriter, published: BagReader) -> None:
         bag.write(labels.name, message.time, message.data)
 
 
-def write_frame(bag: BagWriter, frame: AnsweredFrame, picture: np.ndarray, info: ModelInfo
-                ) -> None:
+def write_frame(bag: BagWriter, frame: AnsweredFrame, result: Result) -> None:
     """Write what the node published about an image as it is, and pictures for the eye."""
     time = frame.messages['instances'].time
-    pictures = encode_pictures(frame.header, picture, frame.segmentation, info)
-    for name, data in pictures.items():
-        bag.write(PREFIX + name, time, data)
+    for name in PICTURES:
+        try:
+            bag.write(PREFIX + name, time, encode(result, name))
+        except EncodingError:  # JPEG ends at 65,500 pixels
+            continue
     for name in RESULT_TYPES:
         bag.write(PREFIX + name, time, frame.messages[name].data)
 

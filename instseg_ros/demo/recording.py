@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Callable
 
 from instseg_ros.bags.bag import BagWriter
-from instseg_ros.bags.messages import COMPRESSED_IMAGE, NANOSECONDS, make_header
+from instseg_ros.bags.messages import (
+    COMPRESSED_IMAGE,
+    MESSAGE_TYPES,
+    NANOSECONDS,
+    make_header,
+)
 from instseg_ros.bags.types import Topic
 from instseg_ros.media import VideoReader
-from instseg_ros.recorded.outputs import compressed_jpeg
+from instseg_ros.messages.images import jpeg_message
 
 VIDEO_TOPIC = Topic('/camera/image_raw/compressed', COMPRESSED_IMAGE)
 FRAME_ID = 'camera'
@@ -36,6 +41,6 @@ def record_video(video: VideoReader, path: Path, *, start: int, on_frame: Callab
         bag.add_topic(*VIDEO_TOPIC)
         for frame in video:
             stamp = start + round(video.time * NANOSECONDS)
-            message = compressed_jpeg(make_header(stamp, FRAME_ID), frame, QUALITY)
+            message = jpeg_message(MESSAGE_TYPES, make_header(stamp, FRAME_ID), frame, QUALITY)
             bag.write_message(VIDEO_TOPIC.name, stamp, message)
             on_frame()

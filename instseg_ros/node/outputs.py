@@ -1,35 +1,42 @@
-"""The topics that the node publishes its results on, and their messages."""
+"""The topics that the node publishes its results on."""
 from __future__ import annotations
 
-import array
-import sys
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseWithCovariance
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import (
-    BoundingBox2D,
-    Detection2D,
-    Detection2DArray,
-    LabelInfo,
-    ObjectHypothesis,
-    ObjectHypothesisWithPose,
-    Point2D,
-    Pose2D,
-    VisionClass,
-)
 
-from instseg_ros.core.types import Instance, ModelInfo, Segmentation
+from instseg_ros.core.types import ModelInfo
+from instseg_ros.messages import images
+from instseg_ros.messages.detections import label_info_message
+from instseg_ros.messages.results import CONFIDENCE, OUTPUTS, Result
+from instseg_ros.messages.types import LABEL_INFO
+from instseg_ros.node.markers import MARKERS, Placement, markers_message
+from instseg_ros.node.message_types import MESSAGE_TYPES, message_type
 from instseg_ros.node.qos import LATCHED_QOS, RESULT_QOS
-from instseg_ros.visualization import overlay
 
-TOPICS = {'semantic_image': (Image, RESULT_QOS), 'instance_image': (Image, RESULT_QOS),
-          'instances': (Detection2DArray, RESULT_QOS), 'overlay': (Image, RESULT_QOS),
-          'label_info': (LabelInfo, LATCHED_QOS)}
-"""Name of each topic below the camera's: type of its messages and quality of service."""
+LABEL_INFO_NAME, MARKERS_NAME = 'label_info', 'markers'
+
+RESULTS = ('semantic_image', 'instance_image', CONFIDENCE, 'panoptic_image', 'instances',
+           'color_labels', 'overlay', 'overlay/compressed')
+"""Outputs with one message for each image, of those in `messages.results`."""
+
+
+class Topic(NamedTuple):
+    """Type of the messages on a topic, by name, and quality of service."""
+
+    type: str
+    qos: QoSProfile
+
+
+TOPICS = MappingProxyType({
+    **{name: Topic(OUTPUTS[name].type, RESULT_QOS) for name in RESULTS},
+    MARKERS_NAME: Topic(MARKERS, RESULT_QOS), LABEL_INFO_NAME: Topic(LABEL_INFO, LATCHED_QOS)})
+"""Every topic by its name below the camera's."""
 
 
 class Outputs:
@@ -41,6 +48,8 @@ class Outputs:
     info : ModelInfo
     prefix : str
         What the names of the topics begin with, below the node's own; empty, or ends with a slash.
+    confidence : bool
+        Whether the model has the confidence of its classes; if not, there is no topic for it.
 
     Attributes
     ----------
@@ -48,14 +57,16 @@ class Outputs:
         Full name of each topic, by its name below the camera's.
     """
 
-    def __init__(self, node: LifecycleNode, info: ModelInfo, prefix: str = '') -> None:
+    def __init__(self, node: LifecycleNode, info: ModelInfo, prefix: str = '', *,
+                 confidence: bool = False) -> None:
         self._node = node
         self._info = info
         self._publishers: dict[str, Any] = {}
         try:
-            for name, (message_type, qos) in TOPICS.items():
-                self._publishers[name] = node.create_lifecycle_publisher(
-                    message_type, f'~/{prefix}{name}', qos)
+            for name, topic in TOPICS.items():
+                if name != CONFIDENCE or confidence:
+                    self._publishers[name] = node.create_lifecycle_publisher(
+                        message_type(topic.type), f'~/{prefix}{name}', topic.qos)
         except Exception:
             self.destroy()
             raise
@@ -64,29 +75,44 @@ class Outputs:
     def topics(self) -> dict[str, str]:
         return {name: publisher.topic_name for name, publisher in self._publishers.items()}
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a topic with results has a subscriber."""
+        return any(self.wants(name) for name in (*RESULTS, MARKERS_NAME))
+
+    def wants(self, name: str) -> bool:
+        """Return whether a topic is there and has a subscriber."""
+        publisher = self._publishers.get(name)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
     def publish_labels(self, header: Header) -> None:
         """Publish the names of the classes in the semantic image."""
-        self._publish('label_info', label_info_message(header, self._info))
+        self._publishers[LABEL_INFO_NAME].publish(
+            label_info_message(MESSAGE_TYPES, header, self._info))
 
-    def publish(self, header: Header, image: np.ndarray, segmentation: Segmentation) -> None:
-        """Publish the result for an image; every message has the image's header.
+    def publish(self, result: Result, placement: Placement | None = None) -> None:
+        """Publish the result for an image, on the topics that have a subscriber.
 
         Parameters
         ----------
-        header : Header
-        image : (H, W, 3) uint8
-            RGB.
-        segmentation : Segmentation
-        """
-        self._publish('semantic_image', image_message(header, segmentation.semantic_ids, 'mono8'))
-        self._publish('instance_image', image_message(header, segmentation.instance_ids, 'mono16'))
-        self._publish('instances', detections_message(header, segmentation))
-        if self._publishers['overlay'].get_subscription_count():
-            drawn = overlay(image, segmentation, self._info)
-            self._publish('overlay', image_message(header, drawn, 'rgb8'))
+        result : Result
+        placement : Placement, optional
+            Where the markers are; by default, on a plane in front of the camera.
 
-    def _publish(self, name: str, message: Any) -> None:
-        self._publishers[name].publish(message)
+        Raises
+        ------
+        EncodingError
+            The image is too large for a compressed overlay; all else is published.
+        """
+        makers: dict[str, Callable[[], Any]] = {
+            name: lambda name=name: OUTPUTS[name].make(MESSAGE_TYPES, result)  # type: ignore[misc]
+            for name in RESULTS}
+        makers[MARKERS_NAME] = lambda: markers_message(result, placement)
+        if result.segmentation.semantic_confidence is None:  # its subscriber came a moment ago
+            del makers[CONFIDENCE]
+        for name, make in makers.items():
+            if self.wants(name):
+                self._publishers[name].publish(make())
 
     def destroy(self) -> None:
         """Remove the topics."""
@@ -95,49 +121,5 @@ class Outputs:
 
 
 def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """Return an image message.
-
-    Parameters
-    ----------
-    header : Header
-    pixels : (H, W) or (H, W, 3), uint8 or uint16
-    encoding : str
-        Of `sensor_msgs/image_encodings.hpp`, fitting the array.
-    """
-    pixels = np.ascontiguousarray(pixels)
-    # The setter takes an array of bytes as it is; anything else it checks byte by byte.
-    data = array.array('B')
-    data.frombytes(pixels.data.cast('B'))
-    return Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding,
-                 is_bigendian=int(sys.byteorder == 'big'), step=pixels.strides[0], data=data)
-
-
-def detections_message(header: Header, segmentation: Segmentation) -> Detection2DArray:
-    """Return one detection for each instance, strongest first."""
-    return Detection2DArray(header=header, detections=[
-        detection_message(header, instance) for instance in segmentation.instances])
-
-
-def detection_message(header: Header, instance: Instance) -> Detection2D:
-    """Return the detection of an instance.
-
-    `id` is the instance's pixel value in the instance image. The box is in pixels, with the corner
-    of the image at (0, 0); the pose is the predicted center, in pixels as well: x, y.
-    """
-    left, top, right, bottom = instance.box_xyxy
-    center_y, center_x = instance.center_yx
-    hypothesis = ObjectHypothesisWithPose(
-        hypothesis=ObjectHypothesis(class_id=str(instance.class_id), score=float(instance.score)),
-        pose=PoseWithCovariance(pose=Pose(position=Point(x=float(center_x), y=float(center_y)))))
-    box = BoundingBox2D(
-        center=Pose2D(position=Point2D(x=(left + right) / 2, y=(top + bottom) / 2)),
-        size_x=float(right - left), size_y=float(bottom - top))
-    return Detection2D(header=header, results=[hypothesis], bbox=box,
-                       id=str(instance.instance_id))
-
-
-def label_info_message(header: Header, info: ModelInfo) -> LabelInfo:
-    """Return the names of the classes; the value 255, unlabelled, has none by convention."""
-    return LabelInfo(header=header, class_map=[
-        VisionClass(class_id=class_id, class_name=name)
-        for class_id, name in enumerate(info.class_names)])
+    """Return an image message, see `instseg_ros.messages.images.image_message`."""
+    return images.image_message(MESSAGE_TYPES, header, pixels, encoding)

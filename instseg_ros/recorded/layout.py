@@ -9,7 +9,7 @@ from instseg_ros.bags.bag import BagFolder
 from instseg_ros.bags.messages import LABEL_INFO, typestore
 from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.types import ModelInfo
-from instseg_ros.recorded.outputs import LAST, label_info_message, output_types
+from instseg_ros.recorded.outputs import LAST, encode_label_info, output_types
 
 PREFIX = '/segmenter/'
 """The topics of the node begin with it, if its name and namespace are not changed."""
@@ -42,6 +42,8 @@ class Layout:
     definitions : dict of str to str
         Definitions in the input of the types of `copied`, by name; those that it lacks are
         taken from `messages.typestore`.
+    confidence : bool
+        Whether there is a topic for the confidence of the classes.
 
     Raises
     ------
@@ -51,11 +53,12 @@ class Layout:
 
     def __init__(self, images: Sequence[Topic], copied: Sequence[Topic], info: ModelInfo,
                  labels: str, settings: str,
-                 definitions: Mapping[str, str] = MappingProxyType({})) -> None:
+                 definitions: Mapping[str, str] = MappingProxyType({}), *,
+                 confidence: bool = False) -> None:
         self.images, self.copied = tuple(images), tuple(copied)
         self.labels, self.settings, self._info = labels, settings, info
         self._definitions = definitions
-        self.types = output_types(labels)
+        self.types = output_types(labels, confidence=confidence)
         alone = len(self.images) == 1
         self.prefixes = {topic: PREFIX if alone else f'{PREFIX}{legal_name(topic.name)}/'
                          for topic in self.images}
@@ -86,7 +89,7 @@ class Layout:
         message = typestore().types[STRING](data=self.settings)
         bag.write_message(SETTINGS_TOPIC, time, message)
         for prefix in self.prefixes.values():
-            bag.write(f'{prefix}label_info', time, label_info_message(time, self._info))
+            bag.write(f'{prefix}label_info', time, encode_label_info(time, self._info))
 
     def groups(self, messages: Iterable[Message]) -> Iterator[tuple[Topic, Group]]:
         """Yield the topic of the input and the messages of each complete group of a result."""

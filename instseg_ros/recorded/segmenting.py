@@ -15,7 +15,8 @@ from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.rotation import rotate, segmentation_of_camera
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.tracking import Tracker
-from instseg_ros.core.types import Inference, Instance, Segmentation
+from instseg_ros.core.types import Inference, Instance
+from instseg_ros.messages.results import CONFIDENCE, Result
 from instseg_ros.recorded.job import Job, Outcome
 from instseg_ros.recorded.layout import PREFIX, Group, Layout
 from instseg_ros.recorded.outputs import LAST, PICTURES, encode_result
@@ -45,14 +46,6 @@ class Inferred(NamedTuple):
     header: Any
     image: np.ndarray
     inference: Inference
-
-
-class Segmented(NamedTuple):
-    """An image with its result."""
-
-    header: Any
-    image: np.ndarray
-    segmentation: Segmentation
 
 
 class Encoded(NamedTuple):
@@ -90,13 +83,17 @@ def segment_bag(job: Job, segmenter: Segmenter, *,
     with BagReader(job.source) as bag:
         selection = Selection(bag, job)
         layout = Layout(selection.images, selection.copied, segmenter.model_info, job.labels,
-                        job.settings(), selection.definitions)
+                        job.settings(), selection.definitions,
+                        confidence=segmenter.has_confidence)
         parts = Parts(job.out, layout, anew=job.tracking.enabled, force=job.force)
         on_start(selection.expected)
         run = Run(selection, layout, segmenter, job,
                   Outcome(str(job.source), str(job.out)), on_frame)
         run.write(parts)
         run.outcome.remarks += bag.remarks
+        if not segmenter.has_confidence:
+            run.outcome.remarks.append(f'{job.model.path}: the model file has no confidence of '
+                                       f'classes, so the result has no {CONFIDENCE}')
         run.outcome.problems += [*selection.problems, *bag.damage]
     parts.finish()
     return run.outcome
@@ -195,18 +192,17 @@ class Run:
         upright = rotate(image, self._degrees[topic])
         return Inferred(topic, header, image, self._segmenter.infer(upright))
 
-    def _postprocess(self, inferred: Inferred) -> Segmented:
+    def _postprocess(self, inferred: Inferred) -> Result:
         topic, header, image, inference = inferred
         # Images come here in the order of the bag, all in the same thread.
         upright = self._trackers[topic].update(
-            self._segmenter.postprocess(inference), seconds_of(header.stamp), inference.image)
+            self._segmenter.postprocess(inference, confidence=self._segmenter.has_confidence),
+            seconds_of(header.stamp), inference.image)
         segmentation = segmentation_of_camera(upright, self._degrees[topic])
-        return Segmented(header, image, segmentation)
+        return Result(header, image, segmentation, self._segmenter.model_info)
 
-    def _encode(self, segmented: Segmented) -> Encoded:
-        messages = encode_result(segmented.header, segmented.image, segmented.segmentation,
-                                 self._segmenter.model_info, self._layout.labels)
-        return Encoded(messages, segmented.segmentation.instances)
+    def _encode(self, result: Result) -> Encoded:
+        return Encoded(encode_result(result, self._layout.labels), result.segmentation.instances)
 
     def _take(self, message: Message, future: Future | None) -> Group:
         """Return the messages to write for a message of the input, and count it."""

@@ -16,8 +16,9 @@ from foxglove.websocket import Capability, ServerListener, StatusLevel
 
 from instseg_ros.bags.messages import LABEL_INFO, make_header, typestore
 from instseg_ros.core.types import ModelInfo
+from instseg_ros.messages.results import Result
 from instseg_ros.recorded.layout import PREFIX
-from instseg_ros.recorded.outputs import LABELS, encode_result, label_info_message, output_types
+from instseg_ros.recorded.outputs import LABELS, encode_label_info, encode_result, output_types
 from instseg_ros.view.addresses import Address
 from instseg_ros.view.pictures import Picture
 from instseg_ros.view.player import Player, State
@@ -117,9 +118,9 @@ class FoxgloveServer(ServerListener):
         if picture.image is None or picture.segmentation is None:
             return
         now = time.time_ns()
-        messages = encode_result(make_header(now, 'camera'), picture.image, picture.segmentation,
-                                 self._info, LABELS[0])
-        messages[LABEL_INFO_NAME] = label_info_message(now, self._info)
+        messages = encode_result(Result(make_header(now, 'camera'), picture.image,
+                                        picture.segmentation, self._info), LABELS[0])
+        messages[LABEL_INFO_NAME] = encode_label_info(now, self._info)
         for name, data in messages.items():
             self._channels[name].log(data, log_time=now)
         timings = picture.segmentation.timings
