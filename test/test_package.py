@@ -143,7 +143,7 @@ EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
 """With which extras the rooms of the package may be used; without any, if not listed."""
 APART = {'cityscapesscripts', 'trackeval'} | {
     'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',
-    'sensor_msgs', 'std_msgs', 'vision_msgs'}
+    'sensor_msgs', 'std_msgs', 'vision_msgs', 'visualization_msgs'}
 """Modules that are installed apart: see requirements/cityscapes.txt and
 requirements/trackeval.txt, and ROS 2."""
 
@@ -156,7 +156,8 @@ def test_the_manifest_names_what_the_node_imports_and_no_more():
     manifest = ElementTree.parse(ROOT / 'package.xml')
     declared = {element.text for element in manifest.findall('exec_depend')}
     imported = set()
-    for files in ('instseg_ros/core/**/*.py', 'instseg_ros/node/**/*.py', 'launch/**/*.py',
+    for files in ('instseg_ros/core/**/*.py', 'instseg_ros/node/**/*.py',
+                  'instseg_ros/messages/**/*.py', 'launch/**/*.py',
                   'instseg_ros/bags/conversions.py', 'instseg_ros/bags/encodings.py',
                   'instseg_ros/bags/compressed_images.py'):
         for path in ROOT.glob(files):

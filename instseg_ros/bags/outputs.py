@@ -4,7 +4,8 @@ from __future__ import annotations
 from typing import Collection
 
 LABEL_IMAGES = ('semantic_image', 'instance_image')
-OUTPUTS = (*LABEL_IMAGES, 'instances', 'confidence', 'overlay', 'color_labels', 'label_info')
+OUTPUTS = (*LABEL_IMAGES, 'instances', 'confidence_image', 'panoptic_image', 'overlay',
+           'color_labels', 'label_info')
 """Last part of the name of each topic of the node."""
 
 

@@ -22,6 +22,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from instseg_ros.bags.results import LABEL_INFO_NAME
 from instseg_ros.demo.node_process import NodeProcess
+from instseg_ros.messages.results import CONFIDENCE
 
 NODE = '/segmenter'
 QUEUE = 50
@@ -44,7 +45,10 @@ GOALS = {'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive'
          'cleanup': 'unconfigured'}
 """The state that a transition leads to."""
 
-RESULTS = {'semantic_image': Image, 'instance_image': Image, 'instances': Detection2DArray}
+RESULTS = {'semantic_image': Image, 'instance_image': Image, CONFIDENCE: Image,
+           'instances': Detection2DArray}
+LAST_RESULT = 'instances'
+"""The node advertises it after the others in `RESULTS`."""
 
 
 class Graph:
@@ -131,6 +135,15 @@ class Graph:
         """Wait until the node is subscribed to the images."""
         self.wait(lambda: self._publisher.get_subscription_count() > 0, process,
                   "the node's subscription to the images", ACTIVATION_TIMEOUT)
+
+    def has_confidence(self, process: NodeProcess) -> bool:
+        """Return whether the configured node publishes the confidence of classes.
+
+        The middleware tells of publishers in the order in which they were made.
+        """
+        self.wait(lambda: self._node.count_publishers(f'{NODE}/{LAST_RESULT}') > 0, process,
+                  "the node's publishers", ACTIVATION_TIMEOUT)
+        return self._node.count_publishers(f'{NODE}/{CONFIDENCE}') > 0
 
     def change_state(self, transition: str, process: NodeProcess) -> None:
         """Make the node take a transition, for example `configure`.

@@ -10,7 +10,7 @@ import numpy as np
 from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.conversions import find_converter, to_rgb
 from instseg_ros.bags.encodings import ImageError
-from instseg_ros.bags.messages import COMPRESSED_IMAGE, LABEL_INFO, stamp_of
+from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, LABEL_INFO, stamp_of
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import (
     LABEL_INFO_NAME,
@@ -22,7 +22,7 @@ from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.types import ModelInfo, Segmentation
 from instseg_ros.media import MediaError, OverlayVideo, fit, write_image
 from instseg_ros.messages.images import EncodingError
-from instseg_ros.messages.results import Result
+from instseg_ros.messages.results import CONFIDENCE, Result
 from instseg_ros.recorded.layout import PREFIX
 from instseg_ros.recorded.outputs import PICTURES, encode
 from instseg_ros.records import frame_record
@@ -45,7 +45,7 @@ class AnsweredFrame(NamedTuple):
         RGB.
     segmentation : Segmentation
     messages : dict of str to Message
-        What the node published about it, by the names in `RESULT_TYPES`.
+        What the node published about it, by the names of `result_types`.
     """
 
     number: int
@@ -53,6 +53,12 @@ class AnsweredFrame(NamedTuple):
     image: np.ndarray
     segmentation: Segmentation
     messages: dict[str, Message]
+
+
+def result_types(results: BagReader) -> dict[str, str]:
+    """Return the types of what the node published about each image, by name."""
+    has_confidence = Topic(PREFIX + CONFIDENCE, IMAGE) in results.topics
+    return {**RESULT_TYPES, **({CONFIDENCE: IMAGE} if has_confidence else {})}
 
 
 def answered_frames(images: BagReader, topic: Topic, results: BagReader
@@ -72,14 +78,14 @@ def answered_frames(images: BagReader, topic: Topic, results: BagReader
         except (BagError, ImageError):
             continue  # the node has dropped it; the answer is that of another with its stamp
         segmentation = make_segmentation(
-            {name: results.parse(part) for name, part in answer.items()}, class_names)
+            {name: results.parse(answer[name]) for name in RESULT_TYPES}, class_names)
         yield AnsweredFrame(number, parsed.header, image, segmentation, answer)
         answer = next(answers, None)
 
 
 def read_answers(results: BagReader) -> Iterator[dict[str, Message]]:
     """Yield the messages about each image, in order; messages about one have the same time."""
-    names = {Topic(PREFIX + name, kind): name for name, kind in RESULT_TYPES.items()}
+    names = {Topic(PREFIX + name, kind): name for name, kind in result_types(results).items()}
     waiting: list[dict[str, Message]] = []
     for message in results.read(names):
         name = names[message.topic]
@@ -91,7 +97,7 @@ def read_answers(results: BagReader) -> Iterator[dict[str, Message]]:
             answer = {}
             waiting.append(answer)
         answer[name] = message
-        if len(answer) == len(RESULT_TYPES):
+        if len(answer) == len(names):
             waiting.remove(answer)
             yield answer
 
@@ -169,7 +175,7 @@ class Pictures:
 
 def declare(bag: BagWriter, published: BagReader) -> None:
     """Declare the topics of `result.mcap`, and copy the names of the classes into it."""
-    for name, message_type in RESULT_TYPES.items():
+    for name, message_type in result_types(published).items():
         bag.add_topic(PREFIX + name, message_type)
     for name in PICTURES:
         bag.add_topic(PREFIX + name, COMPRESSED_IMAGE)
@@ -187,8 +193,8 @@ def write_frame(bag: BagWriter, frame: AnsweredFrame, result: Result) -> None:
             bag.write(PREFIX + name, time, encode(result, name))
         except EncodingError:  # JPEG ends at 65,500 pixels
             continue
-    for name in RESULT_TYPES:
-        bag.write(PREFIX + name, time, frame.messages[name].data)
+    for name, message in frame.messages.items():
+        bag.write(PREFIX + name, time, message.data)
 
 
 def shrink(picture: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from instseg_ros.bags.types import Message, Topic
 from instseg_ros.demo.frame_tracker import FrameTracker
 from instseg_ros.demo.graph import POLL, Graph
 from instseg_ros.demo.node_process import NodeProcess, isolated
+from instseg_ros.messages.results import CONFIDENCE
 from instseg_ros.recorded.layout import PREFIX
 from instseg_ros.recorded.pipeline import run_in_order
 
@@ -96,13 +97,10 @@ class Replay:
         UserError
             The node failed, refused a transition, stalled or answered no frame at all.
         """
-        tracker = FrameTracker([PREFIX + name for name in RESULT_TYPES])
         times: dict[int, int] = {}  # in the bag, by number of the frame
         with ExitStack() as stack:
             images = stack.enter_context(BagReader(self.images))
             recorder = stack.enter_context(BagWriter(self.results))
-            for name, message_type in RESULT_TYPES.items():
-                recorder.add_topic(PREFIX + name, message_type)
             recorder.add_topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO, latched=True)
             start_of_bag = images.start
 
@@ -123,6 +121,11 @@ class Replay:
             graph.change_state('configure', process)
             graph.change_state('activate', process)
             graph.wait_for_listener(process)
+            types = {**RESULT_TYPES, **({CONFIDENCE: IMAGE} if graph.has_confidence(process)
+                                        else {})}
+            for name, message_type in types.items():
+                recorder.add_topic(PREFIX + name, message_type)
+            tracker = FrameTracker([PREFIX + name for name in types])
             on_start()
             settled = 0
             start = time.monotonic()

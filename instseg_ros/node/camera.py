@@ -98,11 +98,29 @@ class Camera:
         assert self._outputs is not None
         return self._outputs
 
-    def configure(self, info: ModelInfo, tracking: TrackingConfig, depth: DepthConfig) -> None:
-        """Advertise the topics of the results."""
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody listens to results, or `lazy` is off."""
+        depth = self.depth
+        return (not self.config.lazy or self.outputs.is_wanted
+                or (depth is not None and depth.is_wanted))
+
+    def configure(self, info: ModelInfo, tracking: TrackingConfig, depth: DepthConfig, *,
+                  confidence: bool) -> None:
+        """Advertise the topics of the results.
+
+        Parameters
+        ----------
+        info : ModelInfo
+        tracking : TrackingConfig
+        depth : DepthConfig
+        confidence : bool
+            Whether the model has the confidence of its classes.
+        """
         self.statistics = Statistics()
         self.tracker = Tracker(tracking)
-        self._outputs = Outputs(self._node, info, self.prefix)
+        self._outputs = Outputs(self._node, info, self.prefix, self.conditions,
+                                confidence=confidence)
         if depth.enabled:
             self.depth = Depth(self._node, self.prefix, self.conditions, depth, self._on_place)
 
@@ -167,14 +185,16 @@ class Camera:
     def _is_wanted(self, now: float) -> bool:
         """Return whether the image that comes now is to be processed."""
         is_requested = self.requests.take_image()
-        return is_requested or (not self.is_paused and self._rate_limit.allows(now))
+        return is_requested or (not self.is_paused and self.is_needed
+                                and self._rate_limit.allows(now))
 
     def _on_failure(self, reason: str) -> None:
         """Count an image that an exception has cost before the stages."""
         self.statistics.frame_dropped()
 
     def _on_place(self, frame: Frame, place: Place | None) -> None:
-        """Use what is known about the objects of a frame in space."""
+        """Publish the markers of a frame, at the distance of the objects where it is known."""
+        self.outputs.publish_markers(frame.result, place)
 
     def on_result(self, frame: Frame) -> None:
         """Count a published result, in the thread of the second stage."""
@@ -219,6 +239,10 @@ class Camera:
             problems, topics = self._input.check(), self._outputs.topics
         for name, text in problems.items():
             self.conditions.warn_while(name, text)
+        if self._input.is_open and not self.is_needed:
+            self.conditions.begin('idle', diagnostics.OK, 'idle: no subscribers')
+        else:
+            self.conditions.end('idle')
         for name in TOPICS:
             self.conditions.warn_while(
                 f'qos.{name}', subscriber_mismatch(self._node, topics[name])

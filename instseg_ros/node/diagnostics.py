@@ -13,7 +13,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that is wrong: its level of `DiagnosticStatus`, and its reason in a sentence."""
+    """Something worth knowing: its level of `DiagnosticStatus`, and its reason in a sentence."""
 
     level: bytes
     text: str
@@ -28,8 +28,8 @@ class Conditions:
     Parameters
     ----------
     log : callable
-        Called with level and text of a lasting condition when it begins or its text changes, and
-        of the first event of a name in a report.
+        Called with level and text of a lasting problem when it begins or its text changes, and of
+        the first event of a name in a report.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Conditions:
         with self._lock:
             is_known = self._lasting.get(name) == condition
             self._lasting[name] = condition
-        if not is_known:
+        if not is_known and level != OK:
             self.last_error = text
             self._log(level, text)
 

@@ -9,9 +9,8 @@ An outline is a list of lines, so it can have any number of parts and holes; the
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from instseg_ros.core.camera_model import CameraModel
+from instseg_ros.core.depth import Place
 from instseg_ros.core.types import Instance
 from instseg_ros.messages.results import Result
 from instseg_ros.visualization import instance_color
@@ -39,43 +39,6 @@ TOLERANCE = 1.0
 """Pixels by which an outline may differ from the border of the mask. (Ours.)"""
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where the objects of an image are in space.
-
-    Attributes
-    ----------
-    rays : (H0, W0, 2) float32
-        x / z and y / z of what each pixel sees, see `core.camera_model.CameraModel.rays`.
-    distances : dict of int to float
-        Distance (z) in metres of each object by instance id; `DISTANCE` for those that lack.
-    """
-
-    rays: np.ndarray
-    distances: Mapping[int, float] = field(default_factory=dict)
-
-    def distance(self, instance_id: int) -> float:
-        """Return the distance of an object's plane in metres."""
-        return self.distances.get(instance_id, DISTANCE)
-
-    def points(self, instance_id: int, pixels_xy: np.ndarray) -> np.ndarray:
-        """Return points in space.
-
-        Parameters
-        ----------
-        instance_id : int
-        pixels_xy : (N, 2) int
-
-        Returns
-        -------
-        (N, 3) float64
-            x, y, z in metres, in the optical frame of the camera: x right, y down, z ahead.
-        """
-        rays = self.rays[pixels_xy[:, 1], pixels_xy[:, 0]].astype(float)
-        distance = self.distance(instance_id)
-        return np.column_stack([rays * distance, np.full(len(rays), distance)])
-
-
 @lru_cache(maxsize=4)
 def default_rays(height: int, width: int) -> np.ndarray:
     """Return the rays (H0, W0, 2) of a camera without a calibration."""
@@ -83,7 +46,7 @@ def default_rays(height: int, width: int) -> np.ndarray:
                        ((width - 1) / 2, (height - 1) / 2)).rays()
 
 
-def markers_message(result: Result, placement: Placement | None = None) -> MarkerArray:
+def markers_message(result: Result, place: Place | None = None) -> MarkerArray:
     """Return outline and label of every object, after the removal of all earlier ones.
 
     The markers of an object have its instance id.
@@ -91,16 +54,18 @@ def markers_message(result: Result, placement: Placement | None = None) -> Marke
     Parameters
     ----------
     result : Result
-    placement : Placement, optional
-        By default, all objects are `DISTANCE` away.
+    place : Place, optional
+        Objects that it doesn't know, by default all, are `DISTANCE` away.
     """
-    placement = placement or Placement(default_rays(*result.segmentation.semantic_ids.shape))
+    place = place or Place(default_rays(*result.segmentation.semantic_ids.shape), {})
     markers = [Marker(header=result.header, action=Marker.DELETEALL)]
     for instance in result.segmentation.instances:
         outline = outline_segments(result.segmentation.instance_ids, instance)
         if len(outline):
-            markers.append(_outline(result.header, instance, placement, outline))
-            markers.append(_label(result.header, instance, placement, outline))
+            points = points_in_space(place, instance.instance_id, outline)
+            highest = points[outline[:, 1].argmin()]
+            markers.append(_outline(result.header, instance, points))
+            markers.append(_label(result.header, instance, highest))
     return MarkerArray(markers=markers)
 
 
@@ -123,29 +88,38 @@ def outline_segments(instance_ids: np.ndarray, instance: Instance) -> np.ndarray
     return np.concatenate(lines) if lines else np.zeros((0, 2), int)
 
 
-def _outline(header: Header, instance: Instance, placement: Placement, outline: np.ndarray
-             ) -> Marker:
-    points = placement.points(instance.instance_id, outline)
+def points_in_space(place: Place, instance_id: int, pixels_xy: np.ndarray) -> np.ndarray:
+    """Return where pixels of an object are, all at the same distance.
+
+    Returns
+    -------
+    (N, 3) float
+        x, y, z in metres, in the optical frame of the camera: x right, y down, z ahead.
+    """
+    if instance_id in place.boxes:
+        return place.points(instance_id, pixels_xy)
+    rays = place.rays[pixels_xy[:, 1], pixels_xy[:, 0]]
+    return DISTANCE * np.concatenate([rays, np.ones_like(rays[:, :1])], axis=1)
+
+
+def _outline(header: Header, instance: Instance, points: np.ndarray) -> Marker:
     return Marker(
-        **_common(header, OUTLINES, instance), type=Marker.LINE_LIST,
-        scale=Vector3(x=LINE_WIDTH * placement.distance(instance.instance_id)),
+        **_common(header, OUTLINES, instance), type=Marker.LINE_LIST, pose=Pose(),
+        scale=Vector3(x=LINE_WIDTH * float(points[0, 2])),
         points=[Point(x=x, y=y, z=z) for x, y, z in points.tolist()])
 
 
-def _label(header: Header, instance: Instance, placement: Placement, outline: np.ndarray
-           ) -> Marker:
+def _label(header: Header, instance: Instance, highest: np.ndarray) -> Marker:
     """Return class, id and score above the highest point of the outline."""
-    highest = outline[outline[:, 1].argmin()]
-    (x, y, z), = placement.points(instance.instance_id, highest[None]).tolist()
-    height = TEXT_HEIGHT * placement.distance(instance.instance_id)
-    common = _common(header, LABELS, instance)
-    common['pose'] = Pose(position=Point(x=x, y=y - height, z=z))
+    x, y, z = highest.tolist()
+    height = TEXT_HEIGHT * z
     return Marker(
-        **common, type=Marker.TEXT_VIEW_FACING, scale=Vector3(z=height),
+        **_common(header, LABELS, instance), type=Marker.TEXT_VIEW_FACING,
+        pose=Pose(position=Point(x=x, y=y - height, z=z)), scale=Vector3(z=height),
         text=f'{instance.class_name} {instance.instance_id} {instance.score:.2f}')
 
 
 def _common(header: Header, namespace: str, instance: Instance) -> dict[str, Any]:
     red, green, blue = (value / 255 for value in instance_color(instance.instance_id))
     return {'header': header, 'ns': namespace, 'id': instance.instance_id, 'action': Marker.ADD,
-            'color': ColorRGBA(r=red, g=green, b=blue, a=1.0), 'pose': Pose()}
+            'color': ColorRGBA(r=red, g=green, b=blue, a=1.0)}

@@ -61,6 +61,8 @@ class NodeConfig:
     stage_timeout: float = option(
         10.0, 'An image that is in one stage for longer is an error; deactivation waits for it no '
         'longer', unit='s', minimum=0.1, maximum=3600.0)
+    lazy: bool = option(True, 'Skip images while no topic with results has a subscriber; false '
+                        'processes every image, so that tracking goes on')
     autostart: bool = option(False, 'Configure and activate when the node starts, without a '
                              'lifecycle manager')
 

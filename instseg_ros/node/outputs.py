@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -10,12 +10,15 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from instseg_ros.core.depth import Place
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.messages import images
 from instseg_ros.messages.detections import label_info_message
+from instseg_ros.messages.images import EncodingError
 from instseg_ros.messages.results import CONFIDENCE, OUTPUTS, Result
 from instseg_ros.messages.types import LABEL_INFO
-from instseg_ros.node.markers import MARKERS, Placement, markers_message
+from instseg_ros.node.diagnostics import WARN, Conditions
+from instseg_ros.node.markers import MARKERS, markers_message
 from instseg_ros.node.message_types import MESSAGE_TYPES, message_type
 from instseg_ros.node.qos import LATCHED_QOS, RESULT_QOS
 
@@ -48,6 +51,8 @@ class Outputs:
     info : ModelInfo
     prefix : str
         What the names of the topics begin with, below the node's own; empty, or ends with a slash.
+    conditions : Conditions
+        Where it is reported that a message cannot be made.
     confidence : bool
         Whether the model has the confidence of its classes; if not, there is no topic for it.
 
@@ -57,10 +62,9 @@ class Outputs:
         Full name of each topic, by its name below the camera's.
     """
 
-    def __init__(self, node: LifecycleNode, info: ModelInfo, prefix: str = '', *,
-                 confidence: bool = False) -> None:
-        self._node = node
-        self._info = info
+    def __init__(self, node: LifecycleNode, info: ModelInfo, prefix: str, conditions: Conditions,
+                 *, confidence: bool) -> None:
+        self._node, self._info, self._conditions = node, info, conditions
         self._publishers: dict[str, Any] = {}
         try:
             for name, topic in TOPICS.items():
@@ -90,29 +94,29 @@ class Outputs:
         self._publishers[LABEL_INFO_NAME].publish(
             label_info_message(MESSAGE_TYPES, header, self._info))
 
-    def publish(self, result: Result, placement: Placement | None = None) -> None:
-        """Publish the result for an image, on the topics that have a subscriber.
+    def publish(self, result: Result) -> None:
+        """Publish the result for an image, on the topics that have a subscriber."""
+        has_confidence = result.segmentation.semantic_confidence is not None
+        for name in RESULTS:
+            if name == CONFIDENCE and not has_confidence:  # its subscriber came a moment ago
+                continue
+            if self.wants(name):
+                try:
+                    self._publishers[name].publish(OUTPUTS[name].make(MESSAGE_TYPES, result))
+                except EncodingError as error:  # JPEG ends at 65,500 pixels
+                    self._conditions.note('picture', WARN, f'no {name}: {error}')
+
+    def publish_markers(self, result: Result, place: Place | None = None) -> None:
+        """Publish the objects of an image for 3D views, if anybody listens.
 
         Parameters
         ----------
         result : Result
-        placement : Placement, optional
-            Where the markers are; by default, on a plane in front of the camera.
-
-        Raises
-        ------
-        EncodingError
-            The image is too large for a compressed overlay; all else is published.
+        place : Place, optional
+            Where the objects are; by default, on a plane in front of the camera.
         """
-        makers: dict[str, Callable[[], Any]] = {
-            name: lambda name=name: OUTPUTS[name].make(MESSAGE_TYPES, result)  # type: ignore[misc]
-            for name in RESULTS}
-        makers[MARKERS_NAME] = lambda: markers_message(result, placement)
-        if result.segmentation.semantic_confidence is None:  # its subscriber came a moment ago
-            del makers[CONFIDENCE]
-        for name, make in makers.items():
-            if self.wants(name):
-                self._publishers[name].publish(make())
+        if self.wants(MARKERS_NAME):
+            self._publishers[MARKERS_NAME].publish(markers_message(result, place))
 
     def destroy(self) -> None:
         """Remove the topics."""

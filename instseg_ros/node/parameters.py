@@ -23,7 +23,7 @@ LIVE_SECTIONS = ('grouping', 'refinement', 'selection', 'tracking', 'depth')
 CONFIGURE_PARAMETERS = ('depth.enabled',)
 """These of a live section take effect when the node is configured, as they add topics."""
 
-LIVE_PARAMETERS = ('max_age', 'max_rate', 'stage_timeout')
+LIVE_PARAMETERS = ('lazy', 'max_age', 'max_rate', 'stage_timeout')
 """So do these."""
 
 SUBSCRIPTION_PARAMETERS = ('image_transport', 'image_reliability', 'image_depth', 'rotate')

@@ -22,6 +22,7 @@ from instseg_ros.core.compiled import watch_compilation
 from instseg_ros.core.network import Network
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
+from instseg_ros.messages.results import CONFIDENCE
 from instseg_ros.node import diagnostics
 from instseg_ros.node.camera import Camera
 from instseg_ros.node.diagnostics import Conditions, Report
@@ -110,13 +111,17 @@ class SegmenterNode(LifecycleNode):
         try:
             for camera in cameras:
                 camera.configure(segmenter.model_info, self._configs.tracking,
-                                 self._configs.depth)
+                                 self._configs.depth, confidence=segmenter.has_confidence)
         except BaseException:
             for camera in cameras:
                 camera.release()
             raise
         self._cameras, self._stages = cameras, Stages(converter, segmenter)
         self._conditions.end('inference')
+        if not segmenter.has_confidence:
+            self.get_logger().warning(
+                f'no topic {CONFIDENCE}: the model has no confidence of its classes; export it '
+                'again with "instseg export"')
         self.get_logger().info(f'configured: provider {segmenter.provider}, '
                                f'images by {converter.name}')
 

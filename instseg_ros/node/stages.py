@@ -11,6 +11,8 @@ from instseg_ros.bags.conversions import Converter, seconds_of, to_rgb
 from instseg_ros.core.rotation import rotate, segmentation_of_camera
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.core.types import Inference, Segmentation
+from instseg_ros.messages.results import CONFIDENCE, Result
+from instseg_ros.node.outputs import MARKERS_NAME
 
 if TYPE_CHECKING:
     from instseg_ros.node.camera import Camera
@@ -35,6 +37,8 @@ class Frame:
         Of the upright image. Set by the first stage; not there before.
     segmentation : Segmentation
         Set by the second stage; not there before.
+    result : Result
+        What is published; set at the end of the second stage.
     timings : dict of str to float
         Seconds spent in each step so far, in order, from the arrival on.
     """
@@ -46,6 +50,7 @@ class Frame:
     upright: np.ndarray = field(init=False)
     inference: Inference = field(init=False)
     segmentation: Segmentation = field(init=False)
+    result: Result = field(init=False)
     timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,7 +120,8 @@ class Stages:
     def finish(self, frame: Frame) -> None:
         """Find objects in the network's output and track them: the second stage."""
         frame.lap('hand_over')
-        segmentation = self.segmenter.postprocess(frame.inference)
+        segmentation = self.segmenter.postprocess(
+            frame.inference, confidence=frame.camera.outputs.wants(CONFIDENCE))
         # Images of a camera come here in the order of their arrival, all in the same thread.
         tracked = frame.camera.tracker.update(
             segmentation, seconds_of(frame.message.header.stamp), frame.upright)
@@ -124,7 +130,12 @@ class Stages:
 
     def publish(self, frame: Frame) -> None:
         """Publish the results: the end of the second stage."""
-        frame.camera.outputs.publish(frame.message.header, frame.image, frame.segmentation)
+        outputs, depth = frame.camera.outputs, frame.camera.depth
+        frame.result = Result(frame.message.header, frame.image, frame.segmentation,
+                              self.segmenter.model_info)
+        outputs.publish(frame.result)
+        if depth is None:
+            outputs.publish_markers(frame.result)
         frame.lap('publish')
-        if frame.camera.depth is not None:
-            frame.camera.depth.submit(frame)
+        if depth is not None:
+            depth.submit(frame, wanted=outputs.wants(MARKERS_NAME))

@@ -36,7 +36,8 @@ class Statistics:
     frames_lost : int
         Images that the middleware reports as lost between the camera and the node.
     frames_skipped : int
-        Images that were not to be processed: the node is paused, or `max_rate` is reached.
+        Images that were not to be processed: nobody listens to results, the node is paused, or
+        `max_rate` is reached.
     instances_dropped : int
         Instances left out of results since there were more than `grouping.max_instances`.
     """

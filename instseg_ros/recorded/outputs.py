@@ -1,8 +1,6 @@
 """The result for an image as serialized messages, the same that the node publishes."""
 from __future__ import annotations
 
-from typing import Any
-
 from instseg_ros.bags.messages import MESSAGE_TYPES, make_header, typestore
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.messages.detections import label_info_message

@@ -20,6 +20,7 @@ from instseg_ros.bags.messages import (
     COMPRESSED_IMAGE,
     DETECTIONS,
     IMAGE,
+    MESSAGE_TYPES,
     make_header,
     stamp_of,
     typestore,
@@ -30,7 +31,8 @@ from instseg_ros.bags.types import Topic
 from instseg_ros.cli import main
 from instseg_ros.demo import node_process
 from instseg_ros.media import VideoReader, VideoWriter, read_image
-from instseg_ros.recorded.outputs import compressed_jpeg
+from instseg_ros.messages.images import jpeg_message
+from instseg_ros.recorded.outputs import PICTURES
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (120, 160)
@@ -160,7 +162,8 @@ def test_the_bags_belong_together(demo):
     with BagReader(demo[0] / 'result.mcap') as bag:
         assert {topic.name: count for topic, count in bag.counts.items()} == {
             '/segmenter/semantic_image': COUNT, '/segmenter/instance_image': COUNT,
-            '/segmenter/instances': COUNT, '/segmenter/label_info': 1,
+            '/segmenter/confidence_image': COUNT, '/segmenter/instances': COUNT,
+            '/segmenter/label_info': 1,
             '/segmenter/overlay/compressed': COUNT, '/segmenter/color_labels/compressed': COUNT}
         instances = Topic('/segmenter/instances', DETECTIONS)
         assert [(message.time, stamp_of(message.data))
@@ -300,7 +303,7 @@ def odd_recording(tmp_path_factory):
         for number in range(8):
             image = tiny_models.paint_scene(*scene(number), info)
             image = image[:80] if number >= 5 else image
-            message = compressed_jpeg(make_header(number // 2, 'front'), image, 95)
+            message = jpeg_message(MESSAGE_TYPES, make_header(number // 2, 'front'), image, 95)
             if number == 3:
                 message.data = message.data[:50]
             bag.write_message('/2d/image/compressed', 10 ** 18 + number * 11_037_527, message)
@@ -327,13 +330,14 @@ def test_segment_bag_gives_what_the_live_node_gives_bit_for_bit(demo, tiny_model
 
     def contents(path):
         with BagReader(path) as bag:
+            names = {*RESULT_TYPES, 'confidence_image', *PICTURES}
             topics = [topic for topic in bag.topics
-                      if topic.name.rpartition('/')[2] in RESULT_TYPES]
-            assert len(topics) == len(RESULT_TYPES)
+                      if topic.name.removeprefix('/segmenter/') in names]
+            assert len(topics) == len(names)
             # Serialized anew, since the padding between fields may have any value.
             return sorted((message.topic, message.time, bytes(typestore().serialize_cdr(
                 bag.parse(message), message.topic.type))) for message in bag.read(topics))
 
     live, recorded = contents(demo[0] / 'result.mcap'), contents(tmp_path / 'result.mcap')
-    assert len(live) == 3 * COUNT
+    assert len(live) == 6 * COUNT
     assert recorded == live

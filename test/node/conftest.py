@@ -50,14 +50,14 @@ class Graph:
         return node
 
     def start(self, *states, **parameters):
-        """Make the node and take it through the transitions."""
+        """Make the node and take it through the transitions; by default, it is not lazy."""
         from rclpy.lifecycle import TransitionCallbackReturn
         from rclpy.parameter import Parameter
 
         from instseg_ros.node.segmenter_node import SegmenterNode
         self.node = self.add(SegmenterNode(context=self.context, parameter_overrides=[
             Parameter(name.replace('__', '.'), value=value)
-            for name, value in parameters.items()]))
+            for name, value in {'lazy': False, **parameters}.items()]))
         for state in states:
             assert getattr(self.node, f'trigger_{state}')() == TransitionCallbackReturn.SUCCESS
         return self.node

@@ -106,7 +106,7 @@ def test_an_error_while_processing_costs_one_image(active, make_image, monkeypat
     results, camera, diagnostics = (active.listen_to_results(), active.camera(),
                                     active.diagnostics())
 
-    def fail(image_or_inference):
+    def fail(image_or_inference, **options):
         raise RuntimeError('out of luck')
     with monkeypatch.context() as patch:
         patch.setattr(active.node._stages.segmenter, stage, fail)
@@ -144,7 +144,7 @@ def test_the_newest_image_wins_when_they_come_ten_times_too_fast(active, make_im
 def test_the_overlay_is_only_drawn_for_subscribers(active, scene, make_image, monkeypatch):
     from sensor_msgs.msg import Image
 
-    from instseg_ros.node import outputs
+    from instseg_ros.messages import results as outputs
     drawn = []
     overlay = outputs.overlay
 

@@ -26,10 +26,10 @@ def hold(monkeypatch):
     def hold_stage(segmenter, name, condition):
         begun, work = [], getattr(segmenter, name)
 
-        def held(frame):
+        def held(frame, **options):
             begun.append(frame)
             wait_for(condition)
-            return work(frame)
+            return work(frame, **options)
         monkeypatch.setattr(segmenter, name, held)
         return begun
     return hold_stage

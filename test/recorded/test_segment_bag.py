@@ -70,7 +70,8 @@ def test_every_image_has_its_results_with_its_own_stamp_and_time(segment, camera
     assert counts(result) == {
         '/segmenter/semantic_image/compressed': 6, '/segmenter/instance_image/compressed': 6,
         '/segmenter/overlay/compressed': 6, '/segmenter/color_labels/compressed': 6,
-        '/segmenter/instances': 6, '/segmenter/label_info': 1, '/segmenter/settings': 1}
+        '/segmenter/confidence_image/compressed': 6, '/segmenter/instances': 6,
+        '/segmenter/label_info': 1, '/segmenter/settings': 1}
     times = [(message.time, stamp_of(message.data)) for message in read(camera)]
     for name in ('semantic_image/compressed', 'overlay/compressed', 'instances'):
         assert [(message.time, stamp_of(message.data)) for message in read(result)

@@ -12,7 +12,7 @@ from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.messages import DETECTIONS, make_header, stamp_of, typestore
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.cli import main
-from instseg_ros.recorded.outputs import label_info_message
+from instseg_ros.recorded.outputs import encode_label_info
 
 DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 STRING = 'std_msgs/msg/String'
@@ -92,7 +92,7 @@ def test_names_from_the_data_are_escaped(report, result, tmp_path, tiny_model):
         if message.topic.name.endswith('label_info'):
             import tiny_models
             info = tiny_models.tiny_info(class_names=('background', evil, 'b', 'c', 'd'))
-            return label_info_message(0, info)
+            return encode_label_info(0, info)
         return message.data
 
     code, page, _ = report(rewrite(result, tmp_path / 'evil.mcap', change))
