@@ -16,7 +16,8 @@ arg-max over the classes, calibrates the center confidences and keeps only their
 ======================= ======================== ==================================
 
 Its metadata has the entry of `ModelInfo.to_metadata`, and a checksum of the whole file, see
-`instseg_ros.core.network.model_file`. All weights are in the file itself.
+`instseg_ros.core.network.model_file`. All weights are in the file itself. By the entry of
+`Probe.to_metadata` sessions in reduced precision, and those on a GPU, prove themselves.
 
 On the CPU, ONNX Runtime reads and writes NumPy's memory directly (IO binding). From a GPU, classes
 and confidences are copied back, 6 bytes for each pixel of the output grid; the embedding stays
@@ -36,6 +37,7 @@ from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.model_info import ModelError, ModelInfo
 from instseg_ros.core.network.device_grouping import DEVICE_ID, DeviceEmbedding
 from instseg_ros.core.network.model_file import ModelFile, read_model_file
+from instseg_ros.core.network.probe import Probe
 from instseg_ros.core.network.providers import announced_engine, open_grouping, open_session
 from instseg_ros.core.network.trial_run import run_limited, trial_image
 from instseg_ros.core.output_values import check_embedding, check_values
@@ -107,6 +109,7 @@ class Network:
             if self.provider == 'tensorrt':
                 self._build_engine(file, config.input_size or self.info.input_size)
             self._check_outputs()
+            self._check_precision(file, config.precision)
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise ModelError(f'{path}: {error or type(error).__name__}') from error
 
@@ -222,6 +225,17 @@ class Network:
         check_values(NetworkOutput(**{name: array[0] for name, array in arrays.items()}),
                      self.info)
         check_embedding(arrays[EMBEDDING])
+
+    def _check_precision(self, file: ModelFile, precision: str) -> None:
+        """Compare the result for the probe, if one is needed, with that in 32-bit floats."""
+        probe = Probe.from_metadata(file.metadata, self.info)
+        if probe is None:
+            if self.provider != 'cpu':
+                logger.warning('%s holds no test image, so the results of %s are not verified; '
+                               'export the model again', self.path, self.provider)
+        elif probe.is_needed(self.provider):
+            probe.check(self.run(probe.image), f'{self.provider} in the precision '
+                        f'{probe.precision if precision == "model" else precision}')
 
     def _build_engine(self, file: ModelFile, long_side: int) -> None:
         """Run TensorRT on the smallest image and on the largest possible batch.

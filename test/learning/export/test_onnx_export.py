@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from instseg_ros import NetworkConfig, Segmenter
+from instseg_ros.core.network import Network
+from instseg_ros.core.network.probe import Probe
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
@@ -66,6 +68,9 @@ def test_the_exported_file_says_what_the_network_says(tmp_path):
     session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'),
                                            providers=['CPUExecutionProvider'])
     assert ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map) == info
+    probe = Probe.from_metadata(session.get_modelmeta().custom_metadata_map, info)
+    assert probe.precision == 'fp32'
+    probe.check(Network(tmp_path / 'model.onnx').run(probe.image), 'the file itself')
     image = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), np.uint8)
     semantic, heatmap, embedding, confidence = session.run(None, {'image': image})
     expected = ExportedNetwork(network, calibration).eval().predict(image[0])
