@@ -9,47 +9,6 @@ import pytest
 TIMEOUT = pytest.importorskip('node_tools').TIMEOUT
 
 
-class Process:
-    """The node's executable, run as a user runs it."""
-
-    def __init__(self, log, *parameters):
-        command = [sys.executable, '-m', 'instseg_ros.node.main', '--ros-args']
-        for parameter in parameters:
-            command += ['-p', parameter]
-        self._log = log
-        with log.open('wb') as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env=dict(os.environ, PYTHONUNBUFFERED='1'))
-
-    def end(self, *numbers):
-        """Send signals, wait, and return exit code and output."""
-        for number in numbers:
-            self._process.send_signal(number)
-        code = self._process.wait(timeout=TIMEOUT)
-        return code, self._log.read_text()
-
-    def lives(self):
-        return self._process.poll() is None
-
-    def kill(self):
-        if self.lives():
-            self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def start(rclpy, tmp_path):
-    processes = []
-
-    def start_process(*parameters):
-        processes.append(Process(tmp_path / 'log', *parameters))
-        return processes[-1]
-    yield start_process
-    for process in processes:
-        process.kill()
-
-
 @pytest.mark.parametrize('numbers', [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2])
 def test_a_signal_while_images_come_ends_it_with_code_0(graph, start, tiny_model, make_image,
                                                         numbers):

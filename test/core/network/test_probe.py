@@ -2,18 +2,17 @@
 import dataclasses
 import json
 
+import mock_gpu
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
+from tiny_models import paint_scene, rectangles, tiny_info, write_tiny_model
 
-onnx = pytest.importorskip('onnx')
-mock_gpu = pytest.importorskip('mock_gpu')
-from onnx import TensorProto, helper  # noqa: E402
-from tiny_models import paint_scene, rectangles, tiny_info, write_tiny_model  # noqa: E402
-
-from instseg_ros.core.config import NetworkConfig  # noqa: E402
-from instseg_ros.core.network import ModelError, Network  # noqa: E402
-from instseg_ros.core.network.model_file import seal  # noqa: E402
-from instseg_ros.core.network.probe import PROBE_KEY, Probe, compare, probe_side  # noqa: E402
+from instseg_ros.core.config import NetworkConfig
+from instseg_ros.core.network import ModelError, Network
+from instseg_ros.core.network.model_file import seal
+from instseg_ros.core.network.probe import PROBE_KEY, Probe, compare, probe_side
 
 INFO = tiny_info()
 

@@ -1,0 +1,177 @@
+"""The node over time: the same things often, and an end at any time.
+
+The counts are small here; INSTSEG_ENDURANCE=10, for example, multiplies them.
+"""
+import gc
+import os
+import re
+import signal
+import time
+
+import pytest
+
+pytest.importorskip('tiny_models', reason='needs onnx')
+TIMEOUT = pytest.importorskip('node_tools').TIMEOUT
+FACTOR = int(os.environ.get('INSTSEG_ENDURANCE', '1'))
+
+CHANGES = 100 * FACTOR
+CYCLES = 10 * FACTOR
+KILLS = 2 * FACTOR
+SETTLED = 3  # cycles after which memory, threads and files should be constant
+GROWTH = 4.0  # MiB; the heap isn't given back at once
+
+
+def resident():
+    """Return the memory of this process in RAM, in MiB."""
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2 ** 20
+
+
+def usage():
+    """Return memory in MiB, threads and open files of this process."""
+    gc.collect()
+    return resident(), len(os.listdir('/proc/self/task')), len(os.listdir('/proc/self/fd'))
+
+
+needs_proc = pytest.mark.skipif(not os.path.isdir('/proc/self/task'), reason='needs Linux')
+
+
+def test_parameters_change_often_under_load(graph, tiny_model, make_image, record_property):
+    """Images come ten times as often as parameters change; some changes are refused."""
+    node = graph.start('configure', 'activate', model=str(tiny_model), image_depth=5)
+    results, camera = graph.listen_to_results()['instances'], graph.camera()
+    values = {'grouping.center_threshold': [0.7, 0.9, 0.5], 'max_rate': [0.0, 500.0],
+              'refinement.method': ['nearest', 'bilateral', 'slic'], 'stage_timeout': [10.0, 20.0],
+              'selection.classes': ['', 'person, car'], 'tracking.enabled': [True, False]}
+    names, image = list(values), make_image()
+    for number in range(CHANGES):
+        for _ in range(10):
+            camera.publish(image)
+        name = names[number % len(names)]
+        value = values[name][number // len(names) % len(values[name])]
+        assert graph.set_parameter(name, value) == ''
+        assert node.get_parameter(name).value == value
+        if number % 10 == 0:
+            assert graph.set_parameter('network.threads', 3)
+            assert graph.set_parameter('selection.classes', 'zebra')
+    for name in names:
+        assert graph.set_parameter(name, values[name][0]) == ''
+    before = len(results)
+    graph.spin_until(lambda: camera.publish(image) or len(results) > before, 'a result')
+    statistics = graph.statistics
+    assert statistics.frames_dropped == 0
+    record_property('results', statistics.frames_out)
+    print(f'{CHANGES} changes, {statistics.frames_out} results, {statistics.frames_superseded} '
+          f'superseded, {statistics.frames_skipped} skipped, 0 dropped')
+
+
+@needs_proc
+def test_cycles_of_the_life_cycle_leave_nothing_behind(graph, tiny_model, make_image):
+    graph.start(model=str(tiny_model), image_reliability='reliable')
+    results = None
+    seen = []
+    for number in range(SETTLED + CYCLES):
+        assert graph.change_state('configure') and graph.change_state('activate')
+        if results is None:
+            results = graph.listen_to_results()['instances']
+        camera = graph.camera()
+        del results[:]
+        graph.spin_until(lambda: camera.publish(make_image()) or results, 'a result')
+        assert graph.change_state('deactivate') and graph.change_state('cleanup')
+        graph.observer.destroy_publisher(camera)
+        if number >= SETTLED - 1:
+            seen.append(usage())
+    memory, threads, files = zip(*seen)
+    print(f'{CYCLES} cycles: {memory[0]:.1f} to {memory[-1]:.1f} MiB, {threads[0]} to '
+          f'{threads[-1]} threads, {files[0]} to {files[-1]} open files')
+    assert max(threads) <= threads[0] and max(files) <= files[0]
+    assert memory[-1] - memory[0] < GROWTH
+
+
+def test_a_killed_node_starts_again(graph, start, tiny_model, make_image):
+    """SIGKILL while images come; then a new process, until its first result."""
+    image = make_image()
+    arguments = (f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable')
+    camera = results = None
+    seconds = []
+    for _ in range(KILLS + 1):
+        began = time.monotonic()
+        process = start(*arguments)
+        if results is None:
+            results, camera = graph.listen_to_results()['instances'], graph.camera()
+        del results[:]
+        graph.spin_until(lambda: camera.publish(image) or results, 'a result')
+        seconds.append(time.monotonic() - began)
+        process.kill()
+    print(f'{KILLS} restarts after SIGKILL: {min(seconds[1:]):.1f} to {max(seconds[1:]):.1f} s '
+          'until the first result')
+
+
+class Watched:
+    """A node in a process of its own and the clients of its life cycle."""
+
+    def __init__(self, graph, process):
+        self._graph, self.process = graph, process
+
+    def go_to(self, state):
+        for transition in {'unconfigured': [], 'inactive': ['configure'],
+                           'active': ['configure', 'activate']}[state]:
+            assert self._graph.change_state(transition)
+        assert self._graph.state() == state
+
+    def begin(self, transition):
+        """Ask for a transition without waiting for it."""
+        from lifecycle_msgs.msg import Transition
+        client = self._graph.client('change_state')
+        client.call_async(client.srv_type.Request(transition=Transition(
+            id=getattr(Transition, f'TRANSITION_{transition.upper()}'))))
+        self._graph.executor.spin_once(timeout_sec=0)
+
+    def end(self, number):
+        """Send a signal; return the seconds until the process has ended, as it should."""
+        began = time.monotonic()
+        code, output = self.process.end(number)
+        assert code == 0, output
+        assert 'Traceback' not in output
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def watched(graph, start, tiny_model):
+    return Watched(graph, start(f'model:={tiny_model}'))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('state', ['unconfigured', 'inactive', 'active'])
+def test_a_signal_ends_it_in_every_state(watched, state, number):
+    watched.go_to(state)
+    print(f'{signal.Signals(number).name} while {state}: ended after {watched.end(number):.2f} s')
+
+
+@pytest.mark.parametrize('state, transition, number', [
+    ('unconfigured', 'configure', signal.SIGINT), ('unconfigured', 'configure', signal.SIGTERM),
+    ('inactive', 'activate', signal.SIGINT), ('inactive', 'cleanup', signal.SIGTERM),
+    ('active', 'deactivate', signal.SIGINT), ('active', 'active_shutdown', signal.SIGTERM)])
+def test_a_signal_ends_it_during_every_transition(watched, state, transition, number):
+    watched.go_to(state)
+    watched.begin(transition)
+    print(f'{signal.Signals(number).name} during {transition}: ended after '
+          f'{watched.end(number):.2f} s')
+
+
+def test_a_signal_ends_it_while_a_stage_does_not_return(graph, start, tiny_model, make_image,
+                                                        tmp_path, monkeypatch):
+    """The stage hangs inside the process: sitecustomize makes it."""
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import threading\nimport instseg_ros.core.segmenter as module\n'
+        'module.Segmenter.postprocess = lambda *args, **kwargs: threading.Event().wait()\n')
+    monkeypatch.setenv('PYTHONPATH', f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
+    process = start(f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable',
+                    'stage_timeout:=0.2')
+    diagnostics, camera = graph.diagnostics(), graph.camera()
+    image = make_image()
+    graph.spin_until(lambda: camera.publish(image) or any(
+        re.search('in the stage "finish"', message.status[0].message)
+        for message in diagnostics), 'the error')
+    code, output = process.end(signal.SIGTERM)
+    assert code == 0 and 'Traceback' not in output
