@@ -187,3 +187,11 @@ def test_what_others_print_while_an_image_is_decoded_is_not_lost(tmp_path, capfd
     monkeypatch.setattr(cv2, 'imdecode', printing)
     assert load_image(tmp_path / 'gray.png')[1] == ''
     assert capfd.readouterr().err == 'from another thread\n'
+
+
+def test_a_part_of_a_png_that_announces_gigabytes_is_not_allocated(tmp_path):
+    data = bytearray(cv2.imencode('.png', np.zeros((10, 20), np.uint8))[1].tobytes())
+    data[data.index(b'IDAT') - 4] = 0xAA
+    (tmp_path / 'a.png').write_bytes(data)
+    with pytest.raises(MediaError, match=r'damaged image: a part of 28\d+ bytes in a file'):
+        read_image(tmp_path / 'a.png')

@@ -29,6 +29,9 @@ TEXT = [
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers that are followed by the size."""
 
+LARGEST_PIXEL, LONGEST_REMARK = 8, 2 ** 20
+"""Bytes of four channels of 16 bits, and of a profile or text that isn't cut off."""
+
 EXIF = b'Exif\0\0'
 ORIENTATION = 0x112, 3
 """Tag and type (SHORT) of the orientation."""
@@ -50,13 +53,28 @@ def check_size(path: Path | str, data: bytes, max_pixels: int) -> None:
     Raises
     ------
     MediaError
-        It has more than `max_pixels`, or none of the known headers.
+        It has more than `max_pixels`, or none of the known headers, or a part of it announces
+        more bytes than an image of its size can have.
     """
     size = header_size(data)
     if size is None:
         raise MediaError(f'{path}: expected an image, got a file that is damaged, truncated or of '
                          'another kind')
     check_pixels(path, *size, max_pixels)
+    if data.startswith(PNG_SIGNATURE):
+        _check_png_parts(path, data, size)
+
+
+def _check_png_parts(path: Path | str, data: bytes, size: tuple[int, int]) -> None:
+    """Compare the lengths of a PNG's parts with the file: decoders allocate what they announce."""
+    most = LARGEST_PIXEL * size[0] * size[1] + LONGEST_REMARK
+    position = len(PNG_SIGNATURE)
+    while position + 8 <= len(data):
+        length, = struct.unpack_from('>I', data, position)
+        position += 12 + length
+        if position > len(data) and length > most:
+            raise MediaError(f'{path}: damaged image: a part of {length} bytes in a file of '
+                             f'{len(data)}')
 
 
 def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> None:
