@@ -127,10 +127,12 @@ $(DONE)/data: $(DATA) $(DONE)/package
 	@$(VENV)/bin/python -W ignore setup.py --quiet install_data --install-dir $(VENV)
 	@touch $@
 
-INTERFACES := $(wildcard interfaces/vision_msgs/*.* interfaces/vision_msgs/msg/*.msg)
+INTERFACES := $(wildcard interfaces/*/*.* interfaces/*/msg/*.msg)
 
 $(DONE)/interfaces: $(INTERFACES) scripts/build_interfaces.py $(DONE)/package
 	@$(VENV)/bin/python scripts/build_interfaces.py interfaces/vision_msgs --build build/vision_msgs
+	@$(VENV)/bin/python scripts/build_interfaces.py interfaces/statistics_msgs \
+	    --build build/statistics_msgs
 	@touch $@
 
 $(DONE)/torch: requirements/torch.txt $(DONE)/venv

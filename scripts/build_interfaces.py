@@ -1,4 +1,4 @@
-"""Build an interface package (vision_msgs) into the virtual environment that runs this.
+"""Build an interface package, such as vision_msgs, into the virtual environment that runs this.
 
 The virtual environment holds ROS 2 as wheels and is the ament prefix. With ROS 2 from a
 distribution neither this script nor the package in interfaces/ is needed.

@@ -17,6 +17,7 @@ from instseg_ros.node import diagnostics
 from instseg_ros.node.depth import Depth
 from instseg_ros.node.diagnostics import Conditions
 from instseg_ros.node.image_input import PROBLEMS, ImageInput
+from instseg_ros.node.latency import Latency
 from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.outputs import TOPICS, Outputs
 from instseg_ros.node.qos import subscriber_mismatch
@@ -73,6 +74,7 @@ class Camera:
         self.depth: Depth | None = None
         self._node = node
         self._outputs: Outputs | None = None
+        self._latency: Latency | None = None
         self._input = ImageInput(node, f'{self.prefix}image', config, on_image=guarded(
             'image', self._on_image, self.conditions, self._on_failure),
                                  on_lost=lambda count: self.statistics.frames_missed(count))
@@ -121,6 +123,7 @@ class Camera:
         self.tracker = Tracker(tracking)
         self._outputs = Outputs(self._node, info, self.prefix, self.conditions,
                                 confidence=confidence)
+        self._latency = Latency(self._node, self.prefix)
         if depth.enabled:
             self.depth = Depth(self._node, self.prefix, self.conditions, depth, self._on_place)
 
@@ -155,6 +158,9 @@ class Camera:
         outputs, self._outputs = self._outputs, None
         if outputs is not None:
             outputs.destroy()
+        latency, self._latency = self._latency, None
+        if latency is not None:
+            latency.destroy()
         depth, self.depth = self.depth, None
         if depth is not None:
             depth.destroy()
@@ -199,8 +205,11 @@ class Camera:
     def on_result(self, frame: Frame) -> None:
         """Count a published result, in the thread of the second stage."""
         dropped = frame.segmentation.instances_dropped
-        self.statistics.frame_done(frame.timings, frame.latency, age=self._age(frame.message),
+        age = self._age(frame.message)
+        self.statistics.frame_done(frame.timings, frame.latency, age=age,
                                    instances_dropped=dropped)
+        if self._latency is not None:
+            self._latency.add(age)
         stamp = frame.message.header.stamp
         self.requests.succeeded(frame.arrived, f'{len(frame.segmentation.instances)} objects in '
                                 f'the image with the stamp {stamp.sec}.{stamp.nanosec:09d}')
@@ -234,6 +243,8 @@ class Camera:
         begins, if they were published before.
         """
         self.requests.expire(time.monotonic())
+        if self._latency is not None:
+            self._latency.publish()
         problems, topics = dict.fromkeys(PROBLEMS, ''), {}
         if self._outputs is not None:
             problems, topics = self._input.check(), self._outputs.topics
