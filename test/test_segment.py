@@ -90,6 +90,25 @@ def test_a_second_run_replaces_the_first_whole(run, tmp_path):
     assert len(read_records(out)) == 2
 
 
+def test_the_confidence_is_written_on_request_and_goes_with_the_run_that_it_is_of(run, tmp_path):
+    write_scene(tmp_path / 'a.png')
+    write_scenes(tmp_path / 'street.mp4', 3)
+    assert run('--confidence', tmp_path / 'a.png', tmp_path / 'street.mp4') == 0
+    confidence = read_image(tmp_path / 'out' / 'confidence' / 'a.png.png')
+    assert confidence.shape[:2] == SIZE and confidence.min() > 200
+    assert len(list((tmp_path / 'out' / 'confidence' / 'street.mp4').iterdir())) == 3
+    assert run(tmp_path / 'a.png', tmp_path / 'street.mp4') == 0
+    assert not list((tmp_path / 'out' / 'confidence').iterdir())
+
+
+def test_confidence_that_the_model_does_not_have_is_an_error(tmp_path, capsys):
+    tiny_models.write_tiny_model(tmp_path / 'older.onnx', confidence=False)
+    write_scene(tmp_path / 'a.png')
+    assert main(['segment', '--model', str(tmp_path / 'older.onnx'), '--out',
+                 str(tmp_path / 'out'), '--confidence', str(tmp_path / 'a.png')]) == 1
+    assert '--confidence: the model file has no confidence' in capsys.readouterr().err
+
+
 def test_options_reach_the_method(run, tmp_path, capsys):
     image = tiny_models.paint_scene(*scene(), INFO, confidence={1: 0.5, 2: 0.9})
     write_image(tmp_path / 'photo.png', image)

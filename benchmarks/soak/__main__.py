@@ -4,7 +4,7 @@ The library segments --frames images. The node runs for --minutes with a publish
 times too fast. Both get images of four sizes and encodings, bad images between good ones, and
 changing options; the node also has subscribers that stall, and stamps that jump by hours. Then
 
-- every image is accounted for: in = out + dropped + superseded;
+- every image is accounted for: in = out + dropped + superseded + lost + skipped;
 - an image that comes again has the same result (library);
 - memory, threads and open files don't grow after the first fifth of the samples.
 

@@ -11,7 +11,7 @@ from typing import Any
 SETTLED = 0.2
 """Share of a run's samples in which memory may grow: caches fill, arenas find their size."""
 
-COUNTS = ('in', 'out', 'dropped', 'superseded')
+COUNTS = ('in', 'out', 'dropped', 'superseded', 'lost', 'skipped')
 
 
 class Record:

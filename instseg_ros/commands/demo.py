@@ -97,14 +97,15 @@ def run(args: argparse.Namespace) -> int:
 def node_parameters(args: argparse.Namespace) -> dict[str, Any]:
     """Return the node's parameters: the options given on the command line and reliable images.
 
-    Best effort, the node's default for cameras, loses large images with Fast DDS's defaults.
+    Best effort, the node's default for cameras, loses large images with Fast DDS's defaults. And
+    every frame counts, also one that comes before the node knows who listens to its results.
     """
     values = vars(args)
     parameters = {f'{part}.{option.name}': values[f'{part}.{option.name}']
                   for part, option in pipeline_options()}
     # In real time the newest frame wins; otherwise every frame that is sent has to wait its turn.
     depth = 1 if args.rate else args.in_flight
-    parameters.update(image_reliability='reliable', image_depth=depth)
+    parameters.update(image_reliability='reliable', image_depth=depth, lazy=False)
     if args.model:
         if not args.model.is_file():
             raise FileNotFoundError(f'{args.model}: no such file')

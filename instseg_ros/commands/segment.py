@@ -21,10 +21,11 @@ results in the folder given by --out:
   overlay/NAME.png or .mp4    the picture or video with masks, class, id and score
   semantic/NAME.png           class of every pixel, 8 bits; 255 is unlabelled
   instance/NAME.png           object of every pixel, 16 bits; 0 is none
+  confidence/NAME.png         with --confidence: confidence of every pixel's class, 0 to 255
   instances.jsonl             one line a frame: class, score, box, center, area of each object
 NAME is the path of the source below the folder that all inputs have in common, with its suffix:
-photos/a.jpg becomes semantic/a.jpg.png. For a video, semantic/NAME/ and instance/NAME/ hold one
-PNG a frame, 000000.png first.
+photos/a.jpg becomes semantic/a.jpg.png. For a video, semantic/NAME/, instance/NAME/ and
+confidence/NAME/ hold one PNG a frame, 000000.png first.
 
 Folders are searched with their subfolders for every format that OpenCV reads. Files that are left
 out are named on stderr, with the reason.
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--max-pixels', type=int, metavar='N',
                         help='refuse images and videos of more pixels than this before they are '
                              'decoded (default: those of 8192x8192)')
+    parser.add_argument('--confidence', action='store_true',
+                        help='also write the confidence of the classes, as confidence/NAME.png')
     add_config_arguments(parser)
 
 
@@ -64,18 +67,20 @@ class Results(NamedTuple):
     semantic: Path
     instance: Path
     overlay: Path
+    confidence: Path
 
     @classmethod
     def of(cls, source: Source) -> Results:
         """Return the paths of a source, relative to the folder of all results."""
         labels = f'{source.name}.png' if source.is_image else source.name
         picture = f'{source.name}.png' if source.is_image else f'{source.name}.mp4'
-        return cls(Path('semantic', labels), Path('instance', labels), Path('overlay', picture))
+        return cls(Path('semantic', labels), Path('instance', labels), Path('overlay', picture),
+                   Path('confidence', labels))
 
     @staticmethod
-    def replaceable(source: Source) -> tuple[str, str, str]:
+    def replaceable(source: Source) -> tuple[str, str, str, str]:
         """Return, for each path that is a folder, what its files are called; see `check_place`."""
-        return ('', '', '') if source.is_image else (FRAME_NAME, FRAME_NAME, '')
+        return ('', '', '', '') if source.is_image else (FRAME_NAME, FRAME_NAME, '', FRAME_NAME)
 
     def below(self, folder: Path) -> Results:
         """Return the paths below a folder."""
@@ -96,6 +101,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f'--max-pixels: expected at least 1, got {max_pixels}')
     found = find_inputs(args.inputs, args.out)
     segmenter = Segmenter.from_onnx(args.model or default_model(), **configs_of(args))
+    if args.confidence and not segmenter.has_confidence:
+        raise ValueError('--confidence: the model file has no confidence of its classes; export '
+                         'it again with "instseg export"')
     check_place(args.out, 'instances.jsonl')
     report('left out', found.left_out)
     problems, done = found.problems, 0
@@ -110,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
                 progress.set_description(source.path.name)
                 try:
                     lines, damage = segment_source(source, segmenter, args.out, progress,
-                                                   max_pixels)
+                                                   max_pixels, confidence=args.confidence)
                 except (ValueError, OSError) as error:
                     problems.append(str(error))
                     continue
@@ -146,7 +154,7 @@ def count_frames(source: Source, max_pixels: int) -> int:
 
 
 def segment_source(source: Source, segmenter: Segmenter, out: Path, progress: tqdm,
-                   max_pixels: int) -> tuple[list[str], list[str]]:
+                   max_pixels: int, *, confidence: bool) -> tuple[list[str], list[str]]:
     """Write the results of one source, which get their final names when all are whole.
 
     Returns
@@ -165,7 +173,8 @@ def segment_source(source: Source, segmenter: Segmenter, out: Path, progress: tq
     with unfinished_folder(out) as folder:
         for result in results:
             (folder / result).parent.mkdir(parents=True, exist_ok=True)
-        lines, problems = segment(source, segmenter, results.below(folder), progress, max_pixels)
+        lines, problems = segment(source, segmenter, results.below(folder), progress, max_pixels,
+                                  confidence=confidence)
         for result, replaceable in zip(results, Results.replaceable(source)):
             check_place(out, result, replaceable)
             move(folder / result, out / result)
@@ -174,17 +183,17 @@ def segment_source(source: Source, segmenter: Segmenter, out: Path, progress: tq
 
 def move(path: Path, place: Path) -> None:
     """Give a result its final name, or remove that of an earlier run if there is none."""
+    if place.is_dir() and (path.is_dir() or not path.exists()):
+        shutil.rmtree(place)  # label images of an earlier run, perhaps of more frames
     if not path.exists():
         place.unlink(missing_ok=True)
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir() and place.is_dir():
-        shutil.rmtree(place)  # label images of an earlier run, perhaps of more frames
     os.replace(path, place)
 
 
 def segment_image(source: Source, segmenter: Segmenter, paths: Results, progress: tqdm,
-                  max_pixels: int) -> tuple[list[str], list[str]]:
+                  max_pixels: int, *, confidence: bool) -> tuple[list[str], list[str]]:
     """Segment an image file and write its results to `paths`."""
     import cv2
 
@@ -194,9 +203,11 @@ def segment_image(source: Source, segmenter: Segmenter, paths: Results, progress
 
     image, damage = load_image(source.path, max_pixels)
     problems = [damage] if damage else []
-    result = segmenter.segment(image)
+    result = segmenter.segment(image, confidence=confidence)
     write_image(paths.semantic, result.semantic_ids)
     write_image(paths.instance, result.instance_ids)
+    if result.semantic_confidence is not None:
+        write_image(paths.confidence, result.semantic_confidence)
     try:
         write_image(paths.overlay, overlay(image, result, segmenter.model_info))
     except (MediaError, OSError, cv2.error) as error:
@@ -207,7 +218,7 @@ def segment_image(source: Source, segmenter: Segmenter, paths: Results, progress
 
 
 def segment_video(source: Source, segmenter: Segmenter, paths: Results, progress: tqdm,
-                  max_pixels: int) -> tuple[list[str], list[str]]:
+                  max_pixels: int, *, confidence: bool) -> tuple[list[str], list[str]]:
     """Segment the frames of a video file and write its results to `paths`."""
     from instseg_ros.media import OverlayVideo, VideoReader, write_image
     from instseg_ros.records import frame_record
@@ -217,9 +228,11 @@ def segment_video(source: Source, segmenter: Segmenter, paths: Results, progress
     with VideoReader(source.path, max_pixels) as video, \
             OverlayVideo(paths.overlay, video.rate) as pictures:
         for number, frame in enumerate(video):
-            result = segmenter.segment(frame)
+            result = segmenter.segment(frame, confidence=confidence)
             write_image(paths.semantic / f'{number:06d}.png', result.semantic_ids)
             write_image(paths.instance / f'{number:06d}.png', result.instance_ids)
+            if result.semantic_confidence is not None:
+                write_image(paths.confidence / f'{number:06d}.png', result.semantic_confidence)
             lines.append(frame_record(number, str(source.path), result.instances,
                                       name=f'{source.name}/{number:06d}', time=video.time))
             pictures.write(overlay(frame, result, segmenter.model_info), video.time)

@@ -200,8 +200,9 @@ def raw_images(bag: BagReader, topic: Topic) -> Generator[tuple[int, bytes | Non
 
 
 def dropped_frames(diagnostics: Mapping[str, str]) -> int:
-    """Return how many frames the node has left out, bad ones and outdated ones."""
-    return sum(int(diagnostics.get(key, 0)) for key in ('frames_dropped', 'frames_superseded'))
+    """Return how many frames the node has left out: bad, outdated, lost and skipped ones."""
+    return sum(int(diagnostics.get(f'frames_{kind}', 0))
+               for kind in ('dropped', 'superseded', 'lost', 'skipped'))
 
 
 def report_progress(tracker: FrameTracker, before: int, on_frame: Callable[[], object]) -> int:

@@ -40,4 +40,5 @@ def test_every_image_of_the_live_node_is_accounted_for(tmp_path, tiny_model, rcl
     assert code == 0, printed
     counts = samples['node']
     assert counts['out'] and counts['dropped']
-    assert counts['published'] == sum(counts[name] for name in ('out', 'dropped', 'superseded'))
+    assert counts['published'] == sum(counts[name] for name in (
+        'out', 'dropped', 'superseded', 'lost', 'skipped'))
