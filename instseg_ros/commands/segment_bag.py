@@ -25,6 +25,7 @@ image; no image is left out.
 topics of a result, below /segmenter/ or, with several image topics, /segmenter/TOPIC/:
   semantic_image/compressed   class of every pixel, PNG of 8 bits; 255 is unlabelled
   instance_image/compressed   object of every pixel, PNG of 16 bits; 0 is none
+  confidence_image/compressed confidence of every pixel's class, PNG of 8 bits
   instances                   vision_msgs/Detection2DArray: class, score, box, center
   label_info                  vision_msgs/LabelInfo: names of the classes
   overlay/compressed          masks, class, id and score over the image, JPEG
