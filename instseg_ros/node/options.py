@@ -20,6 +20,7 @@ from instseg_ros.core.config import (
     options_of,
 )
 from instseg_ros.core.rotation import ROTATIONS
+from instseg_ros.node.affinity import parse_cores
 
 CAMERA_NAME = r'[A-Za-z][A-Za-z0-9_]*'
 """Regular expression of what may be part of a topic's name in ROS."""
@@ -55,6 +56,8 @@ class NodeConfig:
     cameras: tuple[str, ...] = option(
         ('',), 'Names of the cameras: the images of each come from NAME/image, its results go to '
         '~/NAME/...; a single empty name stands for one camera with the topics image and ~/...')
+    cores: str = option('', 'Cores of the computer that the process may use, such as 0,2-3; empty '
+                        'leaves the choice to the operating system')
     max_rate: float = option(
         0.0, 'At most so many images of each camera are processed in a second, evenly spread; 0 '
         'sets no limit', unit='Hz', minimum=0.0, maximum=1000.0)
@@ -68,6 +71,7 @@ class NodeConfig:
 
     def __post_init__(self) -> None:
         check_options(self, '')
+        parse_cores(self.cores)
         check_cameras(self.cameras)
 
 

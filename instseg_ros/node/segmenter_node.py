@@ -24,6 +24,7 @@ from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
 from instseg_ros.messages.results import CONFIDENCE
 from instseg_ros.node import diagnostics
+from instseg_ros.node.affinity import parse_cores, use_cores
 from instseg_ros.node.camera import Camera
 from instseg_ros.node.diagnostics import Conditions, Report
 from instseg_ros.node.options import NodeConfig
@@ -104,6 +105,7 @@ class SegmenterNode(LifecycleNode):
         self._configs = read_configs(self)
         model = self._configs.node.model
         self._model = (Path(model).expanduser() if model else default_model()).absolute()
+        use_cores(parse_cores(self._configs.node.cores))
         converter = find_converter()
         self.get_logger().info(f'loading {self._model}')
         segmenter = self.load(self._model)
