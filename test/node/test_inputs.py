@@ -1,10 +1,15 @@
 """Images in every form that cameras send, over real DDS, and what is told when none come."""
+import os
+import subprocess
+import sys
 from zlib import crc32
 
 import cv2
 import numpy as np
 import pytest
 from image_messages import PLANAR, message, planar
+
+from instseg_ros.installed import FAST_DDS_VARIABLES
 
 tiny_models = pytest.importorskip('tiny_models', reason='needs onnx')
 node_tools = pytest.importorskip('node_tools')
@@ -192,6 +197,22 @@ def test_cameras_may_have_parameters_of_their_own(graph, start, scene, make_imag
         'front': 0.5, 'rear': 0.0}
 
 
+CAMERA_PROCESS = """
+import select, sys
+import rclpy
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+
+rclpy.init()
+node = rclpy.create_node('large_camera')
+publisher = node.create_publisher(Image, '/image', qos_profile_sensor_data)
+image = Image(height=1000, width=1300, step=1300, encoding='mono8', data=bytes(1300000))
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    publisher.publish(image)
+"""
+"""Publishes images of 1.3 MB as long as its standard input is open."""
+
+
 class TestProblems:
 
     @pytest.mark.parametrize('transport, topic, sent, remedy', [
@@ -276,6 +297,24 @@ class TestProblems:
         monkeypatch.setattr(image_input, 'SILENCE', 0.001)
         camera.publish(make_image())
         graph.spin_until(lambda: 'images_lost' not in conditions(diagnostics[-1]), 'the end of it')
+
+    def test_large_images_that_fast_dds_loses_are_counted_with_the_remedy(self, graph, rclpy,
+                                                                          tiny_model):
+        """The other process has the shared memory that Fast DDS gives by default: 512 KB."""
+        if not rclpy.utilities.get_rmw_implementation_identifier().startswith('rmw_fastrtps'):
+            pytest.skip('needs Fast DDS')
+        graph.start('configure', 'activate', model=str(tiny_model))
+        diagnostics = graph.diagnostics()
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in FAST_DDS_VARIABLES}
+        with subprocess.Popen([sys.executable, '-c', CAMERA_PROCESS], stdin=subprocess.PIPE,
+                              env=environment) as process:
+            try:
+                text = wait_for_condition(graph, diagnostics, 'images_lost', '/large_camera')
+            finally:
+                process.stdin.close()
+        assert text.endswith('start /large_camera with the Fast DDS profile config/fastdds.xml')
+        assert int(values_of(diagnostics[-1])['frames_lost']) > 0
 
     def test_other_policies_have_override_parameters(self, graph, start):
         from rclpy.qos import DurabilityPolicy
