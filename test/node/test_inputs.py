@@ -100,7 +100,7 @@ class TestCompressed:
         bomb = bytearray(whole)
         bomb[16:24] = (50000).to_bytes(4, 'big') * 2
         bomb[29:33] = crc32(bomb[12:29]).to_bytes(4, 'big')
-        bad = {'end of this image': {'data': whole[:-20]},
+        bad = {'its end is missing': {'data': whole[:-20]},
                'expected at most': {'data': bytes(bomb)},
                'expected JPEG or PNG': {'data': b'GIF89a and more'},
                'got a depth image': {'text': '16UC1; compressedDepth png'}}
