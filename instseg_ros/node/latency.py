@@ -10,6 +10,8 @@ from statistics_msgs.msg import MetricsMessage, StatisticDataPoint, StatisticDat
 
 from instseg_ros.node.statistics import COMPARABLE_AGE, MILLISECONDS
 
+TOPIC = 'statistics'
+
 
 class Latency:
     """Publishes mean, extremes and spread of the latency of a camera; `add` is for any thread.
@@ -29,7 +31,7 @@ class Latency:
         self._lock = threading.Lock()
         self._seconds: list[float] = []
         self._start = node.get_clock().now()
-        self._publisher = node.create_publisher(MetricsMessage, f'~/{prefix}statistics', 10)
+        self._publisher = node.create_publisher(MetricsMessage, f'~/{prefix}{TOPIC}', 10)
 
     def add(self, seconds: float) -> None:
         """Take the latency of an image that has been published, unless its clock is another."""

@@ -136,8 +136,8 @@ def test_the_extras_are_those_of_the_package():
 def test_the_topics_are_those_of_the_node():
     pytest.importorskip('rclpy', reason='needs ROS 2')
     pytest.importorskip('vision_msgs', reason='needs vision_msgs')
-    from instseg_ros.node import depth, outputs
-    advertised = {*outputs.TOPICS, *depth.TOPICS}
+    from instseg_ros.node import depth, latency, outputs
+    advertised = {*outputs.TOPICS, *depth.TOPICS, latency.TOPIC}
     page = TEXT['docs/reference/topics.md']
     published = page.partition('## Published')[2].partition('\n## ')[0]
     assert {f'~/{name}' for name in advertised} == set(
