@@ -16,7 +16,8 @@ import multiprocessing
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -152,14 +153,22 @@ def watch_node(node: multiprocessing.process.BaseProcess, domain: int, size: tup
 class SleepingSegmenter:
     """Takes the place of the segmenter in the node; its stages sleep for the given seconds."""
 
-    provider = 'none'
+    provider, max_batch = 'none', 1
 
     def __init__(self, first: float, second: float) -> None:
         from instseg_ros.core.types import ModelInfo
         self.model_info = ModelInfo(
             class_names=('nothing',), thing_ids=(), palette=((0, 0, 0),), output_stride=4,
             size_multiple=32, embedding_size=32, input_size=640)
+        self.network = SimpleNamespace(provider='none', max_batch=1, is_batchable=False,
+                                       checksum='', has_checksum=True)
         self._first, self._second = first, second
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def infer_batch(self, images: Sequence[np.ndarray]) -> list[Any]:
+        return [self.infer(image) for image in images]
 
     def infer(self, image: np.ndarray) -> Any:
         from instseg_ros.core.stopwatch import Stopwatch

@@ -19,7 +19,6 @@ from std_srvs.srv import SetBool
 from instseg_ros.bags.conversions import ImageError, find_converter
 from instseg_ros.core import depth, tracking
 from instseg_ros.core.compiled import watch_compilation
-from instseg_ros.core.network import Network
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
 from instseg_ros.messages.results import CONFIDENCE
@@ -27,6 +26,7 @@ from instseg_ros.node import diagnostics
 from instseg_ros.node.affinity import parse_cores, use_cores
 from instseg_ros.node.camera import Camera
 from instseg_ros.node.diagnostics import Conditions, Report
+from instseg_ros.node.model_text import batch_text, checksum_text
 from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
 from instseg_ros.node.pipeline import Pipeline, StuckError
@@ -126,6 +126,8 @@ class SegmenterNode(LifecycleNode):
                 'again with "instseg export"')
         self.get_logger().info(f'configured: provider {segmenter.provider}, '
                                f'images by {converter.name}')
+        if len(cameras) > 1:
+            self.get_logger().info(batch_text(segmenter.network))
 
     def load(self, path: Path) -> Segmenter:
         """Return the segmenter for a model, ready for its first image."""
@@ -368,6 +370,7 @@ class SegmenterNode(LifecycleNode):
         own = {'model': str(self._model) if self._model.name else '',
                'model_sha256': checksum_text(network) if network else '',
                'provider': network.provider if network else '',
+               'max_batch': str(network.max_batch) if network else '',
                'converter': stages.converter.name if stages else '',
                'fps': f'{sum(float(values["fps"]) for values in by_camera.values()):.2f}'}
         for camera, values in by_camera.items():
@@ -378,8 +381,3 @@ class SegmenterNode(LifecycleNode):
                     (name, self._conditions, own),
                     *((f'{name}/{camera.name}', camera.conditions, values)
                       for camera, values in by_camera.items() if camera.name)]]
-
-
-def checksum_text(network: Network) -> str:
-    """Return the checksum of a model for the diagnostics."""
-    return network.checksum + ('' if network.has_checksum else ' (not named by the file)')

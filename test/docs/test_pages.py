@@ -54,8 +54,10 @@ def test_launch_arguments_exist(page, line):
     if words[1] != 'launch':
         return
     assert words[2] == 'instseg_ros'
-    source = (ROOT / 'launch' / words[3]).read_text(encoding='utf-8')
-    declared = re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", source)
+    # The other launch files include that of the segmenter.
+    sources = [(ROOT / 'launch' / name).read_text(encoding='utf-8')
+               for name in (words[3], 'segmenter.launch.py')]
+    declared = re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", ''.join(sources))
     given = [word.partition(':=')[0] for word in words[4:] if ':=' in word]
     assert set(given) <= set(declared)
 

@@ -1,0 +1,66 @@
+"""Compare the throughput of a network on images one by one and together.
+
+The sizes of the batch take turns on the same images, so that other work on the machine counts for
+all of them. The model file has to take several images at once, as those of `instseg export` do.
+"""
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from onnxruntime import InferenceSession
+
+from instseg_ros.core.config import PROVIDERS, NetworkConfig
+from instseg_ros.core.network.network import INPUT
+from instseg_ros.core.network.providers import (
+    EXECUTION_PROVIDERS,
+    available_providers,
+    choose_provider,
+    session_options,
+)
+
+MODEL = Path(__file__).resolve().parents[1] / 'models' / 'street.onnx'
+
+
+def main() -> int:
+    """Print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--model', type=Path, default=MODEL)
+    parser.add_argument('--provider', choices=PROVIDERS, default='auto')
+    parser.add_argument('--size', default='480x640', metavar='HxW', help="of the network's input")
+    parser.add_argument('--images', type=int, default=4, help='in a round, as of so many cameras')
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 2, 4])
+    parser.add_argument('--threads', type=int, default=0)
+    parser.add_argument('--rounds', type=int, default=20)
+    args = parser.parse_args()
+    height, width = (int(side) for side in args.size.split('x'))
+    provider = EXECUTION_PROVIDERS[choose_provider(args.provider, available_providers())]
+    session = InferenceSession(str(args.model), session_options(
+        NetworkConfig(threads=args.threads)), providers=[provider])
+    if isinstance(session.get_inputs()[0].shape[0], int):
+        parser.error(f'{args.model}: expected a model that takes several images at once, '
+                     'got one with a fixed number')
+    images = np.random.default_rng(0).integers(0, 256, (args.images, height, width, 3), np.uint8)
+    seconds: dict[int, list[float]] = {size: [] for size in args.batches}
+    for number in range(args.rounds + 1):
+        for size, found in seconds.items():
+            start = time.perf_counter()
+            for first in range(0, args.images, size):
+                session.run(None, {INPUT: images[first:first + size]})
+            if number:  # the first round warms up
+                found.append(time.perf_counter() - start)
+    alone = np.array(seconds[args.batches[0]])
+    print(f'{session.get_providers()[0]}, {args.size}, {args.rounds} rounds of {args.images}\n\n'
+          '| batch | ms an image, median | fastest | throughput '
+          f'over a batch of {args.batches[0]}, median |\n|{" --- |" * 4}')
+    for size, found in seconds.items():
+        print(f'| {size} | {1e3 * np.median(found) / args.images:.1f} | '
+              f'{1e3 * min(found) / args.images:.1f} | {np.median(alone / found):.2f} |')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
