@@ -78,9 +78,10 @@ class SegmenterNode(LifecycleNode):
         self.create_service(SetBool, '~/enable', guarded(
             'enable', self._enable, self._conditions,
             lambda reason: SetBool.Response(success=False, message=reason)))
-        self.add_on_set_parameters_callback(guarded(
+        self._parameter_check = guarded(
             'check_parameters', self._check_parameters, self._conditions,
-            lambda reason: SetParametersResult(successful=False, reason=reason)))
+            lambda reason: SetParametersResult(successful=False, reason=reason))
+        self.add_on_set_parameters_callback(self._parameter_check)
         call_after_set_parameters(self, self._guarded('parameters', self._apply_parameters))
         # Steady: diagnostics are needed above all while simulated time stands still.
         self.create_timer(REPORT_PERIOD, self._guarded('report', self._report), clock=Clock(

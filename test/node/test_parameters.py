@@ -165,8 +165,8 @@ def test_a_change_that_another_callback_refuses_is_not_applied(graph, tiny_model
                        image_reliability='reliable')
     node.add_on_set_parameters_callback(refuse)
     if not is_first:  # rclpy calls the callback that was added last first
-        node.remove_on_set_parameters_callback(node._check_parameters)
-        node.add_on_set_parameters_callback(node._check_parameters)
+        node.remove_on_set_parameters_callback(node._parameter_check)
+        node.add_on_set_parameters_callback(node._parameter_check)
     results, camera = graph.listen_to_results()['instances'], graph.camera()
     assert graph.set_parameter('grouping.center_threshold', 0.9) == 'not today'
     camera.publish(make_image())
