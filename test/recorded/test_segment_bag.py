@@ -10,7 +10,7 @@ import pytest
 from mcap.reader import make_reader
 from recorded_scene import FRONT, NOTES, REAR, SECOND, STRING, raw, scene, write_camera
 from recordings import write_db3, write_mcap
-from tiny_models import paint_scene, rectangles, tiny_info
+from tiny_models import paint_scene, rectangles, tiny_info, write_tiny_model
 
 from instseg_ros.bags.bag import BagFolder, BagWriter
 from instseg_ros.bags.images import make_image, read_ids
@@ -505,3 +505,20 @@ def test_a_topic_without_any_definition_of_its_type_is_named_and_not_copied(
     code, result, errors = segment(source, '--copy')
     assert code == 1 and '/wheel (robot_msgs/msg/Wheel) is not copied' in errors[0]
     assert counts(result)['/segmenter/instances'] == 1
+
+
+def test_the_confidence_is_that_of_the_library_and_the_older_models_have_none(
+        segment, camera, tiny_model, tmp_path):
+    _, result, _ = segment(camera, '--labels', 'raw')
+    segmenter = Segmenter.from_onnx(tiny_model)
+    with BagReader(result) as bag:
+        messages = [bag.parse(message) for message in bag.read(
+            [Topic('/segmenter/confidence_image', 'sensor_msgs/msg/Image')])]
+    assert len(messages) == 6
+    for number, message in enumerate(messages):
+        wanted = segmenter.segment(scene(number), confidence=True).semantic_confidence
+        assert np.array_equal(message.data.reshape(wanted.shape), wanted)
+    write_tiny_model(tmp_path / 'older.onnx', confidence=False)
+    code, result, lines = segment(camera, out='older.mcap', model=tmp_path / 'older.onnx')
+    assert code == 0 and '/segmenter/confidence_image/compressed' not in counts(result)
+    assert any('the model file has no confidence of classes' in line for line in lines)
