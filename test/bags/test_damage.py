@@ -385,3 +385,15 @@ def test_rows_of_zeros_are_named(tmp_path):
     messages, damage, _ = read(path)
     assert messages != ALL
     assert damage
+
+
+def test_a_wrong_time_in_the_header_of_a_chunk_is_named(tmp_path):
+    """No checksum covers it, and it decides when the chunk is read."""
+    path = write_mcap(tmp_path / 'a.mcap', ALL)
+    middle = chunks(path)[2]
+    start = middle.chunk_start_offset + 9  # behind opcode and length
+    damaged(path, start + 5, start + 6, 200)
+    messages, damage, missing = read(path)
+    assert sorted(messages) == ALL and messages != ALL
+    assert missing == 0
+    assert 'its messages are of other times than its header says' in damage[0]
