@@ -11,13 +11,17 @@ from instseg_ros.core.network.model_file import seal
 from instseg_ros.core.segmenter import Segmenter
 
 
+def named(nodes, output):
+    """Return the node that computes an output."""
+    return next(node for node in nodes if output in node.output)
+
+
 def write(path, *, multiply=None, add=None, output='center_heatmap'):
     """Write a tiny model with an output that is scaled and shifted, sealed."""
     write_tiny_model(path, tiny_info(input_size=64))
     model = onnx.load(path)
     nodes = model.graph.node
-    last = next(node for node in nodes if output in node.output)
-    last.output[0] = 'before'
+    named(nodes, output).output[0] = 'before'
     kind = next(value for value in model.graph.output if value.name == output).type
     for name, value in (('factor', multiply), ('summand', add)):
         model.graph.initializer.append(helper.make_tensor(
@@ -99,7 +103,7 @@ def with_loop(path, trips):
                               helper.make_tensor('go_on', TensorProto.BOOL, [], [True]),
                               helper.make_tensor('nothing', TensorProto.FLOAT, [], [0])])
     nodes = list(graph.node)
-    nodes[-1].output[0] = 'embedding_before'
+    named(nodes, 'embedding').output[0] = 'embedding_before'
     del graph.node[:]
     graph.node.extend([
         helper.make_node('Loop', ['trips', 'go_on', 'nothing'], ['count'], body=body), *nodes,
@@ -127,7 +131,7 @@ def test_an_error_of_onnx_runtime_is_a_model_error(tmp_path, unlimited_trial):
     model = onnx.load(path)
     model.graph.initializer.append(helper.make_tensor('rows', TensorProto.INT64, [4],
                                                       [1, 16, 16, 4]))
-    model.graph.node[-1].output[0] = 'before'
+    named(model.graph.node, 'embedding').output[0] = 'before'
     model.graph.node.append(helper.make_node('Reshape', ['before', 'rows'], ['embedding']))
     path.write_bytes(seal(model.SerializeToString()))
     network = Network(path)
