@@ -70,6 +70,7 @@ examples:
   instseg evaluate --predictions theirs.json --images val/ --annotations instances_val.json \\
       --classes person bicycle car motorcycle
   instseg evaluate --model cityscapes.onnx --cityscapes /data/cityscapes --split val
+  instseg evaluate --model models/street.onnx --data config/evaluation/surroundings.yaml
   instseg evaluate --model models/street.onnx --tracking street.mp4 --ground-truth gt.txt
 """
 
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     job.dataset.check_images()
     progress = functools.partial(tqdm, unit='image', dynamic_ncols=True)
     evaluation, more = evaluate_job(job, args, progress)
-    source = args.cityscapes or args.annotations
+    source = args.data or args.cityscapes or args.annotations
     report = {**evaluation.report(), **more,
               'settings': {**job.settings, 'labels': source.name}}
     print(format_text(report))

@@ -21,6 +21,9 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
                        help='folder with leftImg8bit and gtFine, instead of the two above')
     group.add_argument('--split', default='val', metavar='NAME',
                        help='part of Cityscapes (default val)')
+    group.add_argument('--data', type=Path, metavar='FILE',
+                       help='YAML file with the keys of a data set in a training configuration '
+                       '(format, images, annotations, class_map, ...), instead of all above')
     group.add_argument('--labelled', nargs='+', metavar='NAME', default=[],
                        help='classes that are labelled in every COCO image (default: all that the '
                        'annotations have a category for)')
@@ -29,7 +32,7 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
 def names_data(args: argparse.Namespace) -> bool:
     """Tell whether an argument names labelled images."""
     return any(value is not None for value in (args.images, args.annotations, args.segments,
-                                               args.cityscapes))
+                                               args.cityscapes, args.data))
 
 
 def check_data_arguments(args: argparse.Namespace) -> None:
@@ -40,12 +43,19 @@ def check_data_arguments(args: argparse.Namespace) -> None:
     ValueError
         They aren't.
     """
+    if args.data is not None:
+        others = (args.images, args.annotations, args.segments, args.cityscapes)
+        if any(value is not None for value in others) or args.labelled:
+            raise ValueError('--data names the labelled images and what is labelled in them: it '
+                             'takes no --images, --annotations, --segments, --cityscapes or '
+                             '--labelled beside it')
+        return
     coco = [args.images is not None, args.annotations is not None]
     if args.cityscapes is not None and args.segments is not None:
         raise ValueError('--segments is for a COCO panoptic file, not for --cityscapes')
     if any(coco) if args.cityscapes is not None else not all(coco):
         raise ValueError('labelled images are needed: either --images and --annotations, or '
-                         '--cityscapes')
+                         '--cityscapes, or --data')
 
 
 def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
@@ -70,6 +80,8 @@ def open_dataset(args: argparse.Namespace, class_names: Sequence[str] = (),
     from instseg_ros.datasets.coco_file import CocoFile
     from instseg_ros.datasets.config import DataSetConfig
 
+    if args.data is not None:
+        return opening.open_dataset(DataSetConfig.from_yaml(args.data), class_names, thing_ids)
     labelled = tuple(args.labelled)
     if args.cityscapes is not None:
         config = DataSetConfig(format='cityscapes', root=str(args.cityscapes), split=args.split,

@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import os
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.core.types import UNLABELLED
 from instseg_ros.datasets.types import BACKGROUND
+from instseg_ros.yaml_files import read_yaml
 
 FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     'coco': (('images', 'annotations'), ()),
@@ -61,6 +64,29 @@ class DataSetConfig:
 
     def __post_init__(self) -> None:
         self._check('data')
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> DataSetConfig:
+        """Read a YAML file with the keys of one data set of a training configuration.
+
+        Paths in it may contain environment variables; relative ones are relative to its folder.
+
+        Raises
+        ------
+        ValueError
+            The file can't be read, or a value is wrong; naming the file and the key.
+        """
+        path = Path(path)
+        values = read_yaml(path)
+        if not isinstance(values, Mapping):
+            raise ValueError(f'{path}: expected the keys of a data set, such as "images"')
+        try:
+            refuse_unknown('', values, [item.name for item in fields(DataSetConfig)])
+            folder = path.resolve().parent
+            return cls(**{key: resolve_path(value, folder, key) if key in PATHS else value
+                          for key, value in values.items()})
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
 
     def _check(self, prefix: str) -> None:
         check_options(self, prefix)
@@ -263,3 +289,31 @@ def refuse_unknown(prefix: str, values: Iterable[str], known: Iterable[str]) -> 
     for key in values:
         if key not in known:
             raise ValueError(f'unknown key "{prefix}{key}"; known are: {", ".join(known)}')
+
+
+def resolve_path(value: Any, folder: Path, key: str) -> str:
+    """Return a path with its environment variables filled in, relative to a folder.
+
+    Parameters
+    ----------
+    value : str
+        May contain `${NAME}`; an empty one stays empty.
+    folder : Path
+    key : str
+        Name of the option, for messages.
+
+    Raises
+    ------
+    ValueError
+        The value is not text, or a variable is not set.
+    """
+    def expand(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if not os.environ.get(name):
+            raise ValueError(f'{key}: the environment variable {name} is not set, needed for '
+                             f'{value}; set it, or override {key} on the command line')
+        return os.environ[name]
+
+    if not isinstance(value, str):
+        raise ValueError(f'{key}: expected a path, got {value!r}')
+    return value and str(folder / re.sub(r'\$\{(\w+)\}', expand, value))

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +9,7 @@ from typing import Any, Collection, Mapping
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.datasets.config import PATHS as DATA_PATHS
-from instseg_ros.datasets.config import DataConfig, refuse_unknown
+from instseg_ros.datasets.config import DataConfig, refuse_unknown, resolve_path
 from instseg_ros.learning.augmentation import AugmentationConfig
 from instseg_ros.learning.encoders import DETECTORS, ENCODERS
 from instseg_ros.learning.losses import LossConfig
@@ -210,34 +208,6 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, as `from_dict` takes them."""
         return dataclasses.asdict(self)
-
-
-def resolve_path(value: Any, folder: Path, key: str) -> str:
-    """Return a path with its environment variables filled in, relative to a folder.
-
-    Parameters
-    ----------
-    value : str
-        May contain `${NAME}`; an empty one stays empty.
-    folder : Path
-    key : str
-        Name of the option, for messages.
-
-    Raises
-    ------
-    ValueError
-        The value is not text, or a variable is not set.
-    """
-    def expand(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if not os.environ.get(name):
-            raise ValueError(f'{key}: the environment variable {name} is not set, needed for '
-                             f'{value}; set it, or override {key} on the command line')
-        return os.environ[name]
-
-    if not isinstance(value, str):
-        raise ValueError(f'{key}: expected a path, got {value!r}')
-    return value and str(folder / re.sub(r'\$\{(\w+)\}', expand, value))
 
 
 def _resolved(values: Mapping[str, Any], overrides: Mapping[str, Any],

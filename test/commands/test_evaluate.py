@@ -198,6 +198,23 @@ def test_what_can_not_be_done_is_said(street, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_file_names_the_labelled_images(street, tiny_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('STREET', str(street[0]))
+    data, out = tmp_path / 'street.yaml', tmp_path / 'metrics.json'
+    data.write_text(f'images: ${{STREET}}\nannotations: {street[1].relative_to(tmp_path)}\n'
+                    'class_map: {bus: car}\n')
+    model = '--model', str(tiny_model), '--refinement', 'nearest'
+    assert cli.main(['evaluate', *model, '--data', str(data), '--json', str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report['settings']['labels'] == 'street.yaml'
+    assert report['panoptic']['per_class']['car']['found'] == 2
+    assert evaluate(street, *model, '--data', data) == 1
+    assert '--data names the labelled images' in capsys.readouterr().err
+    data.write_text('image: here\n')
+    assert cli.main(['evaluate', *model, '--data', str(data)]) == 1
+    assert 'street.yaml: unknown key "image"' in capsys.readouterr().err
+
+
 def test_labelled_images_are_needed(capsys):
     assert cli.main(['evaluate', '--model', 'x.onnx', '--images', '.']) == 1
     assert 'either --images and --annotations, or --cityscapes' in capsys.readouterr().err
