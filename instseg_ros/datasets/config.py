@@ -83,8 +83,10 @@ class DataSetConfig:
         try:
             refuse_unknown('', values, [item.name for item in fields(DataSetConfig)])
             folder = path.resolve().parent
-            return cls(**{key: resolve_path(value, folder, key) if key in PATHS else value
-                          for key, value in values.items()})
+            resolved: dict[str, Any] = {
+                key: resolve_path(value, folder, key) if key in PATHS else value
+                for key, value in values.items()}
+            return cls(**resolved)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
 

@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instseg_ros.learning.detector.evidence import BOXES, Boxes, BoxEvidence, strongest_boxes
+from instseg_ros.learning.detector.evidence import (
+    BOXES,
+    CERTAIN,
+    SMALL,
+    SMALL_GAIN,
+    Boxes,
+    BoxEvidence,
+    strongest_boxes,
+)
 from instseg_ros.learning.detector.heads import BINS, SIDES, Detections
 
 THINGS, CLASSES, STRIDE = (1, 3), 4, 4
@@ -24,8 +32,23 @@ def plain_evidence(boxes, size):
     return result
 
 
+def covered_by_small_boxes(boxes, size):
+    """Return where a certain small box of each class covers a pixel (C, H, W), by loops."""
+    result = np.zeros((CLASSES, *size))
+    for score, k, (left, top, right, bottom) in zip(
+            boxes.scores[0].tolist(), boxes.classes[0].tolist(), boxes.corners[0].tolist()):
+        w, h = right - left, bottom - top
+        for y, x in np.ndindex(size):
+            row, column = (STRIDE * y + 2 - top) / h, (STRIDE * x + 2 - left) / w
+            if score >= CERTAIN and w * h < SMALL ** 2 and all(
+                    0.1 <= place <= 0.9 for place in (row, column)):
+                result[THINGS[k], y, x] = 1
+    return result
+
+
 box = st.tuples(st.integers(-20, 60), st.integers(-20, 60), st.integers(1, 50),
-                st.integers(1, 50), st.floats(0.02, 1), st.integers(0, 1))
+                st.integers(1, 50), st.floats(0.02, 1).filter(lambda s: abs(s - CERTAIN) > 1e-3),
+                st.integers(0, 1))
 
 
 @settings(max_examples=30, deadline=None)
@@ -40,6 +63,7 @@ def test_logits_are_raised_inside_boxes_and_lowered_outside(items):
         got = module(torch.zeros(1, CLASSES, *size), boxes)[0].numpy()
     evidence = plain_evidence(boxes, size)
     want = 2.0 * evidence - 3.0 * (1 - np.minimum(evidence / 0.4, 1))
+    want += SMALL_GAIN * covered_by_small_boxes(boxes, size)
     want[[0, 2]] = 0
     # The power mean of six equal scores is 12 % too high.
     slack = evidence * (6 ** (1 / 16) - 1) * (2.0 + 3.0 / 0.4)
