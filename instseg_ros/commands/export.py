@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="long side of the images at inference; default: the training's")
     parser.add_argument('--no-calibration', action='store_true',
                         help='keep the raw center confidences, as scores too (needs no images)')
+    parser.add_argument('--raw-threshold', type=float, default=None, metavar='FLOAT',
+                        help='raw confidence of a center that becomes the threshold of the '
+                        'method, 0.06, 0.09, ... 0.93; default: the lowest one at which the PQ of '
+                        'things is nearly the best, which rare classes can mislead')
     parser.add_argument('--config', type=Path, metavar='FILE',
                         help="configuration with the paths of the training's data, if it has "
                         'moved')
@@ -70,10 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate and export; return the exit code."""
-    from instseg_ros.learning.calibration import Calibration
+    from instseg_ros.learning.calibration import CANDIDATE_THRESHOLDS, Calibration
     from instseg_ros.learning.checkpoints import load_checkpoint
     from instseg_ros.learning.export.onnx_export import export_onnx, model_info
 
+    if args.raw_threshold is not None and args.raw_threshold not in CANDIDATE_THRESHOLDS:
+        raise ValueError('--raw-threshold: expected one of '
+                         f'{", ".join(map(str, CANDIDATE_THRESHOLDS))}; got {args.raw_threshold}')
     network, config, metadata = load_checkpoint(args.checkpoint)
     summary = {**metadata.training_summary(config), 'precision': args.precision}
     info = model_info(network, config.data.classes, config.data.thing_ids,
@@ -84,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.no_calibration or args.precision == 'int8':
         images, targets = calibration_data(args, config, metadata, info)
     if not args.no_calibration:
-        report = calibrate(network, images, targets, info)
+        report = calibrate(network, images, targets, info, args.raw_threshold)
         calibration, score = report.calibration, report.score
         summary['calibration'] = {'images': report.images, 'raw_threshold': report.threshold,
                                   'scale': calibration.scale, 'shift': calibration.shift}
@@ -144,7 +151,8 @@ def moved(config: TrainingConfig, path: Path | None) -> TrainingConfig:
 
 
 def calibrate(network: InstanceSegmentationNetwork, images: Sequence[np.ndarray],
-              targets: Sequence[Targets], info: ModelInfo) -> CalibrationReport:
+              targets: Sequence[Targets], info: ModelInfo,
+              threshold: float | None) -> CalibrationReport:
     """Fit the calibration on images and print what it was made from."""
     from tqdm import tqdm
 
@@ -153,7 +161,7 @@ def calibrate(network: InstanceSegmentationNetwork, images: Sequence[np.ndarray]
 
     raw = ExportedNetwork(network, Calibration()).eval()
     outputs = [raw.predict(image) for image in tqdm(images, desc='calibrating', unit='img')]
-    report = fit_calibration(outputs, targets, info)
+    report = fit_calibration(outputs, targets, info, threshold)
     print(f'calibration on {report.images} images: {report.centers} of {report.candidates} '
           f'candidates are centers; raw threshold {report.threshold:.2f} (PQ of things '
           f'{report.quality[report.threshold]:.3f}, at best {max(report.quality.values()):.3f}); '

@@ -134,7 +134,7 @@ class ThingQuality:
 
 
 def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets],
-                    info: ModelInfo) -> CalibrationReport:
+                    info: ModelInfo, threshold: float | None = None) -> CalibrationReport:
     """Fit the maps on images that were not trained on. Ours, not the paper's.
 
     Parameters
@@ -144,13 +144,17 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     targets : sequence of Targets
         The truth on the same grids. Predictions of classes that are not labelled in an image
         count neither as right nor as wrong, see `restrict_output`.
+    info : ModelInfo
+    threshold : float, optional
+        The raw confidence that becomes the operating point, one of `CANDIDATE_THRESHOLDS`; default:
+        what `choose_threshold` returns.
 
     Notes
     -----
     For centers, `scale` is that of a logistic regression of "the peak is the strongest one on an
     object of its class" on the logit (Platt scaling; Platt, "Probabilistic Outputs for Support
     Vector Machines", 1999); further peaks on an object are left out, as grouping merges them.
-    `shift` is then set so that what `choose_threshold` returns becomes `center_threshold`.
+    `shift` is then set so that the operating point becomes `center_threshold`.
 
     For scores, both are those of a logistic regression of "COCO's evaluator matches the instance
     with an object at IoU 0.50" on the logit of the calibrated confidence, over the instances found
@@ -172,7 +176,8 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
     for output, target in zip(outputs, targets):
         things.update(output, target)
     quality = things.values
-    threshold = choose_threshold(quality)
+    if threshold is None:
+        threshold = choose_threshold(quality)
     scale, _ = _logistic_regression(logits, right)
     shift = float(_logit(GroupingConfig.center_threshold) - scale * _logit(threshold))
     found = _instances(outputs, targets, info, threshold)
