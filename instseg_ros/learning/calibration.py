@@ -146,8 +146,8 @@ def fit_calibration(outputs: Sequence[NetworkOutput], targets: Sequence[Targets]
         count neither as right nor as wrong, see `restrict_output`.
     info : ModelInfo
     threshold : float, optional
-        The raw confidence that becomes the operating point, one of `CANDIDATE_THRESHOLDS`; default:
-        what `choose_threshold` returns.
+        The raw confidence that becomes the operating point, one of `CANDIDATE_THRESHOLDS`;
+        default: what `choose_threshold` returns.
 
     Notes
     -----
