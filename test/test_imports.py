@@ -16,7 +16,7 @@ OURS = {
     'core': set(),
     'visualization': {'core'},
     'messages': {'core', 'visualization'},
-    'datasets': {'core', 'files', 'limits', 'media'},
+    'datasets': {'core', 'files', 'limits', 'media', 'yaml_files'},
     'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
     'benchmark': {'core', 'datasets', 'evaluation'},
     'bags': {'core', 'files', 'errors', 'limits', 'media', 'messages'},
