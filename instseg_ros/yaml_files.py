@@ -1,6 +1,7 @@
 """YAML that people write by hand, as plain values: parameters of a node, configurations."""
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ MAX_DEPTH = 50
 
 MAX_TEXT = 4096
 """Characters of a text: paths are not longer."""
+
+SURROGATE = re.compile('[\ud800-\udfff]')
+"""Half a character, which an escape can give and which can't be printed."""
 
 PLAIN = (str, bool, int, float, type(None))
 """Types of values beside lists and mappings. YAML has more, such as dates and !!binary."""
@@ -89,11 +93,14 @@ class _Copier:
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise ValueError(f'{where or "the file"}: expected a text of at most {MAX_TEXT} '
                              f'characters, got {len(value)}')
+        if isinstance(value, str) and SURROGATE.search(value):
+            raise ValueError(f'{where or "the file"}: expected text, got half a character: '
+                             f'{value!a:.80}')
         return value
 
     @staticmethod
     def _key(key: Any, where: str) -> str:
-        if not isinstance(key, str) or len(key) > MAX_TEXT:
-            raise ValueError(f'{where or "the file"}: expected text as a key, got {key!r:.80}; '
+        if not isinstance(key, str) or len(key) > MAX_TEXT or SURROGATE.search(key):
+            raise ValueError(f'{where or "the file"}: expected text as a key, got {key!a:.80}; '
                              'write it in quotes')
         return key

@@ -95,3 +95,11 @@ def test_the_type_of_every_option_is_checked(value):
         if type(value) is not item.type:
             with pytest.raises(ValueError, match=f'network.{item.name}: expected'):
                 NetworkConfig(**{item.name: value})
+
+
+@pytest.mark.parametrize('text', [r'{"\ud800": 1}', r'{"a": "\ud800"}', r'["\udfff"]',
+                                  r'{"a": {"b\ud800": [1]}}'])
+def test_half_a_character_is_refused_in_words_that_can_be_printed(text):
+    with pytest.raises(ValueError, match='expected text') as caught:
+        parse_yaml(text)
+    assert str(caught.value).isascii()

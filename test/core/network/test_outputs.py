@@ -107,8 +107,8 @@ def with_loop(path, trips):
     del graph.node[:]
     graph.node.extend([
         helper.make_node('Loop', ['trips', 'go_on', 'nothing'], ['count'], body=body), *nodes,
-        helper.make_node('Min', ['count', 'nothing'], ['zero']),
-        helper.make_node('Add', ['embedding_before', 'zero'], ['embedding'])])
+        helper.make_node('Min', ['count', 'nothing'], ['no_trips']),
+        helper.make_node('Add', ['embedding_before', 'no_trips'], ['embedding'])])
     path.write_bytes(seal(model.SerializeToString()))
     return path
 
