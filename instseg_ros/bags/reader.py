@@ -220,7 +220,8 @@ class BagReader:
         for message in in_time_order(parts):
             read[message.topic] += 1
             yield message
-        if start <= self.start and self.end < stop:
+        # A damaged time can be negative, before which nobody asks for messages.
+        if start <= max(self.start, 0) and self.end < stop:
             for topic in topics:
                 missing = self.counts.get(topic, 0) - read[topic]
                 if missing > 0:

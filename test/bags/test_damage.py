@@ -397,3 +397,11 @@ def test_a_wrong_time_in_the_header_of_a_chunk_is_named(tmp_path):
     assert sorted(messages) == ALL and messages != ALL
     assert missing == 0
     assert 'its messages are of other times than its header says' in damage[0]
+
+
+def test_a_message_from_before_all_time_is_missing(tmp_path):
+    """One flipped bit of a row's time."""
+    path = write_db3(tmp_path / 'a.db3', [(-5 * SECOND, frame(0)), *ALL[1:]])
+    messages, damage, missing = read(path)
+    assert (messages, missing) == (ALL[1:], 1)
+    assert f'1 of 12 messages missing on {CAMERA}' in damage[0]
