@@ -17,7 +17,7 @@ POINT = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('rgb', '<u4'), ('cl
 class Rig:
     """A camera with depth, and what is received from the node."""
 
-    def __init__(self, graph, model, prefix='', **parameters):
+    def __init__(self, graph, model, prefix='', listens=True, **parameters):
         from rclpy.qos import QoSProfile
         from sensor_msgs.msg import CameraInfo, Image, PointCloud2
         from vision_msgs.msg import Detection3DArray
@@ -30,8 +30,9 @@ class Rig:
                                                     QoSProfile(depth=5))
         graph.spin_until(lambda: self.info.get_subscription_count() > 0, 'camera_info')
         name = f'/segmenter/{prefix}'
-        self.objects = graph.listen(Detection3DArray, f'{name}detections_3d')
-        self.points = graph.listen(PointCloud2, f'{name}points')
+        if listens:
+            self.objects = graph.listen(Detection3DArray, f'{name}detections_3d')
+            self.points = graph.listen(PointCloud2, f'{name}points')
         self.flat = graph.listen(Image, f'{name}instance_image')
 
     def calibrate(self, **fields):
@@ -238,6 +239,26 @@ def test_places_are_those_of_the_camera_however_it_is_mounted(graph, tiny_model,
         middle = np.array([(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2])
         place = [*((middle - CENTER) / FOCAL * z), z]
         assert np.allclose([found[number].x, found[number].y, found[number].z], place, atol=0.02)
+
+
+def test_markers_are_at_the_distance_of_their_objects_and_need_no_other_listener(
+        graph, tiny_model, scene, make_image):
+    from visualization_msgs.msg import MarkerArray
+    rig = Rig(graph, tiny_model, listens=False)
+    markers = graph.listen(MarkerArray, '/segmenter/markers')
+    rig.calibrate()
+    rig.send(make_image(1), depth_image(scene[2]))
+    graph.spin_until(lambda: markers, 'markers')
+    outlines = {item.id: item.points for item in markers[0].markers if item.ns == 'outlines'}
+    assert {number: points[0].z for number, points in outlines.items()} == {1: NEAR, 2: FAR}
+    columns = np.nonzero(scene[2] == 1)[1]
+    for point, column in ((min, columns.min()), (max, columns.max())):
+        x = point(item.x for item in outlines[1])
+        assert x == pytest.approx((column - CENTER[0]) / FOCAL * NEAR, abs=0.02)
+    markers.clear()
+    rig.send(make_image(2), None)  # without depth, they are on the plane in front of the camera
+    graph.spin_until(lambda: markers, 'markers')
+    assert {item.points[0].z for item in markers[0].markers if item.ns == 'outlines'} == {1.0}
 
 
 def test_an_exception_costs_only_the_results_in_space(graph, tiny_model, scene, make_image,
