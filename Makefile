@@ -27,6 +27,8 @@ MODEL ?=
 OUT ?= out/demo
 ARGS ?=
 TORCH_ARGS ?=
+# 1: install exactly the versions of requirements/locked.txt, and check the hash of each file.
+LOCKED ?=
 # Processes that run tests at the same time.
 JOBS ?= 2
 
@@ -50,6 +52,9 @@ help:
 	@echo '                ARGS="..."      for example "--minutes 2 --frames 1000", or "--resume"'
 	@echo 'make docs     build the documentation site, build/docs/html'
 	@echo 'make setup    only install what the demo needs, into .venv'
+	@echo '                LOCKED=1        exactly the versions of requirements/locked.txt, by hash'
+	@echo 'make lock     write the newest versions and their hashes to requirements/locked.txt'
+	@echo 'make audit    look up known security holes of the locked versions'
 	@echo 'make clean    remove all that was built or installed here, but not out/'
 	@echo
 	@echo 'PYTHON=python3.12 with any of them chooses the interpreter that .venv is made of.'
@@ -90,6 +95,20 @@ lint: setup $(DONE)/lint
 soak: setup $(DONE)/test
 	@$(ENV); python benchmarks/soak $(ARGS)
 
+.PHONY: lock
+lock: setup $(DONE)/audit
+	@$(ENV); uv pip compile pyproject.toml requirements/ros.txt requirements/interfaces.txt \
+	    --extra bags --universal --python-version 3.10 --generate-hashes --upgrade --quiet \
+	    --no-header --no-emit-index-url --output-file requirements/locked.txt
+	@sed -i '1i # Exact versions with hashes of all that "make setup LOCKED=1" installs; made by "make lock".' \
+	    requirements/locked.txt
+
+# --strict: a package that can't be looked up is an error.
+.PHONY: audit
+audit: setup $(DONE)/audit
+	@$(ENV); pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+	    -r requirements/locked.txt
+
 .PHONY: docs
 docs: setup $(DONE)/docs
 	@$(ENV); python -m sphinx -W --keep-going -q -b html docs build/docs/html
@@ -107,6 +126,7 @@ $(DONE)/venv:
 	@scripts/check_machine.sh $(PYTHON)
 	@echo 'set-up: virtual environment in .venv'
 	@$(PYTHON) -m venv $(VENV)
+	@$(if $(LOCKED),$(INSTALL) --require-hashes --no-deps -r requirements/locked.txt)
 	@mkdir -p $(DONE)
 	@touch $@
 
@@ -146,7 +166,7 @@ $(DONE)/test: requirements/cityscapes.txt requirements/trackeval.txt $(DONE)/tor
 	@$(INSTALL) --no-deps -r requirements/cityscapes.txt -r requirements/trackeval.txt
 	@touch $@
 
-$(DONE)/lint $(DONE)/docs: $(DONE)/package
+$(DONE)/lint $(DONE)/docs $(DONE)/audit: $(DONE)/package
 	@echo 'set-up: packages for make $(@F)'
 	@$(call INSTALL_PACKAGE,$(@F))
 	@touch $@

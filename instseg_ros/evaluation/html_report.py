@@ -51,7 +51,7 @@ figcaption, .note, pre { color: #666; font-size: .85em }
 
 
 HEAD = (f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src '
-        f"'none'; img-src data:; style-src 'unsafe-inline'"
+        f"'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
         f'"><style>{STYLE}</style>')
 """What every page of ours begins with: no script, and nothing from elsewhere."""
 
