@@ -158,7 +158,7 @@ def test_the_manifest_names_what_the_node_imports_and_no_more():
     declared = {element.text for element in manifest.findall('exec_depend')}
     imported = set()
     for files in ('instseg_ros/core/**/*.py', 'instseg_ros/node/**/*.py',
-                  'instseg_ros/messages/**/*.py', 'launch/**/*.py',
+                  'instseg_ros/messages/**/*.py', 'instseg_ros/yaml_files.py', 'launch/**/*.py',
                   'instseg_ros/bags/conversions.py', 'instseg_ros/bags/encodings.py',
                   'instseg_ros/bags/compressed_images.py'):
         for path in ROOT.glob(files):
