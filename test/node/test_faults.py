@@ -44,15 +44,15 @@ class Faulty:
         self.calls = 0
         monkeypatch.setattr(segmenter, name, self)
 
-    def __call__(self, *args):
+    def __call__(self, *args, **options):
         self.calls += 1
         if self.error is not None:
             raise self.error('the lamp is off')
-        return self._work(*args)
+        return self._work(*args, **options)
 
 
 @pytest.mark.parametrize('error', [Broken, SystemExit, KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize('stage', ['infer', 'postprocess'])
+@pytest.mark.parametrize('stage', ['infer_batch', 'postprocess'])
 def test_an_exception_in_a_stage_costs_one_image(active, make_image, monkeypatch, stage, error):
     results, camera, messages = (active.listen_to_results()['instances'], active.camera(),
                                  active.diagnostics())
@@ -71,7 +71,7 @@ def test_an_exception_in_a_stage_costs_one_image(active, make_image, monkeypatch
     active.spin_until(lambda: messages and status_of(messages[-1])[0] == OK, 'the all-clear')
 
 
-@pytest.mark.parametrize('stage', ['infer', 'postprocess'])
+@pytest.mark.parametrize('stage', ['infer_batch', 'postprocess'])
 def test_three_losses_in_a_row_load_the_model_again(active, make_image, monkeypatch, stage):
     results, camera, messages = (active.listen_to_results()['instances'], active.camera(),
                                  active.diagnostics())
@@ -96,8 +96,7 @@ def test_after_three_more_it_goes_to_the_error_state_and_says_so(active, make_im
     events = active.listen_to_transitions()
     node = active.node
     with monkeypatch.context() as patch:
-        patch.setattr(Segmenter, 'infer_many' if hasattr(Segmenter, 'infer_many') else 'infer',
-                      raising(Broken))
+        patch.setattr(Segmenter, 'infer_batch', raising(Broken))
         patch.setattr(Segmenter, 'warm_up', lambda segmenter: None)
         number = 0
 
@@ -124,7 +123,7 @@ def test_after_three_more_it_goes_to_the_error_state_and_says_so(active, make_im
 def test_a_model_that_cannot_be_loaded_again_is_the_error_state_too(active, make_image,
                                                                     monkeypatch, tmp_path):
     camera, messages = active.camera(), active.diagnostics()
-    Faulty(active.node._stages.segmenter, 'infer', monkeypatch).error = Broken
+    Faulty(active.node._stages.segmenter, 'infer_batch', monkeypatch).error = Broken
     monkeypatch.setattr(active.node, '_model', tmp_path / 'gone.onnx')
     for number in range(1, 4):
         camera.publish(make_image(number))
@@ -179,7 +178,7 @@ def test_system_exit_in_a_transition_is_told(graph, tiny_model, monkeypatch, cap
     assert graph.change_state('activate')
 
 
-@pytest.mark.parametrize('stage, name', [('infer', 'infer'), ('postprocess', 'finish')])
+@pytest.mark.parametrize('stage, name', [('infer_batch', 'infer'), ('postprocess', 'finish')])
 def test_a_stage_that_does_not_return_is_an_error_and_delays_no_transition(
         graph, tiny_model, make_image, monkeypatch, stage, name):
     graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable',
@@ -189,9 +188,9 @@ def test_a_stage_that_does_not_return_is_an_error_and_delays_no_transition(
     with monkeypatch.context() as patch:
         work = getattr(segmenter, stage)
 
-        def hang(*args):
+        def hang(*args, **options):
             assert released.wait(node_tools.TIMEOUT)
-            return work(*args)
+            return work(*args, **options)
         patch.setattr(segmenter, stage, hang)
         for number in range(1, 4):
             camera.publish(make_image(number))
@@ -221,9 +220,9 @@ def test_a_slow_stage_is_an_error_only_while_it_lasts(active, make_image, monkey
                                  active.diagnostics())
     assert active.set_parameter('stage_timeout', 0.1) == ''
     segmenter, released = active.node._stages.segmenter, threading.Event()
-    infer = segmenter.infer
-    monkeypatch.setattr(segmenter, 'infer',
-                        lambda image: (released.wait(node_tools.TIMEOUT), infer(image))[1])
+    infer = segmenter.infer_batch
+    monkeypatch.setattr(segmenter, 'infer_batch',
+                        lambda images: (released.wait(node_tools.TIMEOUT), infer(images))[1])
     camera.publish(make_image())
     active.spin_until(lambda: messages and status_of(messages[-1])[0] == ERROR, 'the error')
     released.set()
