@@ -47,7 +47,7 @@ def calibrated_on(monkeypatch):
     """Return the list of the numbers of objects of each image that is calibrated on."""
     areas = []
 
-    def fit(outputs, targets, info):
+    def fit(outputs, targets, info, threshold):
         areas.extend(target.instance_ids.astype(bool).sum() for target in targets)
         return REPORT
 
@@ -142,6 +142,12 @@ def test_other_labelled_images_can_be_named_to_calibrate_on(checkpoint, calibrat
     assert len(calibrated_on) == 5
     assert run_export(checkpoint, *data, '--config', 'training.yaml') == 1
     assert 'expected one of the two' in capsys.readouterr().err
+
+
+def test_a_raw_threshold_that_is_not_tried_is_refused(checkpoint, capsys):
+    arguments = '--out', str(checkpoint.with_suffix('.onnx')), '--raw-threshold', '0.31'
+    assert main(['export', str(checkpoint), *arguments]) == 1
+    assert '--raw-threshold: expected one of 0.06, 0.09' in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_does_not_record_its_images_says_what_to_do(checkpoint, capsys):

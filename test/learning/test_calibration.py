@@ -64,6 +64,15 @@ def test_right_centers_come_to_lie_above_the_threshold_and_wrong_ones_below():
     assert confidence(report.calibration, 0.45) > threshold > confidence(report.calibration, 0.2)
 
 
+def test_an_operating_point_can_be_given():
+    rng = np.random.default_rng(0)
+    outputs, targets = zip(*(scene(rng, right=0.4, wrong=0.2) for _ in range(6)))
+    report = fit_calibration(outputs, targets, INFO, 0.15)
+    assert report.threshold == 0.15 and report.instances > 30
+    assert confidence(report.calibration, 0.15) == pytest.approx(
+        GroupingConfig().center_threshold)
+
+
 def test_peaks_on_stuff_are_no_candidates():
     rng = np.random.default_rng(0)
     outputs, targets = [], []

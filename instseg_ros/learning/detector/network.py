@@ -121,7 +121,8 @@ class DetectorNetwork(nn.Module):
             size = tuple(class_ids.shape[1:])
             finest = torch.cat([features[STRIDES[0]], detections[STRIDES[0]].classes.sigmoid()], 1)
             logits = logits + self.center(finest, size)[:, 0]
-            free = embedding.new_zeros(len(embedding), self.embedding_size - BOX, *size)
+            # A len() would fix the number of images in the exported graph.
+            free = embedding.new_zeros(embedding.shape[0], self.embedding_size - BOX, *size)
             embedding = torch.cat([embedding, free], 1) + self.embedding(finest, size)
         return Prediction(semantic, logits, embedding, detections)
 
