@@ -141,7 +141,7 @@ $(DONE)/package: pyproject.toml setup.py setup.cfg $(DONE)/ros
 	@touch $@
 
 # An installation as a link leaves out data files: copied to where the ament index finds them.
-DATA := $(wildcard package.xml launch/* config/*.* config/training/* models/*)
+DATA := $(wildcard package.xml launch/* config/*.* config/evaluation/* config/training/* models/*)
 
 $(DONE)/data: $(DATA) $(DONE)/package
 	@$(VENV)/bin/python -W ignore setup.py --quiet install_data --install-dir $(VENV)
