@@ -38,9 +38,18 @@ class Ros1File:
                     self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
                 else:
                     self.foreign.append(Topic(topic.name, f'{topic.type}, ros1'))
+            self._compare_counts(reader)
             has_messages = any(self.counts.values())
             self.start = reader.start_time if has_messages else 0
             self.end = reader.end_time - 1 if has_messages else 0
+
+    def _compare_counts(self, reader: Reader) -> None:
+        """Note how many messages the index of the chunks has beyond those of known connections."""
+        promised = sum(sum(info.connection_counts.values()) for info in reader.chunk_infos)
+        found = sum(connection.msgcount for connection in reader.connections)
+        if promised > found:
+            self._damage.note(f'{self._name}: {promised - found} of {promised} messages belong to '
+                              'no connection that is known')
 
     def _open(self) -> Reader:
         reader = Reader(self._path)

@@ -106,7 +106,7 @@ class SqliteFile:
             if encoding == 'cdr' and isinstance(number, int):
                 self._topics[number] = Topic(str(name), type_name(str(kind)))
             else:
-                self.foreign.append(Topic(name, f'{kind}, {encoding}'))
+                self.foreign.append(Topic(str(name), f'{kind}, {encoding}'))
                 if isinstance(number, int):
                     self._foreign_numbers.append(number)
 
