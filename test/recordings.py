@@ -75,7 +75,7 @@ def write_db3(path, messages, *, topic=CAMERA, kind=IMAGE, encoding='cdr', schem
                          'TEXT NOT NULL, encoding TEXT NOT NULL, encoded_message_definition TEXT '
                          'NOT NULL, type_description_hash TEXT NOT NULL)')
         database.executemany('INSERT INTO message_definitions(topic_type, encoding, '
-                             "encoded_message_definition, type_description_hash) VALUES "
+                             'encoded_message_definition, type_description_hash) VALUES '
                              "(?, 'ros2msg', ?, '')", dict(definitions).items())
     for number, (name, type_name, message_encoding, content) in enumerate(
             [(topic, kind, encoding, messages), *others], 1):

@@ -207,9 +207,8 @@ def prepare_model(args: argparse.Namespace) -> Job:
 
 def prepare_predictions(args: argparse.Namespace) -> Job:
     """Open the files of predictions and the data set."""
-    from instseg_ros.core.types import ModelInfo
+    from instseg_ros.core.types import BACKGROUND, ModelInfo
     from instseg_ros.datasets.coco import CocoDataset
-    from instseg_ros.datasets.types import BACKGROUND
     from instseg_ros.evaluation.prediction_files import SCORE_THRESHOLD, LabelFolder, ResultsFile
     from instseg_ros.visualization import instance_color
 

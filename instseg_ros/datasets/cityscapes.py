@@ -15,11 +15,10 @@ from typing import Mapping, Sequence
 import numpy as np
 from cityscapesscripts.helpers.labels import labels
 
-from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.core.types import BACKGROUND, NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.pictures import read_picture, read_values
 from instseg_ros.datasets.types import (
-    BACKGROUND,
     DatasetError,
     GroundTruth,
     LabelledObject,

@@ -10,12 +10,12 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.core.types import BACKGROUND, NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.coco_images import CocoImages
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.pictures import read_values
-from instseg_ros.datasets.types import BACKGROUND, DatasetError, GroundTruth, LabelledObject
+from instseg_ros.datasets.types import DatasetError, GroundTruth, LabelledObject
 
 NO_SEGMENT = 0
 """Id of pixels without a label; they are ignored."""

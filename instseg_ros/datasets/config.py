@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Iterable, Mapping
 
 from instseg_ros.core.config import check_options, option
-from instseg_ros.core.types import UNLABELLED
-from instseg_ros.datasets.types import BACKGROUND
+from instseg_ros.core.types import BACKGROUND, UNLABELLED
 from instseg_ros.yaml_files import read_yaml
 
 FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

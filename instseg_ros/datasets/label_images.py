@@ -14,13 +14,12 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from instseg_ros.core.types import NO_INSTANCE, UNLABELLED
+from instseg_ros.core.types import BACKGROUND, NO_INSTANCE, UNLABELLED
 from instseg_ros.datasets.json_files import below, read_json
 from instseg_ros.datasets.masks import encode_mask
 from instseg_ros.datasets.pictures import read_picture, read_values
 from instseg_ros.datasets.selection import selected_records
 from instseg_ros.datasets.types import (
-    BACKGROUND,
     DatasetError,
     GroundTruth,
     LabelledObject,

@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Iterable, Mapping, Sequence
 
-from instseg_ros.core.types import UNLABELLED
+from instseg_ros.core.types import BACKGROUND, UNLABELLED
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.datasets.coco_file import CocoFile
 from instseg_ros.datasets.coco_images import CocoImages
@@ -13,7 +13,7 @@ from instseg_ros.datasets.coco_panoptic import CocoPanopticDataset
 from instseg_ros.datasets.config import DataConfig, DataSetConfig
 from instseg_ros.datasets.label_images import LabelImages
 from instseg_ros.datasets.mixture import MixedImages
-from instseg_ros.datasets.types import BACKGROUND, DatasetError, LabelledImages, OpenedDataSet
+from instseg_ros.datasets.types import DatasetError, LabelledImages, OpenedDataSet
 
 
 def open_dataset(config: DataSetConfig, class_names: Sequence[str] = (),

@@ -6,9 +6,6 @@ from typing import Any, Container, Iterable, Mapping, Protocol
 
 import numpy as np
 
-# Where a data set has no such class itself, it is added for all that is labelled as nothing else.
-from instseg_ros.core.types import BACKGROUND as BACKGROUND
-
 
 class DatasetError(ValueError):
     """A data set that can't be used; the message names the file and the annotation."""

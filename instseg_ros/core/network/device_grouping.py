@@ -144,8 +144,8 @@ class DeviceEmbedding:
         if not len(pixels):
             return np.empty((0, self.shape[2]), np.float32)
         y, x = np.unravel_index(pixels, self.shape[:2])
-        return self._grouping.take(self._value, np.stack([np.full_like(y, self._number), y, x],
-                                                           axis=1))
+        places = np.stack([np.full_like(y, self._number), y, x], axis=1)
+        return self._grouping.take(self._value, places)
 
     def assign(self, semantic_ids: np.ndarray, centers: Centers) -> np.ndarray:
         """Assign every pixel to the nearest center of its class.

@@ -14,9 +14,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from instseg_ros.core.network.model_file import seal
 from instseg_ros.core.network.network import INPUT, OUTPUTS
 from instseg_ros.core.network.probe import Probe, probe_side
-from instseg_ros.core.types import ModelInfo
+from instseg_ros.core.types import BACKGROUND, ModelInfo
 from instseg_ros.datasets.scenes import make_scene
-from instseg_ros.datasets.types import BACKGROUND
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.export.parity import (
