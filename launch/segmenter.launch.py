@@ -30,6 +30,9 @@ ARGUMENTS = [
                           default_value=PathJoinSubstitution([SHARE, 'config', 'segmenter.yaml']),
                           description='Parameter file of the node'),
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of the node'),
+    DeclareLaunchArgument('enclave', default_value='',
+                          description='Security enclave of the node, for example /segmenter; '
+                                      'empty: /'),
     DeclareLaunchArgument('fastdds_profile', default_value='true', choices=['true', 'false'],
                           description='Give Fast DDS room for large images, unless '
                                       f'{PROFILE_VARIABLE} is set'),
@@ -72,6 +75,7 @@ def make_node(context):
     return [Node(
         package='instseg_ros', executable='segmenter', name=NAME, namespace=value('namespace'),
         output='screen', emulate_tty=True, parameters=[value('params_file'), parameters],
+        ros_arguments=['--enclave', value('enclave')] if value('enclave') else [],
         remappings=[('image', value('image')), ('depth', value('depth') or 'depth'),
                     ('camera_info', value('camera_info')),
                     *((f'{camera}/image', topic) for camera, topic in cameras.items())])]

@@ -12,7 +12,7 @@ yaml = pytest.importorskip('yaml')
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / 'launch' / 'segmenter.launch.py'
 ARGUMENTS = {'image', 'cameras', 'depth', 'camera_info', 'model', 'provider', 'params_file',
-             'namespace', 'autostart', 'use_sim_time', 'fastdds_profile'}
+             'namespace', 'enclave', 'autostart', 'use_sim_time', 'fastdds_profile'}
 
 
 def load():
@@ -190,3 +190,11 @@ def test_a_parameter_file_for_another_node_ends_the_node(tmp_path):
     _, text = run_launch('configured', params_file=str(path))
     assert 'expected parameters of /segmenter, found only those of /camera' in text
     assert text.endswith('exit code 1')
+
+
+@pytest.mark.usefixtures('on_this_machine')
+def test_the_enclave_is_given_to_the_node(start, tmp_path):
+    start({'/**': {'ros__parameters': {'autostart': False}}}, enclave='/robot/segmenter')
+    given = (tmp_path / 'arguments').read_text().splitlines()
+    assert given[given.index('--enclave') + 1] == '/robot/segmenter'
+    assert given.index('--ros-args') < given.index('--enclave')

@@ -3,6 +3,7 @@ import re
 import shlex
 import typing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -144,6 +145,17 @@ def test_the_topics_are_those_of_the_node():
     published = page.partition('## Published')[2].partition('\n## ')[0]
     assert {f'~/{name}' for name in advertised} == set(
         re.findall(r'^\| `(~/[\w/]+)`', published, re.MULTILINE))
+
+
+def test_the_policy_of_a_secure_node_allows_all_its_topics():
+    pytest.importorskip('rclpy', reason='needs ROS 2')
+    pytest.importorskip('vision_msgs', reason='needs vision_msgs')
+    from instseg_ros.node import depth, latency, outputs
+    (block,) = blocks(TEXT['docs/how-to/secure-ros.md'], 'xml')
+    topics = [entry.text for entry in ElementTree.fromstring(block).findall(
+        ".//topics[@publish='ALLOW']/topic")]
+    advertised = {*outputs.TOPICS, *depth.TOPICS, latency.TOPIC}
+    assert advertised == {name[1:] for name in topics if name[0] == '~'} - {'transition_event'}
 
 
 def test_the_diagnostics_are_explained():
