@@ -171,8 +171,8 @@ def test_nothing_half_written_is_left_by_ctrl_c(run, tmp_path, monkeypatch):
     path = write_scenes(tmp_path / 'street.mp4', 5)
     whole = segment.segment_video
 
-    def interrupted(*arguments):
-        whole(*arguments)
+    def interrupted(*arguments, **options):
+        whole(*arguments, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(segment, 'segment_video', interrupted)

@@ -164,8 +164,8 @@ def test_too_many_pixels_are_an_error_before_decoding_unless_allowed(run, tmp_pa
 def test_the_help_names_the_limit(capsys):
     with pytest.raises(SystemExit):
         main(['segment', '--help'])
-    assert '16384x8192' in capsys.readouterr().out
-    assert MAX_PIXELS == 16384 * 8192
+    assert '8192x8192' in capsys.readouterr().out
+    assert MAX_PIXELS == 8192 * 8192
 
 
 @pytest.mark.parametrize('place', ['semantic', 'instance', 'overlay', 'semantic/left'])

@@ -74,7 +74,7 @@ class Job:
     duration: float = 0.0
     every: int = 1
     tracking: TrackingConfig = TrackingConfig()
-    rotations: Mapping[str, int] = field(default_factory=dict)
+    rotations: Mapping[str, int] = field(default_factory=dict, hash=False)
     force: bool = False
 
     def rotation_of(self, topic: str) -> int:

@@ -24,7 +24,7 @@ def config_with(folder, text):
     ('model: {weights: 5.5}', 'model.weights: expected a path, got 5.5'),
     ('model: {weights: !!binary aGk=}', 'model.weights: expected text, .* got a bytes'),
     ('loss: {gamma: .inf}', 'loss.gamma: expected a finite number'),
-    ('loss: {gamma: .nan}', 'loss.gamma: expected a finite number'),
+    ('loss: {gamma: .nan}', 'loss.gamma: expected a value of at least 0, got nan'),
     ('optimization: {epochs: 99999999999999999999}', 'optimization.epochs: expected a finite'),
     ('model: &a {encoder: *a}', 'expected at most 50 levels'),
     ('model: []', r'model: expected a section with keys, got \[\]'),

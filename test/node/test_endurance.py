@@ -167,7 +167,7 @@ def test_a_signal_ends_it_while_a_stage_does_not_return(graph, start, tiny_model
         'module.Segmenter.postprocess = lambda *args, **kwargs: threading.Event().wait()\n')
     monkeypatch.setenv('PYTHONPATH', f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
     process = start(f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable',
-                    'stage_timeout:=0.2')
+                    'stage_timeout:=0.2', 'lazy:=false')
     diagnostics, camera = graph.diagnostics(), graph.camera()
     image = make_image()
     graph.spin_until(lambda: camera.publish(image) or any(
