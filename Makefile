@@ -30,7 +30,7 @@ TORCH_ARGS ?=
 # 1: install exactly the versions of requirements/locked.txt, and check the hash of each file.
 LOCKED ?=
 # Processes that run tests at the same time.
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help
 help:
@@ -42,7 +42,7 @@ help:
 	@echo '                ARGS="..."      more arguments of "instseg demo"'
 	@echo 'make test     run all tests; needs PyTorch and installs it'
 	@echo '                ARGS="..."      more arguments of pytest, for example "-k node"'
-	@echo '                JOBS=1           processes that run tests at the same time (default 2)'
+	@echo '                JOBS=1           processes that run tests at the same time (default 3)'
 	@echo '                TORCH_ARGS="..."  more arguments of pip for PyTorch, for example the'
 	@echo '                                  index of its CPU builds'
 	@echo 'make fuzz     damaged input of every kind for an hour, or more if it is run again'

@@ -170,9 +170,12 @@ def test_an_exception_on_the_way_down_is_told_and_the_node_can_be_configured_ane
         graph, tiny_model, monkeypatch, capfd, make_image, transition, target):
     before = ('configure', 'activate') if transition == 'deactivate' else ('configure',)
     graph.start(*before, model=str(tiny_model), image_reliability='reliable')
+    pipeline = graph.node._pipeline
     with monkeypatch.context() as patch:
         patch.setattr(target, fail)
         assert not graph.change_state(transition)
+    if pipeline is not None:
+        pipeline.close(timeout=10.0)  # its threads would stay for later tests
     assert graph.state() == 'unconfigured'
     assert told(graph, capfd, 'the lamp is off')
     assert graph.change_state('configure') and graph.change_state('activate')
