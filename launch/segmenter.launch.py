@@ -42,6 +42,9 @@ ARGUMENTS = [
     DeclareLaunchArgument('provider', default_value='',
                           description='auto, cpu, cuda or tensorrt; empty: as in the parameter '
                                       'file'),
+    DeclareLaunchArgument('image_transport', default_value='', choices=['', 'raw', 'compressed'],
+                          description='compressed takes JPEG and PNG from the topic of the images '
+                                      'with /compressed; empty: as in the parameter file'),
     DeclareLaunchArgument('autostart', default_value='', choices=['', 'true', 'false'],
                           description='Configure and activate the node; empty: as in the '
                                       'parameter file, or true if that has no such entry; false '
@@ -57,7 +60,8 @@ def make_node(context):
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
-    given = {'model': value('model'), 'network.provider': value('provider')}
+    given = {'model': value('model'), 'network.provider': value('provider'),
+             'image_transport': value('image_transport')}
     parameters = {name: ParameterValue(text, value_type=str)
                   for name, text in given.items() if text}
     if value('depth'):

@@ -12,7 +12,8 @@ yaml = pytest.importorskip('yaml')
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / 'launch' / 'segmenter.launch.py'
 ARGUMENTS = {'image', 'cameras', 'depth', 'camera_info', 'model', 'provider', 'params_file',
-             'namespace', 'enclave', 'autostart', 'use_sim_time', 'fastdds_profile'}
+             'image_transport', 'namespace', 'enclave', 'autostart', 'use_sim_time',
+             'fastdds_profile'}
 
 
 def load():
@@ -153,8 +154,10 @@ SECTIONS = ('/**', 'segmenter', '/segmenter', '/**/segmenter')
     ({'autostart': True}, {}, {'autostart': True, 'use_sim_time': False}),
     ({'model': 'a.onnx'}, {}, {'autostart': True, 'use_sim_time': False, 'model': 'a.onnx'}),
     ({'autostart': False, 'use_sim_time': True, 'model': 'a.onnx'},
-     {'autostart': 'true', 'use_sim_time': 'false', 'model': 'b.onnx', 'provider': 'cpu'},
-     {'autostart': True, 'use_sim_time': False, 'model': 'b.onnx', 'network.provider': 'cpu'}),
+     {'autostart': 'true', 'use_sim_time': 'false', 'model': 'b.onnx', 'provider': 'cpu',
+      'image_transport': 'compressed'},
+     {'autostart': True, 'use_sim_time': False, 'model': 'b.onnx', 'network.provider': 'cpu',
+      'image_transport': 'compressed'}),
 ])
 def test_the_file_keeps_what_no_argument_replaces(start, section, written, given, expected):
     assert start({section: {'ros__parameters': written}}, *expected, **given) == expected
