@@ -50,8 +50,8 @@ class Camera:
     ----------
     name : str
     config : NodeConfig
-        A replaced `max_age` or `max_rate` takes effect from the next image, all else in
-        `activate`.
+        Replaced `max_age`, `max_rate` and `lazy` take effect from the next image; the rest can't
+        be changed while the node is active.
     conditions : Conditions
     requests : Requests
     is_paused : bool
