@@ -18,7 +18,7 @@ OURS = {
     'messages': {'core', 'visualization'},
     'datasets': {'core', 'files', 'limits', 'media', 'yaml_files'},
     'evaluation': {'core', 'datasets', 'visualization', 'files', 'errors', 'media', 'records'},
-    'benchmark': {'core', 'datasets', 'evaluation'},
+    'benchmark': {'core', 'bags', 'datasets', 'demo', 'evaluation', 'messages'},
     'bags': {'core', 'files', 'errors', 'limits', 'media', 'messages'},
     'recorded': {'core', 'bags', 'messages', 'visualization', 'files'},
     'node': {'core', 'bags', 'messages', 'visualization', 'files', 'errors', 'records',

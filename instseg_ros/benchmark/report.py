@@ -1,14 +1,17 @@
-"""A benchmark's report for people: tables on the screen, and a picture of the growth."""
+"""A benchmark's report for people: tables on the screen."""
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from instseg_ros.benchmark.stages import RECALL_MARGIN, YARDSTICK
 
 Report = Mapping[str, Any]
 
-DOTS_PER_INCH = 120
+OVERHEAD_TARGET = 0.1
+"""Time of the node beyond the library's, as a share of the library's; wanted at most."""
+
+SPREAD_TARGET = 1.5
+"""95th percentile of the node's latency at a steady rate over its median; wanted at most."""
 
 
 def machine_lines(machine: Report) -> list[str]:
@@ -89,6 +92,40 @@ def model_lines(item: Report) -> list[str]:
           for other in item['others'])]
 
 
+def node_lines(item: Report) -> list[str]:
+    """Return the times of the node beside those of the library, and the targets missed."""
+    steady = item['steady']
+    rows: list[Sequence[str]] = [('', 'ms', 'cpu ms', 'per second')]
+    rows += [(name.replace('_', ' '), _ms(times['wall_ms']), _ms(times['cpu_ms']),
+              f'{times["fps"]:.1f}') for name, times in
+             (('library', item['library']),
+              *((f'node, {name}', item[name]) for name in item['overhead']))]
+    stages = ', '.join(f'{stage} {_ms(value)}' for stage, value in item['stages_ms'].items())
+    return [
+        f'Node with {item["model"]} on {item["provider"]}, images of {_size(item["size"])} with '
+        f'{item["instances"]} objects', '', *align(rows), '',
+        *(f'overhead of the node, {name.replace("_", " ")}: {_percent(shares["wall"])}; by the '
+          f'processor {_percent(shares["cpu"])}' for name, shares in item['overhead'].items()),
+        f'latency at a steady {steady["fps"]:.1f} per second, {steady["frames"]} images of which '
+        f'{steady["dropped"]} were dropped: median {_ms(steady["median_ms"])} ms, 95 % '
+        f'{_ms(steady["p95_ms"])} ms ({steady["p95_over_median"]:.2f} times the median), longest '
+        f'{_ms(steady["max_ms"])} ms',
+        f'steps of the node, ms: {stages}', *missed_node_targets(item)]
+
+
+def missed_node_targets(item: Report) -> list[str]:
+    """Return a sentence for each target of the node that was missed."""
+    missed = [f'MISSED: overhead of the node, {name.replace("_", " ")}: '
+              f'{_percent(shares["cpu"])} by the processor, wanted at most '
+              f'{_percent(OVERHEAD_TARGET)}' for name, shares in item['overhead'].items()
+              if shares['cpu'] > OVERHEAD_TARGET]
+    if item['steady']['p95_over_median'] > SPREAD_TARGET:
+        missed.append('MISSED: 95 % of the latency is '
+                      f'{item["steady"]["p95_over_median"]:.2f} times the median, wanted at most '
+                      f'{SPREAD_TARGET}')
+    return missed
+
+
 def title(name: str) -> str:
     """Return the name of a stage for people."""
     stage, _, method = name.partition('_')
@@ -110,57 +147,9 @@ def _ms(value: float) -> str:
     return f'{value:.2f}' if value < 100 else f'{value:.0f}'
 
 
+def _percent(share: float) -> str:
+    return f'{100 * share:.1f} %'
+
+
 def _size(size: Sequence[int]) -> str:
     return 'x'.join(map(str, size))
-
-
-def draw_growth(growth: Report, path: Path) -> None:
-    """Draw time against image size and against the number of objects, with matplotlib.
-
-    Parameters
-    ----------
-    growth : dict
-        As `measure_growth` returns it.
-    path : Path
-        A picture of a type that matplotlib writes.
-    """
-    from matplotlib.figure import Figure  # optional, and needs no display
-    from matplotlib.ticker import LogLocator
-
-    figure = Figure(figsize=(11, 4.6), layout='constrained')
-    left, right = figure.subplots(1, 2, sharey=True)
-    _draw(left, growth['pixels'], [_megapixels(point) for point in growth['pixels']])
-    points = growth['pixels']
-    top = max(points[-1]['times'].values(), key=lambda times: times['cpu_ms'])['cpu_ms']
-    ends = [_megapixels(point) for point in (points[0], points[-1])]
-    left.plot(ends, [top * end / ends[-1] for end in ends], '--', color='gray', label='linear')
-    left.set(xscale='log', yscale='log', xlabel='megapixels of the image',
-             ylabel='processor time [ms]', title=f'{points[0]["instances"]} objects')
-    left.set_xticks([_megapixels(point) for point in points],
-                    [f'{_megapixels(point):.2g}' for point in points])
-    left.minorticks_off()
-    points = growth['instances']
-    _draw(right, points, [point['instances'] for point in points])
-    right.set_xscale('symlog', linthresh=10)
-    right.set_xticks([point['instances'] for point in points],
-                     [str(point['instances']) for point in points])
-    right.minorticks_off()
-    right.set(xlabel='objects', title='{}x{} pixels'.format(*points[0]['size']))
-    for axes in (left, right):
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter('{x:g}')
-        axes.grid(alpha=.3)
-    right.legend(*left.get_legend_handles_labels(), loc='center left', bbox_to_anchor=(1, .5),
-                 frameon=False)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-
-
-def _draw(axes, points, x) -> None:
-    for name in points[0]['times']:
-        whole = name.startswith('postprocessing')
-        axes.plot(x, [point['times'][name]['cpu_ms'] for point in points], marker='o',
-                  markersize=4, linewidth=2.5 if whole else 1.2, label=title(name))
-
-
-def _megapixels(point: Report) -> float:
-    return point['size'][0] * point['size'][1] / 1e6

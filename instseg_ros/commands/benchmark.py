@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instseg_ros.benchmark.measurement import BenchmarkConfig
+from instseg_ros.commands.interrupts import sigterm_interrupts
 from instseg_ros.commands.options import add_option_argument, pipeline_options
 from instseg_ros.core.config import NetworkConfig, Option, options_of
 
@@ -21,7 +22,8 @@ FORMAT_VERSION = 1
 
 SIZES = ((1024, 2048), (480, 640))
 SIDES = (32, 16384)
-PARTS = ('stages', 'growth', 'model')
+PARTS = ('stages', 'growth', 'model', 'node')
+DEFAULT_PARTS = PARTS[:3]
 PICTURES = ('.png', '.svg', '.pdf')
 
 EPILOG = """\
@@ -34,12 +36,16 @@ parts:
   model   the network alone; end to end, from the image to the objects in it; peak memory.
           The network's output is replaced by a simulated one, so that the stages after it have
           objects to work on.
+  node    the ROS 2 node with this model in a process of its own, beside the library on the same
+          images in turns; then its latency while images come at 80 % of its highest rate. Needs
+          ROS 2, and is measured only when it is named.
 
 examples:
   instseg benchmark
   instseg benchmark --threads 2 --json figures.json --plot growth.png
   instseg benchmark --parts model --size 480x640 --size 720x1280 --provider cuda
   instseg benchmark --parts model --size 480x640 --input-size 640 --compare yolo.onnx
+  instseg benchmark --parts node --size 480x640 --image street.jpg --plot latency.png
 
 All figures are medians. "cpu" is processor time, of all threads together: on a busy machine, rely
 on it alone. With the defaults it takes about a minute.
@@ -52,13 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', type=parse_size, action='append', metavar='HxW', dest='sizes',
                         help='height and width of the camera image; repeatable (default '
                         f'{" and ".join(format_shape(size) for size in SIZES)})')
-    parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS,
-                        help='what to measure (default: all)')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=DEFAULT_PARTS,
+                        help=f'what to measure (default: {" ".join(DEFAULT_PARTS)})')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this file too')
     parser.add_argument('--plot', type=Path, metavar='FILE',
-                        help='draw time against image size and number of objects '
-                        f'({" ".join(PICTURES)})')
+                        help='draw time against image size and number of objects, and the '
+                        f"node's latencies ({' '.join(PICTURES)})")
+    parser.add_argument('--image', type=Path, metavar='FILE',
+                        help='picture for the node, scaled to each size (default: the made-up '
+                        'street)')
     group = parser.add_argument_group('how it is measured')
     for option in options_of(BenchmarkConfig):
         add_option_argument(group, 'benchmark', option)
@@ -78,16 +87,15 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the tables, write the files and return the exit code."""
     check_arguments(args)
     if args.plot:
-        import matplotlib.figure  # noqa: F401  if it is missing, fail at once
-    from instseg_ros.benchmark.report import draw_growth
+        from instseg_ros.benchmark.pictures import draw  # if matplotlib is missing, fail at once
     from instseg_ros.files import replacing
 
-    with ExitStack() as files:
+    with sigterm_interrupts(), ExitStack() as files:
         json_file, picture = (files.enter_context(replacing(path)) if path else None
                               for path in (args.json, args.plot))
         report = measure(args)
         if picture:
-            draw_growth(report['growth'], picture)
+            draw(report, picture)
         if json_file:
             json_file.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
     written = [str(path) for path in (args.json, args.plot) if path]
@@ -101,11 +109,12 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f'--plot: expected a file name that ends in one of '
                          f'{", ".join(PICTURES)}, got {args.plot}')
-    if args.plot and 'growth' not in args.parts:
-        raise ValueError('--plot shows the growth, which --parts leaves out')
-    if 'model' not in args.parts and (args.compare or args.model):
-        raise ValueError('--model and --compare are for the part "model", which --parts leaves '
-                         'out')
+    parts = set(args.parts)
+    for option, wanted in (('plot', {'growth', 'node'}), ('model', {'model', 'node'}),
+                           ('compare', {'model'}), ('image', {'node'})):
+        if getattr(args, option) and not parts & wanted:
+            raise ValueError(f'--{option} is for {" and ".join(sorted(wanted))}, which --parts '
+                             'leaves out')
     if args.compare_shape and not args.compare:
         raise ValueError('--compare-shape is the shape for a network given by --compare')
 
@@ -116,8 +125,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     Returns
     -------
     dict
-        Ready for JSON: `format_version`, `machine`, `settings`, `stages` and `model` (lists with
-        an item for each size), `growth`; a part that was left out is empty or None.
+        Ready for JSON: `format_version`, `machine`, `settings`, `stages`, `model` and `node`
+        (lists with an item for each size), `growth`; a part that was left out is empty or None.
     """
     from tqdm import tqdm
 
@@ -126,6 +135,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     from instseg_ros.benchmark.model import measure_model
     from instseg_ros.benchmark.scene import scene_info, street_scene
     from instseg_ros.benchmark.stages import measure_growth, measure_stages, stage_calls
+    from instseg_ros.media import fit, read_image
 
     def bar(description: str) -> Any:
         return functools.partial(tqdm, desc=description, leave=False, dynamic_ncols=True)
@@ -137,10 +147,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     info = scene_info(config.classes, stride=config.output_stride)
     report: dict[str, Any] = {
         'format_version': FORMAT_VERSION, 'machine': describe_machine(),
-        'settings': dataclasses.asdict(config), 'stages': [], 'growth': None, 'model': []}
+        'settings': dataclasses.asdict(config), 'stages': [], 'growth': None, 'model': [],
+        'node': []}
     print('\n'.join(text.machine_lines(report['machine'])), flush=True)
     for _ in bar('starting')(range(1)):
-        model, others = load(args) if 'model' in args.parts else (None, [])
+        model, others = load(args)
+        if 'node' in args.parts:
+            from instseg_ros.benchmark.node import measure_node  # needs ROS 2
+            picture = read_image(args.image) if args.image else None
         for call in stage_calls(street_scene((256, 256), 5, info), config.threads).values():
             call()  # compiles or loads the kernels
     for size in sizes if 'stages' in args.parts else ():
@@ -153,23 +167,29 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         report['growth'] = measure_growth(largest, config.instances, info, config.threads,
                                           3 * config.rounds, bar('growth'))
         show(text.growth_lines(report['growth']))
-    if model:
-        for size in sizes:
-            report['model'].append(measure_model(
-                model, model_configs(args), size, config.instances, 3 * config.rounds,
-                bar(f'model, {format_shape(size)}'), others=others))
-            show(text.model_lines(report['model'][-1]))
+    for size in sizes if 'model' in args.parts else ():
+        report['model'].append(measure_model(
+            model, model_configs(args), size, config.instances, 3 * config.rounds,
+            bar(f'model, {format_shape(size)}'), others=others))
+        show(text.model_lines(report['model'][-1]))
+    for size in sizes if 'node' in args.parts else ():
+        image = (street_scene(size, config.instances, info).inference.image if picture is None
+                 else fit(picture, size))
+        report['node'].append(measure_node(model, model_configs(args)['network'], image,
+                                           3 * config.rounds, bar(f'node, {format_shape(size)}')))
+        show(text.node_lines(report['node'][-1]))
     return report
 
 
 def load(args: argparse.Namespace) -> tuple[Path, list[OtherNetwork]]:
-    """Return the model's path and the networks to compare; all of them load and run."""
+    """Return the model's path and the networks to compare; those that are needed load and run."""
     from instseg_ros.benchmark.model import OtherNetwork
     from instseg_ros.core.network import Network
     from instseg_ros.installed import default_model
 
     model, config = args.model or default_model(), model_configs(args)['network']
-    Network(model, config)
+    if set(args.parts) & {'model', 'node'}:
+        Network(model, config)
     others = [OtherNetwork(path, config, args.compare_shape) for path in args.compare]
     for other in others:
         other.run()

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from instseg_ros.commands.interrupts import sigterm_interrupts
 from instseg_ros.commands.options import add_config_arguments, pipeline_options
 
 DEFAULT_VIDEO = Path('/usr/share/doc/opencv-doc/examples/data/vtest.avi')
@@ -72,16 +72,11 @@ def run(args: argparse.Namespace) -> int:
     from instseg_ros.demo.domains import reserved_domain
     from instseg_ros.demo.run import run_demo
 
-    # Like Ctrl-C, so that the node is stopped and nothing half-written is left.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with reserved_domain() as domain:
-            report, problems = run_demo(
-                args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
-                replay={'parameters': node_parameters(args), 'domain': domain,
-                        'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with sigterm_interrupts(), reserved_domain() as domain:
+        report, problems = run_demo(
+            args.bag or args.video, args.out, is_bag=args.bag is not None, topic=args.topic,
+            replay={'parameters': node_parameters(args), 'domain': domain,
+                    'rate': args.rate, 'in_flight': args.in_flight, 'timeout': args.timeout})
     latency = report['latency_ms']
     print(f'{report["frames_out"]} of {report["frames_in"]} frames came back, '
           f'{report["frames_dropped"]} were dropped; {report["fps"]} frames/s, latency '

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
+from instseg_ros.commands.interrupts import sigterm_interrupts
 from instseg_ros.commands.options import add_config_arguments
 
 if TYPE_CHECKING:
@@ -88,18 +88,15 @@ def run(args: argparse.Namespace) -> int:
         if not getattr(args, name) >= low:
             raise ValueError(f'--{name}: expected at least {low}, got {getattr(args, name)}')
     jobs = make_jobs(args, *read_options(args))
-    # Like Ctrl-C, so that the unfinished result is whole.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        outcomes = segment_all(jobs, args)
+        with sigterm_interrupts():
+            outcomes = segment_all(jobs, args)
     except KeyboardInterrupt:
         tracked = jobs[0].tracking.enabled
         print('Interrupted; the same command '
               f'{"begins unfinished bags anew" if tracked else "goes on where it was"}.',
               file=sys.stderr)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return report(outcomes, args.out)
 
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from instseg_ros import cli
 from instseg_ros.benchmark.measurement import peak_memory_of
-from instseg_ros.benchmark.report import align, missed_targets
+from instseg_ros.benchmark.report import align, missed_node_targets, missed_targets
 from instseg_ros.benchmark.stages import TARGETS, YARDSTICK
 
 TINY = ('--size', '64x96', '--rounds', '1', '--instances', '5', '--threads', '1')
@@ -40,7 +40,9 @@ def test_all_parts(tiny_model, tmp_path, capsys):
     assert benchmark('--model', tiny_model, '--json', out, '--plot', plot,
                      '--compare', other) == 0
     report = json.loads(out.read_text())
-    assert set(report) == {'format_version', 'machine', 'settings', 'stages', 'growth', 'model'}
+    assert set(report) == {'format_version', 'machine', 'settings', 'stages', 'growth', 'model',
+                           'node'}
+    assert report['node'] == []  # it needs ROS 2, and is measured only when it is named
     assert report['format_version'] == 1
     assert report['settings'] == {'threads': 1, 'rounds': 1, 'instances': 5, 'classes': 19,
                                   'output_stride': 4}
@@ -76,6 +78,42 @@ def test_all_parts(tiny_model, tmp_path, capsys):
     for text in ('After the network, 64x96', 'Growth with the number of pixels', 'end to end',
                  'theirs.onnx alone', str(out), str(plot)):
         assert text in shown
+
+
+def test_the_node_beside_the_library(tiny_model, tmp_path, capsys):
+    pytest.importorskip('vision_msgs.msg', reason='needs ROS 2 with vision_msgs')
+    out, plot = tmp_path / 'figures.json', tmp_path / 'latency.png'
+    picture = tmp_path / 'picture.png'
+    cv2.imwrite(str(picture), np.full((30, 50, 3), 90, np.uint8))
+    assert benchmark('--parts', 'node', '--model', tiny_model, '--json', out, '--plot', plot,
+                     '--image', picture) == 0
+    (node,) = json.loads(out.read_text())['node']
+    assert (node['model'], node['provider'], node['size']) == ('tiny.onnx', 'cpu', [64, 96])
+    assert list(node['overhead']) == ['one_at_a_time', 'highest_rate']
+    for name, shares in node['overhead'].items():
+        assert set(node[name]) == set(node['library']) == TIMES | {'fps'}
+        for clock, share in shares.items():
+            ratio = node[name][f'{clock}_ms'] / node['library'][f'{clock}_ms']
+            assert share == pytest.approx(ratio - 1)
+    assert {'convert', 'network', 'publish'} <= set(node['stages_ms'])
+    steady = node['steady']
+    assert steady['fps'] == pytest.approx(0.8 * node['highest_rate']['fps'])
+    assert len(steady['latencies_ms']) + steady['dropped'] == steady['frames'] == 60
+    assert steady['median_ms'] <= steady['p95_ms'] <= steady['max_ms']
+    assert cv2.imread(str(plot)).shape[:2] >= (400, 400)
+    shown = capsys.readouterr().out
+    for text in ('Node with tiny.onnx on cpu, images of 64x96', 'node, one at a time',
+                 'latency at a steady', 'times the median'):
+        assert text in shown
+
+
+def test_the_node_needs_ros(tiny_model, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'rclpy', None)
+    for name in [name for name in sys.modules if name.startswith('instseg_ros.demo')]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, 'instseg_ros.benchmark.node', raising=False)
+    assert benchmark('--parts', 'node', '--model', tiny_model) == cli.EXIT_USAGE
+    assert 'instseg benchmark needs rclpy, which is not installed' in capsys.readouterr().err
 
 
 def test_parts_can_be_left_out(tiny_model, tmp_path, capsys):
@@ -132,8 +170,11 @@ def test_a_wrong_command_line_shows_the_usage(arguments, message, capsys):
     (('--rounds', '0'), 'rounds: expected a value from 1 to'),
     (('--classes', '0'), 'classes: expected a value from 1 to 255'),
     (('--plot', 'x.txt'), '--plot: expected a file name that ends in one of .png, .svg, .pdf'),
-    (('--plot', 'x.png', '--parts', 'model'), '--plot shows the growth'),
-    (('--parts', 'stages', '--compare', 'x.onnx'), 'are for the part "model"'),
+    (('--plot', 'x.png', '--parts', 'model'), '--plot is for growth and node, which --parts'),
+    (('--parts', 'stages', '--compare', 'x.onnx'), '--compare is for model, which --parts'),
+    (('--parts', 'stages', '--model', 'x.onnx'), '--model is for model and node, which --parts'),
+    (('--image', 'x.png'), '--image is for node, which --parts'),
+    (('--parts', 'node', '--image', 'nowhere.png'), 'nowhere.png'),
     (('--compare-shape', '1x3x8x8'), 'for a network given by --compare')])
 def test_what_can_not_be_done_is_said_before_anything_is_measured(
         arguments, message, capsys, tmp_path, monkeypatch):
@@ -176,6 +217,17 @@ def test_missed_targets_are_named():
     assert missed_targets(item) == [
         'MISSED: all of it, slic: the ratio is 34.9, wanted 35',
         "MISSED: boundary recall of slic: 0.9700, wanted at least scikit-image's less 0.01"]
+
+
+def test_missed_targets_of_the_node_are_named():
+    item = {'overhead': {'one_at_a_time': {'wall': .5, 'cpu': .1}},
+            'steady': {'p95_over_median': 1.5}}
+    assert missed_node_targets(item) == []
+    item = {'overhead': {'highest_rate': {'wall': -.2, 'cpu': .104}},
+            'steady': {'p95_over_median': 1.51}}
+    assert missed_node_targets(item) == [
+        'MISSED: overhead of the node, highest rate: 10.4 % by the processor, wanted at most '
+        '10.0 %', 'MISSED: 95 % of the latency is 1.51 times the median, wanted at most 1.5']
 
 
 def test_columns_are_aligned():
