@@ -112,11 +112,12 @@ def watch_node(node: multiprocessing.process.BaseProcess, domain: int, size: tup
     from tqdm import tqdm
     from vision_msgs.msg import Detection2DArray
 
-    from instseg_ros.node.outputs import image_message
+    from instseg_ros.messages.images import image_message
+    from instseg_ros.node.message_types import MESSAGE_TYPES
 
     rclpy.init(args=[], domain_id=domain)
     camera = rclpy.create_node('camera')
-    image = image_message(Header(), np.zeros((*size, 3), np.uint8), 'rgb8')
+    image = image_message(MESSAGE_TYPES, Header(), np.zeros((*size, 3), np.uint8))
     publisher = camera.create_publisher(Image, '/image', QoSProfile(depth=IN_FLIGHT))
     done: list[float] = []
     values: dict[str, str] = {}
@@ -153,7 +154,7 @@ def watch_node(node: multiprocessing.process.BaseProcess, domain: int, size: tup
 class SleepingSegmenter:
     """Takes the place of the segmenter in the node; its stages sleep for the given seconds."""
 
-    provider, max_batch = 'none', 1
+    provider, max_batch, has_confidence = 'none', 1, False
 
     def __init__(self, first: float, second: float) -> None:
         from instseg_ros.core.types import ModelInfo
@@ -178,7 +179,7 @@ class SleepingSegmenter:
         watch.lap('network')
         return Inference(image, None, (1.0, 1.0), watch.laps)
 
-    def postprocess(self, inference: Any) -> Any:
+    def postprocess(self, inference: Any, *, confidence: bool) -> Any:
         from instseg_ros.core.stopwatch import Stopwatch
         from instseg_ros.core.types import Segmentation
         watch = Stopwatch()

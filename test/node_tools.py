@@ -22,3 +22,10 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end, 'what a stage waits for did not happen'
         time.sleep(0.001)
+
+
+def ros_image(header, pixels, encoding):
+    """Return a sensor_msgs/Image of rclpy."""
+    from instseg_ros.messages.images import image_message
+    from instseg_ros.node.message_types import MESSAGE_TYPES
+    return image_message(MESSAGE_TYPES, header, pixels, encoding)

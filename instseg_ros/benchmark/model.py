@@ -48,7 +48,7 @@ class OtherNetwork:
     def __init__(self, path: Path, config: NetworkConfig,
                  shape: Sequence[int] | None = None) -> None:
         self.name = path.name
-        self._session, _ = open_session(read_model_file(path), config)
+        self._session = open_session(read_model_file(path), config).session
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in ELEMENT_TYPES:
             found = ', '.join(f'"{item.name}" {item.type}' for item in inputs)

@@ -38,7 +38,7 @@ parts:
           objects to work on.
   node    the ROS 2 node with this model in a process of its own, beside the library on the same
           images in turns; then its latency while images come at 80 % of its highest rate. Needs
-          ROS 2, and is measured only when it is named.
+          ROS 2 and the extra "bags", and is measured only when it is named.
 
 examples:
   instseg benchmark

@@ -17,3 +17,8 @@ def batch_text(network: Network) -> str:
     if network.max_batch == 1:
         return 'images of the cameras run one after another: network.max_batch is 1 here'
     return f'up to {network.max_batch} images of the cameras run together'
+
+
+def provider_problem(network: Network) -> str:
+    """Return why a GPU that ONNX Runtime was installed for does not run the network; else ''."""
+    return f'the network runs on the CPU: {network.fallback}' if network.fallback else ''

@@ -4,15 +4,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from instseg_ros.core.depth import Place
 from instseg_ros.core.types import ModelInfo
-from instseg_ros.messages import images
 from instseg_ros.messages.detections import label_info_message
 from instseg_ros.messages.images import EncodingError
 from instseg_ros.messages.results import CONFIDENCE, OUTPUTS, Result
@@ -122,8 +119,3 @@ class Outputs:
         """Remove the topics."""
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
-
-
-def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """Return an image message, see `instseg_ros.messages.images.image_message`."""
-    return images.image_message(MESSAGE_TYPES, header, pixels, encoding)

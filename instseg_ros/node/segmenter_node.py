@@ -26,7 +26,7 @@ from instseg_ros.node import diagnostics
 from instseg_ros.node.affinity import parse_cores, use_cores
 from instseg_ros.node.camera import Camera
 from instseg_ros.node.diagnostics import Conditions, Report
-from instseg_ros.node.model_text import batch_text, checksum_text
+from instseg_ros.node.model_text import batch_text, checksum_text, provider_problem
 from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
 from instseg_ros.node.pipeline import Pipeline, StuckError
@@ -137,6 +137,7 @@ class SegmenterNode(LifecycleNode):
         segmenter = Segmenter.from_onnx(path, network=configs.network, grouping=configs.grouping,
                                         refinement=configs.refinement,
                                         selection=configs.selection)
+        self._conditions.warn_while('provider', provider_problem(segmenter.network))
         with watch_compilation(self._log_compilation):
             self._end_if_interrupted()
             segmenter.warm_up()
@@ -255,6 +256,7 @@ class SegmenterNode(LifecycleNode):
 
     def _release(self) -> None:
         self._stages = None
+        self._conditions.end('provider')
         with ExitStack() as last_first:
             for camera in self._cameras:
                 last_first.callback(camera.release)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from node_tools import TIMEOUT
+from node_tools import TIMEOUT, ros_image
 
 RETRY = 5.0
 """Seconds after which a service is asked again."""
@@ -278,9 +278,7 @@ def make_image(rclpy, scene):
     from builtin_interfaces.msg import Time
     from std_msgs.msg import Header
 
-    from instseg_ros.node.outputs import image_message
-
     def make(number=1, *, frame_id='front_camera', pixels=scene[0], encoding='rgb8'):
         header = Header(stamp=Time(sec=number, nanosec=number * 1000), frame_id=frame_id)
-        return image_message(header, np.asarray(pixels), encoding)
+        return ros_image(header, np.asarray(pixels), encoding)
     return make

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip('tiny_models', reason='needs onnx')
 node_tools = pytest.importorskip('node_tools')
 status_of, values_of = node_tools.status_of, node_tools.values_of
+ros_image = node_tools.ros_image
 OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
 SIZE = 120, 160
 NEAR, FAR = 2.0, 4.0
@@ -47,12 +48,11 @@ class Rig:
         """Publish an image and, unless it is None, its depth image, `delay` ns later by stamp."""
         from copy import deepcopy
 
-        from instseg_ros.node.outputs import image_message
         if depth is not None:
             header = deepcopy(message.header)
             header.stamp.nanosec += delay
             header.frame_id = frame_id
-            self.depth.publish(image_message(header, depth, encoding))
+            self.depth.publish(ros_image(header, depth, encoding))
         count = len(self.flat)
         self.color.publish(message)
         self.graph.spin_until(lambda: len(self.flat) > count, 'results in the image')
@@ -170,14 +170,13 @@ def test_without_depth_there_are_results_in_the_image_and_a_warning_that_ends(
 
 def test_depth_that_comes_after_the_results_in_the_image_is_awaited(graph, tiny_model, scene,
                                                                     make_image):
-    from instseg_ros.node.outputs import image_message
     rig = Rig(graph, tiny_model)
     rig.calibrate()
     rig.send(make_image(1), depth_image(scene[2]))  # so that the stream is alive
     assert rig.wait()[0].header.stamp.sec == 1
     message = make_image(2)
     rig.send(message, None)  # returns with the results in the image
-    rig.depth.publish(image_message(message.header, depth_image(scene[2]), '16UC1'))
+    rig.depth.publish(ros_image(message.header, depth_image(scene[2]), '16UC1'))
     assert rig.wait()[0].header.stamp.sec == 2
 
 

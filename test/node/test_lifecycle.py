@@ -1,7 +1,11 @@
 """The lifecycle through the real services."""
 import pytest
+from node_tools import status_of, values_of
 
 from instseg_ros import installed
+
+pytest.importorskip('onnxruntime')
+from mock_gpu import CUDNN_8, mock_broken_cuda
 
 tiny_models = pytest.importorskip('tiny_models', reason='needs onnx')
 STATES = {'unconfigured': (), 'inactive': ('configure',), 'active': ('configure', 'activate')}
@@ -69,14 +73,41 @@ def test_a_provider_that_is_not_there_is_an_error(graph, tiny_model, capfd):
     onnxruntime = pytest.importorskip('onnxruntime')
     if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
         pytest.skip('CUDA is there')
-    graph.start(model=str(tiny_model), network__provider='cuda')
+    assert 'has (cpu), got cuda' in failure_to_configure(
+        graph, capfd, model=str(tiny_model), network__provider='cuda')
+
+
+def test_a_provider_with_libraries_of_the_wrong_version_is_an_error(
+        graph, tiny_model, capfd, monkeypatch):
+    mock_broken_cuda(monkeypatch)
+    assert f'cuda is installed but did not start: {CUDNN_8}' in failure_to_configure(
+        graph, capfd, model=str(tiny_model), network__provider='cuda')
+
+
+def failure_to_configure(graph, capfd, **parameters):
+    """Return the text of the error in the diagnostics, which is in the log, too."""
+    graph.start(**parameters)
     diagnostics = graph.diagnostics()
     assert not graph.change_state('configure')
     assert graph.state() == 'unconfigured'
-    graph.spin_until(lambda: any('cuda was asked for' in message.status[0].message
-                                 for message in diagnostics))
-    assert max(message.status[0].level for message in diagnostics) == b'\x02'
-    assert 'cuda was asked for' in ''.join(capfd.readouterr())
+    graph.spin_until(lambda: any(status_of(message)[0] == b'\x02' for message in diagnostics))
+    text = status_of(diagnostics[-1])[1].removeprefix('unconfigured: ')
+    assert text in ''.join(capfd.readouterr())
+    return text
+
+
+def test_a_fallback_of_the_automatic_choice_is_a_warning_while_the_model_is_loaded(
+        graph, tiny_model, capfd, monkeypatch):
+    mock_broken_cuda(monkeypatch)
+    graph.start('configure', model=str(tiny_model), network__provider='auto')
+    diagnostics = graph.diagnostics()
+    graph.spin_until(lambda: diagnostics)
+    level, text = status_of(diagnostics[-1])
+    assert level == b'\x01' and values_of(diagnostics[-1])['provider'] == 'cpu'
+    reason = f'the network runs on the CPU: cuda is installed but did not start: {CUDNN_8}'
+    assert reason in text and reason in ''.join(capfd.readouterr())
+    assert graph.change_state('cleanup')
+    graph.spin_until(lambda: status_of(diagnostics[-1])[0] == b'\x00')
 
 
 def test_without_a_model_the_installed_one_is_taken(graph, tmp_path, monkeypatch):

@@ -70,6 +70,8 @@ class Network:
     info : ModelInfo
     provider : str
         The provider that runs the network: cpu, cuda or tensorrt.
+    fallback : str
+        Why the CPU runs the network although `auto` stands for CUDA here; else empty.
     max_batch : int
         Images that run together, at most; 1 if the model takes only one.
     is_batchable : bool
@@ -98,7 +100,7 @@ class Network:
         if not self.has_checksum:
             logger.warning('%s: names no checksum, so damage to it would go unnoticed; export it '
                            'again, or see scripts/seal_model.py', path)
-        self._session, self.provider = open_session(file, config)
+        self._session, self.provider, self.fallback = open_session(file, config)
         self._grouping = open_grouping(self.provider, config)
         try:
             _check_signature(self._session, self.info)

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, NamedTuple
 
 import onnxruntime
 
@@ -53,14 +54,30 @@ def choose_provider(requested: str, available: tuple[str, ...]) -> str:
     if requested == 'auto':
         return 'cuda' if 'cuda' in available else 'cpu'
     if requested not in available:
-        raise ModelError(f'network.provider: {requested} was asked for, but the installed ONNX '
-                         f'Runtime {onnxruntime.__version__} offers only: '
-                         f'{", ".join(available)} (the package onnxruntime-gpu has the others)')
+        raise ModelError(f'network.provider: expected one that the installed ONNX Runtime '
+                         f'{onnxruntime.__version__} has ({", ".join(available)}), got '
+                         f'{requested}; the package onnxruntime-gpu has the others')
     return requested
 
 
-def open_session(file: ModelFile, config: NetworkConfig
-                 ) -> tuple[onnxruntime.InferenceSession, str]:
+class OpenSession(NamedTuple):
+    """A loaded model, and what runs it.
+
+    Attributes
+    ----------
+    session : onnxruntime.InferenceSession
+    provider : str
+        cpu, cuda or tensorrt.
+    fallback : str
+        Why this is not the provider that `auto` stands for; else empty.
+    """
+
+    session: onnxruntime.InferenceSession
+    provider: str
+    fallback: str = ''
+
+
+def open_session(file: ModelFile, config: NetworkConfig) -> OpenSession:
     """Load a model.
 
     Parameters
@@ -68,12 +85,6 @@ def open_session(file: ModelFile, config: NetworkConfig
     file : ModelFile
         Its contents are loaded as they were checked, not what its path leads to by now.
     config : NetworkConfig
-
-    Returns
-    -------
-    session : onnxruntime.InferenceSession
-    provider : str
-        The provider that runs it: cpu, cuda or tensorrt.
 
     Raises
     ------
@@ -95,15 +106,28 @@ def open_session(file: ModelFile, config: NetworkConfig
                          f'{onnxruntime.__version__} can load, got an error: {error}') from error
     # ONNX Runtime leaves out a provider whose libraries don't load, with a log message only.
     active = session.get_providers()[0]
-    if active != EXECUTION_PROVIDERS[provider]:
-        problem = (f'{provider} is installed but did not start; are its driver and libraries '
-                   f'(CUDA, cuDNN, TensorRT) of the versions that ONNX Runtime '
-                   f'{onnxruntime.__version__} needs?')
-        if config.provider != 'auto':
-            raise ModelError(f'network.provider: {problem}')
-        logger.warning('%s The network runs on the CPU.', problem)
-        provider = 'cpu'
-    return session, provider
+    if active == EXECUTION_PROVIDERS[provider]:
+        return OpenSession(session, provider)
+    problem = (f'{provider} is installed but did not start: {start_problem(provider)}; ONNX '
+               f'Runtime {onnxruntime.__version__} needs a driver, CUDA, cuDNN and TensorRT of '
+               'the versions that it was built for')
+    if config.provider != 'auto':
+        raise ModelError(f'network.provider: {problem}')
+    logger.warning('%s. The network runs on the CPU.', problem)
+    return OpenSession(session, 'cpu', problem)
+
+
+def start_problem(provider: str) -> str:
+    """Return why a provider of ONNX Runtime does not start, as far as its libraries tell.
+
+    The name of a library that is missing holds the major version that is needed.
+    """
+    library = Path(onnxruntime.__file__).parent / f'capi/libonnxruntime_providers_{provider}.so'
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return str(error)
+    return 'its libraries load, but no device answers'
 
 
 def open_grouping(provider: str, config: NetworkConfig) -> DeviceGrouping | None:

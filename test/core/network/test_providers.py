@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import onnxruntime
 import pytest
+from mock_gpu import CUDNN_8, mock_broken_cuda
 from tiny_models import tiny_info, write_tiny_model
 
 from instseg_ros.core.config import NetworkConfig
@@ -33,39 +34,44 @@ def test_automatic_choice_takes_cuda_where_there_is_one():
 def test_a_provider_asked_for_is_taken_or_an_error(provider):
     assert choose_provider(provider, ('cpu', 'cuda', 'tensorrt')) == provider
     if provider != 'cpu':
-        with pytest.raises(ModelError, match=f'{provider} was asked for, .* offers only: cpu'):
+        with pytest.raises(ModelError, match=rf'has \(cpu\), got {provider}'):
             choose_provider(provider, ('cpu',))
 
 
 @pytest.mark.skipif('CUDAExecutionProvider' in onnxruntime.get_available_providers(),
                     reason='this ONNX Runtime has CUDA')
 def test_cuda_that_is_missing_is_an_error(tiny_model):
-    with pytest.raises(ModelError, match=r'network\.provider: cuda was asked for'):
+    with pytest.raises(ModelError, match=r'network\.provider: expected one that .* got cuda'):
         Network(tiny_model, NetworkConfig(provider='cuda'))
-
-
-class SessionThatFellBack(RealSession):
-    """What ONNX Runtime makes of a CUDA provider whose libraries don't load."""
-
-    def __init__(self, path, options, providers):
-        super().__init__(path, options, providers=['CPUExecutionProvider'])
 
 
 @pytest.fixture
 def broken_cuda(monkeypatch):
-    monkeypatch.setattr(providers, 'available_providers', lambda: ('cpu', 'cuda'))
-    monkeypatch.setattr(onnxruntime, 'InferenceSession', SessionThatFellBack)
+    mock_broken_cuda(monkeypatch)
 
 
-def test_cuda_that_does_not_start_is_an_error(tiny_model, broken_cuda):
-    with pytest.raises(ModelError, match='cuda is installed but did not start'):
+def test_cuda_whose_libraries_have_the_wrong_major_version_is_an_error_that_names_them(
+        tiny_model, broken_cuda):
+    with pytest.raises(ModelError, match=f'cuda is installed but did not start: {CUDNN_8}'):
+        Network(tiny_model, NetworkConfig(provider='cuda'))
+
+
+def test_cuda_without_a_device_is_an_error(tiny_model, broken_cuda, monkeypatch):
+    monkeypatch.setattr(providers.ctypes, 'CDLL', lambda path: None)
+    with pytest.raises(ModelError, match='did not start: its libraries load, but no device'):
         Network(tiny_model, NetworkConfig(provider='cuda'))
 
 
 def test_automatic_choice_warns_when_cuda_does_not_start(tiny_model, broken_cuda, caplog):
-    assert Network(tiny_model).provider == 'cpu'
-    assert 'cuda is installed but did not start' in caplog.text
-    assert 'runs on the CPU' in caplog.text
+    network = Network(tiny_model)
+    assert network.provider == 'cpu'
+    assert f'cuda is installed but did not start: {CUDNN_8}' in network.fallback
+    assert f'{network.fallback}. The network runs on the CPU.' in caplog.text
+
+
+def test_the_cpu_that_is_asked_for_is_no_fallback(tiny_model, broken_cuda, caplog):
+    assert Network(tiny_model, NetworkConfig(provider='cpu')).fallback == ''
+    assert caplog.text == ''
 
 
 class SessionOfTensorrt(RealSession):
@@ -94,7 +100,7 @@ def tensorrt(monkeypatch):
 def test_tensorrt_gets_its_precision_and_a_folder_for_its_engine(
         tiny_model, tensorrt, precision, half):
     file = read_model_file(tiny_model)
-    session, provider = open_session(
+    session, provider, _ = open_session(
         file, NetworkConfig(provider='tensorrt', precision=precision))
     assert provider == 'tensorrt'
     name, options = session.asked[0]
@@ -179,7 +185,7 @@ def test_engines_need_some_folder(model, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('threads', [1, 3])
 def test_a_session_gets_the_threads_asked_for_and_stops_spinning(tiny_model, threads):
-    session, _ = open_session(read_model_file(tiny_model), NetworkConfig(threads=threads))
+    session = open_session(read_model_file(tiny_model), NetworkConfig(threads=threads)).session
     options = session.get_session_options()
     assert options.intra_op_num_threads == threads and options.inter_op_num_threads == 1
     assert options.get_session_config_entry('session.force_spinning_stop') == '1'
