@@ -6,6 +6,7 @@ all of them. The model file has to take several images at once, as those of `ins
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 2, 4])
     parser.add_argument('--threads', type=int, default=0)
     parser.add_argument('--rounds', type=int, default=20)
+    parser.add_argument('--json', type=Path, help='write the figures to this file too')
     args = parser.parse_args()
     height, width = (int(side) for side in args.size.split('x'))
     provider = EXECUTION_PROVIDERS[choose_provider(args.provider, available_providers())]
@@ -56,9 +58,17 @@ def main() -> int:
     print(f'{session.get_providers()[0]}, {args.size}, {args.rounds} rounds of {args.images}\n\n'
           '| batch | ms an image, median | fastest | throughput '
           f'over a batch of {args.batches[0]}, median |\n|{" --- |" * 4}')
-    for size, found in seconds.items():
-        print(f'| {size} | {1e3 * np.median(found) / args.images:.1f} | '
-              f'{1e3 * min(found) / args.images:.1f} | {np.median(alone / found):.2f} |')
+    figures = [{'batch': size, 'ms': 1e3 * float(np.median(found)) / args.images,
+                'fastest_ms': 1e3 * min(found) / args.images,
+                'throughput': float(np.median(alone / found))}
+               for size, found in seconds.items()]
+    for row in figures:
+        print(f'| {row["batch"]} | {row["ms"]:.1f} | {row["fastest_ms"]:.1f} | '
+              f'{row["throughput"]:.2f} |')
+    if args.json:
+        args.json.write_text(json.dumps({
+            'provider': session.get_providers()[0], 'size': args.size, 'images': args.images,
+            'batches': figures}, indent=2) + '\n')
     return 0
 
 

@@ -183,6 +183,13 @@ def all_steps(run: Run, args: argparse.Namespace, work: Path) -> None:
                             '--provider', provider, *sizes, '--rounds', str(args.rounds),
                             '--json', str(times)], share=0.5)
             run.add(name, times)
+            # Four images, as of four cameras, one by one and together.
+            name = f'batching_{provider}_{precision}'
+            times = work / f'{name}.json'
+            run.step(name, ['benchmarks/batching.py', '--model', str(model), '--provider',
+                            provider, '--size', sizes[1], '--rounds', str(args.rounds),
+                            '--json', str(times)], share=0.5)
+            run.add(name, times)
 
 
 def evaluate(run: Run, model: Path, config: Path, work: Path) -> None:

@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import onnx
 import torch
-from torch import Tensor, nn
 
 from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.detector.model_weights import load_folded, read_weights
 from instseg_ros.learning.model import load_initial_weights
 from instseg_ros.learning.module import TrainingModule
 
@@ -38,45 +37,13 @@ def main() -> None:
     module = TrainingModule(config)
     network = module.network
     load_initial_weights(network, args.detector or config.model.weights, config.data.classes)
-    tensors = read_initializers(args.semantic)
+    _, tensors = read_weights(args.semantic)
     load_folded(network.semantic_encoder, tensors, 'network.encoder.')
     load_folded(network.semantic, tensors, 'network.semantic.')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': module.state_dict(), 'epoch': -1, 'global_step': 0,
                 'hyper_parameters': {'config': config.to_dict()}}, args.out)
     print(f'checkpoint: {args.out}')
-
-
-def read_initializers(path: Path) -> dict[str, Tensor]:
-    """Return the constant tensors of an ONNX file by name."""
-    graph = onnx.load(path).graph
-    return {item.name: torch.from_numpy(onnx.numpy_helper.to_array(item).copy())
-            for item in graph.initializer}
-
-
-def load_folded(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Load weights into which batch normalisation was folded.
-
-    A normalisation becomes the identity, with the bias of the convolution before it.
-
-    Raises
-    ------
-    KeyError
-        A tensor is missing.
-    """
-    before = ''
-    with torch.no_grad():
-        for name, child in module.named_modules():
-            if isinstance(child, nn.Conv2d):
-                before = prefix + name
-                child.weight.copy_(tensors[f'{before}.weight'])
-                if child.bias is not None:
-                    child.bias.copy_(tensors[f'{before}.bias'])
-            elif isinstance(child, nn.BatchNorm2d):
-                child.weight.fill_(1.0)
-                child.bias.copy_(tensors[f'{before}.bias'])
-                child.running_mean.zero_()
-                child.running_var.fill_(1.0 - child.eps)
 
 
 if __name__ == '__main__':

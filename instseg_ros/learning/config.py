@@ -22,8 +22,9 @@ PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with', 'teacher')}
 
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
                  'center': ('center',), 'embedding': ('embedding',),
-                 'background': ('background',)}
-"""Parts of the network that can be trained without the rest."""
+                 'background': ('background',),
+                 'decoders': ('heads', 'semantic', 'center', 'embedding', 'background')}
+"""Parts of the network that can be trained without the rest; it has all or some of each."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class ModelConfig:
 
     encoder: str = option('mobilenet_v2', 'Name of the encoder', choices=tuple(ENCODERS))
     weights: str = option('', 'Initial weights: for the encoder (.safetensors, or .pth in '
-                          "torchvision's layout for ResNets), or a checkpoint of the whole "
-                          'network (.ckpt); empty: random')
+                          "torchvision's layout for ResNets), or of the whole network: a "
+                          'checkpoint (.ckpt), or the model file of a network that starts from a '
+                          'detector (.onnx), whose classes are matched by name; empty: random')
     teacher: str = option('', 'Checkpoint whose class probabilities training keeps near, see '
                           'loss.distillation_weight')
     blend_with: str = option('', 'Weights that the encoder of a checkpoint in model.weights once '

@@ -102,6 +102,11 @@ class SemanticDecoder(nn.Module):
         nn.init.zeros_(self.residual.head[-1].weight)
         nn.init.zeros_(self.residual.head[-1].bias)
 
+    @property
+    def class_layers(self) -> tuple[str, ...]:
+        """Names of the convolutions that have an output for each class."""
+        return 'coarse', f'residual.head.{len(self.residual.head) - 1}'
+
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:
         residual = self.residual(features)
         coarse = self.coarse(features[self.deepest])

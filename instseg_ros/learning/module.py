@@ -5,7 +5,7 @@ from typing import Callable, NamedTuple
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from instseg_ros.learning.augmentation import change_colors
 from instseg_ros.learning.build import build_network
@@ -39,8 +39,8 @@ class TrainingModule(lightning.LightningModule):
         self.network.encoder.freeze(config.model.frozen_stages)
         if config.model.trained != 'all':
             self.network.requires_grad_(False)
-            for part in TRAINED_PARTS[config.model.trained]:
-                getattr(self.network, part).requires_grad_(True)
+            for part in self._trained_parts():
+                part.requires_grad_(True)
         classes = len(config.data.classes)
         weights = torch.ones(classes) if frequencies is None else class_weights(
             frequencies, config.loss.class_weight_power)
@@ -53,9 +53,29 @@ class TrainingModule(lightning.LightningModule):
         super().train(mode)
         if self.config.model.trained != 'all':
             self.network.eval()
-            for part in TRAINED_PARTS[self.config.model.trained]:
-                getattr(self.network, part).train(mode)
+            for part in self._trained_parts():
+                part.train(mode)
+        if self.config.model.weights.endswith('.onnx'):
+            # Normalisation is folded into these weights: statistics of a batch would undo that.
+            for layer in self.network.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
         return self
+
+    def _trained_parts(self) -> list[nn.Module]:
+        """Return the parts of the network that `model.trained` names.
+
+        Raises
+        ------
+        ValueError
+            It has none of them.
+        """
+        found, wanted = dict(self.network.named_children()), self.config.model.trained
+        parts = [found[part] for part in TRAINED_PARTS[wanted] if part in found]
+        if not parts:
+            raise ValueError(f'model.trained: the network has no part for {wanted!r}, only '
+                             f'{", ".join(found)}')
+        return parts
 
     def on_fit_start(self) -> None:
         # No part of the module: what training keeps to is in no checkpoint of it.

@@ -87,11 +87,12 @@ def test_everything_runs_from_an_archive_alone(config, tmp_path):
     summary = json.loads((out / 'summary.json').read_text())
     results = {name: step['result'] for name, step in summary['steps'].items()}
     assert results == dict.fromkeys(['train', 'keep_weights', 'export_fp32', 'evaluate',
-                                     'time_torch', 'time_cpu_fp32'], 0), (
+                                     'time_torch', 'time_cpu_fp32', 'batching_cpu_fp32'], 0), (
         out / 'log.txt').read_text()[-3000:]
     assert summary['evaluation']['images'] == 6
     assert {item['batch'] for item in summary['torch_times']['times']} == {1, 4}
     assert summary['time_cpu_fp32']['model'][0]['size'] == [64, 96]
+    assert [item['batch'] for item in summary['batching_cpu_fp32']['batches']] == [1, 2, 4]
     assert set(summary['providers_not_available']) <= {'cuda', 'tensorrt'}
     for name in ('weights.ckpt', 'model_fp32.onnx', 'metrics.csv', 'log.txt'):
         assert (out / name).stat().st_size > 0

@@ -10,7 +10,20 @@ from torch import Tensor, nn
 from instseg_ros.learning.decoders import SemanticDecoder
 from instseg_ros.learning.detector.decoders import ResidualDecoder, at_pixels
 from instseg_ros.learning.detector.evidence import BoxEvidence, strongest_boxes
-from instseg_ros.learning.detector.heads import STRIDES, Detections, DetectorHeads
+from instseg_ros.learning.detector.heads import (
+    BINS,
+    SIDES,
+    STRIDES,
+    Detections,
+    DetectorHeads,
+)
+from instseg_ros.learning.detector.model_weights import (
+    NEW_SCORE_LOGIT,
+    PREFIX,
+    Rows,
+    load_folded,
+    read_weights,
+)
 from instseg_ros.learning.detector.modes import embed_boxes, seek_modes
 from instseg_ros.learning.detector.semantics import (
     SEMANTIC_STRIDE,
@@ -24,6 +37,9 @@ from instseg_ros.learning.model import Prediction
 
 BOX = 4
 """Length of the part of an embedding that is the predicted box."""
+
+RESIDUALS = {'center', 'embedding'}
+"""Parts that add to the detector's outputs, and may start from nothing."""
 
 
 class DetectorNetwork(nn.Module):
@@ -134,9 +150,52 @@ class DetectorNetwork(nn.Module):
                           prediction.semantic.shape[1], self.output_stride)
 
     def load_initial_weights(self, path: str | Path, class_names: Sequence[str]) -> list[str]:
-        """Load encoder and heads of the detector; return the names of the classes it knows."""
+        """Load encoder and heads of a detector, or all that a model file has (.onnx).
+
+        Returns
+        -------
+        list of str
+            Names of the classes that it knows.
+
+        Raises
+        ------
+        ValueError
+            It is no such file, or one of another network.
+        """
+        if Path(path).suffix == '.onnx':
+            return self._load_model_file(path, class_names)
         self.heads.load_weights(self.encoder.load_weights(path), self.thing_names)
         return self.thing_names
+
+    def _load_model_file(self, path: str | Path, class_names: Sequence[str]) -> list[str]:
+        info, tensors = read_weights(path)
+        parts = dict(self.named_children())
+        held = {name.split('.')[1] for name in tensors
+                if name.startswith(PREFIX) and name.count('.') > 1}
+        takes_scores = (self.semantic_encoder is None or self.background is not None
+                        or RESIDUALS & held)
+        if takes_scores and tuple(class_names) != info.class_names:
+            raise ValueError(f'{path}: expected the classes {", ".join(class_names)}, as '
+                             'decoders of this network take class scores as inputs, got '
+                             f'{", ".join(info.class_names)}')
+        things = [info.class_names[k] for k in info.thing_ids], self.thing_names
+        rows: dict[str, Rows] = {'heads': {
+            f'{stride}.output': ([*things[0], *range(SIDES * BINS)],
+                                 [*things[1], *range(SIDES * BINS)]) for stride in STRIDES}}
+        if self.background is None:
+            rows['semantic'] = dict.fromkeys(self.semantic.class_layers,
+                                             (info.class_names, class_names))
+        try:
+            if held - set(parts):
+                raise ValueError('expected a model of the same network, got one with the part '
+                                 f'"{min(held - set(parts))}", too')
+            for part, module in parts.items():
+                if part in held or part not in RESIDUALS:
+                    load_folded(module, tensors, f'{PREFIX}{part}.', rows.get(part, {}),
+                                NEW_SCORE_LOGIT if part == 'heads' else 0.0)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+        return [name for name in class_names if name in info.class_names]
 
     def class_logits(self, image: Tensor, features: Mapping[int, Tensor],
                      detections: Mapping[int, Detections]) -> Tensor:

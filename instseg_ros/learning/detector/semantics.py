@@ -35,6 +35,9 @@ class DetectorSemanticDecoder(nn.Module):
         Channels of maps at stride 4 that join the others; 0: none.
     """
 
+    class_layers = ('last',)
+    """Names of the convolutions that have an output for each class."""
+
     def __init__(self, *, channels: Mapping[int, int], detector_classes: int, width: int,
                  fine_width: int, classes: int, dropout: float,
                  beside: int = 0) -> None:

@@ -1,0 +1,120 @@
+"""A training that starts from a model file starts from the network in it."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from instseg_ros.core.network.model_file import read_model_file, seal
+from instseg_ros.core.types import ModelInfo
+from instseg_ros.datasets.scenes import make_scene
+from instseg_ros.learning.build import build_network
+from instseg_ros.learning.calibration import Calibration
+from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.export.parity import open_model
+from instseg_ros.learning.export.precision import to_half
+from instseg_ros.learning.export.wrapper import ExportedNetwork
+from instseg_ros.learning.module import TrainingModule
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / 'models' / 'street.onnx'
+INFO = ModelInfo.from_metadata(read_model_file(MODEL).metadata)
+
+
+def configuration(classes=INFO.class_names, **model):
+    """Return the configuration for own classes, with other options of the model."""
+    values = TrainingConfig.from_yaml(ROOT / 'config' / 'training' / 'own_classes.yaml').to_dict()
+    values['data']['classes'] = list(classes)
+    values['data']['stuff'] = []
+    values['model'].update(model)
+    return TrainingConfig.from_dict(values)
+
+
+def started(classes=INFO.class_names, path=MODEL, **model):
+    """Return the network that starts from a model file, and the classes that it knows."""
+    torch.manual_seed(0)
+    network = build_network(configuration(classes, **model)).eval()
+    return network, network.load_initial_weights(path, classes)
+
+
+@pytest.fixture(scope='module')
+def picture():
+    return make_scene(np.random.default_rng(1), 192, 256).image
+
+
+def predict(network, picture):
+    with torch.no_grad():
+        return network(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
+
+
+def test_it_predicts_what_the_file_predicts(picture):
+    network, known = started()
+    assert known == list(INFO.class_names)
+    calibration = Calibration(*(INFO.training['calibration'][key] for key in ('scale', 'shift')))
+    got = ExportedNetwork(network, calibration).predict(picture)
+    want = open_model(MODEL)(picture)
+    assert (got.semantic_ids == want.semantic_ids).mean() > 0.999
+    assert len(np.unique(want.semantic_ids)) > 1
+    np.testing.assert_allclose(got.center_heatmap, want.center_heatmap, atol=1e-3)
+    apart = np.abs(got.embedding - want.embedding).max(-1)
+    assert (apart < 0.1).mean() > 0.999
+
+
+def test_classes_are_matched_by_name_and_new_ones_start_from_nothing(picture):
+    names = ('background', 'car', 'tram', 'person')
+    network, known = started(names, evidence_gain=0.0, evidence_loss=0.0)
+    assert known == ['background', 'car', 'person']
+    whole, _ = started(evidence_gain=0.0, evidence_loss=0.0)
+    got, want = predict(network, picture), predict(whole, picture)
+    for stride, found in got.detections.items():
+        torch.testing.assert_close(found.classes[:, [2, 0]],
+                                   want.detections[stride].classes[:, [0, 2]])
+        torch.testing.assert_close(found.distances, want.detections[stride].distances)
+        assert (found.classes[:, 1].sigmoid() < 0.02).all()
+    far = want.semantic[:, [0, 3, 1]]
+    same = (got.semantic[:, [0, 1, 3]] - far).abs() < 1e-3  # but in small boxes
+    assert same.float().mean() > 0.95
+    assert not got.semantic[:, 2].any()
+
+
+@pytest.mark.parametrize('model, message', [
+    ({'width_16': 32}, r'network\.semantic\.\S+ of shape \(32, '),
+    ({'semantic_encoder': ''}, r'network\.semantic\.\S+ is missing|with the part "semantic_enc'),
+    ({'encoder': 'nanodet_plus_m'}, r'network\.(encoder|heads)\.\S+ of shape')])
+def test_files_of_another_network_are_refused(model, message):
+    with pytest.raises(ValueError, match=message) as error:
+        started(**model)
+    assert str(MODEL) in str(error.value)
+
+
+def test_networks_that_take_class_scores_as_inputs_need_the_same_classes():
+    with pytest.raises(ValueError, match='expected the classes background, tram, as decoders'):
+        started(('background', 'tram'), semantic_encoder='')
+
+
+def test_files_without_these_weights_are_refused(tmp_path):
+    half = tmp_path / 'half.onnx'
+    half.write_bytes(seal(to_half(onnx.load(MODEL)).SerializeToString()))
+    with pytest.raises(ValueError, match=r'half.onnx: expected a model .*--precision fp32'):
+        started(path=half)
+    save_file({'a': torch.zeros(1)}, tmp_path / 'renamed.onnx')
+    with pytest.raises(ValueError, match=r'renamed.onnx: expected an ONNX model'):
+        started(path=tmp_path / 'renamed.onnx')
+
+
+def test_training_keeps_the_statistics_that_are_folded_into_the_weights():
+    module = TrainingModule(configuration()).train()
+    layers = [layer for layer in module.network.modules()
+              if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert layers and not any(layer.training for layer in layers)
+    assert any(layer.training for layer in module.network.semantic.modules()
+               if isinstance(layer, torch.nn.Dropout2d))
+    trained = {name.split('.')[0] for name, parameter in module.network.named_parameters()
+               if parameter.requires_grad}
+    assert trained == {'heads', 'semantic'}
+    with pytest.raises(ValueError, match="no part for 'background', only encoder, heads"):
+        TrainingModule(configuration(trained='background'))
