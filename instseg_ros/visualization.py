@@ -2,19 +2,14 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Sequence
 
 import cv2
 import numpy as np
 
-from instseg_ros.core.types import (
-    NO_INSTANCE,
-    UNLABELLED,
-    Instance,
-    ModelInfo,
-    Segmentation,
-    check_array,
-)
+from instseg_ros.core.types import NO_INSTANCE, Instance, ModelInfo, Segmentation, check_array
 
 GOLDEN_ANGLE = 0.381966
 """Share of a full turn; its multiples are spread evenly over the hues."""
@@ -23,6 +18,8 @@ CLASS_OPACITY = 0.3
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_SCALE = 0.4
 """Of `FONT` for an image whose shorter side is 480 pixels."""
+MAX_INDEXED = 256
+"""Colours that an index of 8 bits tells apart."""
 PADDING = 2
 """Pixels between a label's text and the edge of its plate."""
 
@@ -36,7 +33,70 @@ def instance_color(instance_id: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> np.ndarray:
+@dataclass(frozen=True)
+class LabelColors:
+    """A segmentation for the eye: a colour for each class and for each instance.
+
+    Instances have the colours of `instance_color`, all other pixels that of their class;
+    unlabelled pixels are black.
+
+    Attributes
+    ----------
+    index : (H0, W0) uint8, or uint16 with more than 256 colours
+        Of each pixel's colour.
+    palette : (N, 3) uint8, RGB
+        Of the classes, of unlabelled pixels, of the instances.
+    instances : (H0, W0) bool
+        Pixels of instances.
+    unlabelled : int
+        Index of unlabelled pixels.
+    """
+
+    index: np.ndarray
+    palette: np.ndarray
+    instances: np.ndarray
+    unlabelled: int
+
+    @classmethod
+    def of(cls, segmentation: Segmentation, info: ModelInfo) -> LabelColors:
+        """Return the colours of a segmentation with the palette of its model."""
+        ids, unlabelled = segmentation.instance_ids, len(info.palette)
+        instances = ids != NO_INSTANCE
+        known: Sequence[int] | np.ndarray = range(1, int(ids.max()) + 1)
+        if unlabelled + len(known) >= MAX_INDEXED:  # the large ids of tracking
+            known = np.flatnonzero(np.bincount(ids[instances]))
+            ranks = np.zeros(int(ids.max()) + 1, np.uint16)
+            ranks[known] = np.arange(1, len(known) + 1)
+            ids = ranks[ids]
+        palette = [*info.palette, (0, 0, 0), *map(instance_color, known)]
+        dtype = np.uint8 if len(palette) <= MAX_INDEXED else np.uint16
+        # These two take a tenth of the time of NumPy's minimum and copy.
+        _, index = cv2.threshold(segmentation.semantic_ids, unlabelled, 0, cv2.THRESH_TRUNC)
+        index = index.astype(dtype, copy=False)
+        cv2.copyTo(ids.astype(dtype) + dtype(unlabelled), instances.view(np.uint8), index)
+        return cls(index, np.array(palette, np.uint8), instances, unlabelled)
+
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """The colours, (H0, W0, 3) uint8, RGB."""
+        if self.index.dtype != np.uint8:
+            return np.take(self.palette, self.index, axis=0)
+        table = np.zeros((MAX_INDEXED, 1, 3), np.uint8)  # several times as fast
+        table[:len(self.palette), 0] = self.palette
+        return cv2.applyColorMap(self.index, table)
+
+    @property
+    def colored_classes(self) -> np.ndarray:
+        """Pixels of no instance whose class has another colour than black, (H0, W0) bool."""
+        table = np.zeros(max(MAX_INDEXED, len(self.palette)), np.bool_)
+        table[:self.unlabelled] = self.palette[:self.unlabelled].any(axis=1)
+        if self.index.dtype != np.uint8:
+            return table[self.index]
+        return cv2.LUT(self.index, table.view(np.uint8)).view(np.bool_)
+
+
+def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo,
+            colors: LabelColors | None = None) -> np.ndarray:
     """Paint a segmentation over its image.
 
     Every instance gets a tint, an outline and a plate with class, id and score in a colour of
@@ -49,6 +109,8 @@ def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> n
         Of this image.
     info : ModelInfo
         For the palette.
+    colors : LabelColors, optional
+        Of the segmentation, if they are known already.
 
     Returns
     -------
@@ -62,30 +124,11 @@ def overlay(image: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> n
     """
     check_array('image', image, (*segmentation.semantic_ids.shape, 3), np.uint8)
     picture = image.copy()
-    _tint_classes(picture, segmentation, info)
-    _tint_instances(picture, segmentation)
+    colors = colors or LabelColors.of(segmentation, info)
+    _tint(picture, colors)
     taken = np.zeros(picture.shape[:2], np.bool_)
     for instance in segmentation.instances:
         _draw_plate(picture, instance, segmentation.instance_ids, taken)
-    return picture
-
-
-def color_labels(segmentation: Segmentation, info: ModelInfo) -> np.ndarray:
-    """Return a label image for the eye, in colours and without the camera image.
-
-    Instances have the colours of `overlay`, all other pixels that of their class; unlabelled
-    pixels are black.
-
-    Returns
-    -------
-    (H0, W0, 3) uint8
-        RGB.
-    """
-    picture = _paint(segmentation.semantic_ids, _class_colors(info))
-    ids = segmentation.instance_ids
-    mask = (ids != NO_INSTANCE).view(np.uint8)
-    if mask.any():
-        cv2.copyTo(_paint(ids, _instance_colors(ids)), mask, picture)
     return picture
 
 
@@ -122,51 +165,18 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def _class_colors(info: ModelInfo) -> np.ndarray:
-    """Return the RGB colours (256, 3) uint8 of all semantic ids; black for those without."""
-    colors = np.zeros((UNLABELLED + 1, 3), np.uint8)
-    colors[:len(info.palette)] = info.palette
-    colors[UNLABELLED] = 0
-    return colors
-
-
-def _instance_colors(ids: np.ndarray) -> np.ndarray:
-    """Return the RGB colours (N, 3) uint8 of all instance ids up to the largest of an image."""
-    return np.array([instance_color(k) for k in range(int(ids.max()) + 1)], np.uint8)
-
-
-def _paint(ids: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Return the colours (N, 3) uint8 of ids (H, W) below N, as (H, W, 3)."""
-    if len(colors) > 256:
-        return np.take(colors, ids, axis=0)
-    table = np.zeros((256, 1, 3), np.uint8)  # several times as fast
-    table[:len(colors), 0] = colors
-    return cv2.applyColorMap(ids.astype(np.uint8), table)
-
-
-def _tint_classes(picture: np.ndarray, segmentation: Segmentation, info: ModelInfo) -> None:
-    colors = _class_colors(info)
-    colored = np.take(colors.any(axis=1), segmentation.semantic_ids)
-    mask = colored & (segmentation.instance_ids == NO_INSTANCE)
-    if mask.any():
-        _blend(picture, _paint(segmentation.semantic_ids, colors), mask, CLASS_OPACITY)
-
-
-def _tint_instances(picture: np.ndarray, segmentation: Segmentation) -> None:
-    ids = segmentation.instance_ids
-    mask = ids != NO_INSTANCE
-    if not mask.any():
-        return
-    colors = _paint(ids, _instance_colors(ids))
-    _blend(picture, colors, mask, INSTANCE_OPACITY)
-    around = np.ones((3, 3), np.uint8)
-    edge = mask & (cv2.dilate(ids, around) != cv2.erode(ids, around))
-    cv2.copyTo(colors, edge.view(np.uint8), picture)
-
-
-def _blend(picture: np.ndarray, colors: np.ndarray, mask: np.ndarray, opacity: float) -> None:
-    mixed = cv2.addWeighted(picture, 1 - opacity, colors, opacity, 0)
-    cv2.copyTo(mixed, mask.view(np.uint8), picture)
+def _tint(picture: np.ndarray, colors: LabelColors) -> None:
+    """Blend the colours into a picture, and outline the instances."""
+    for mask, opacity in ((colors.colored_classes, CLASS_OPACITY),
+                          (colors.instances, INSTANCE_OPACITY)):
+        if mask.any():
+            mixed = cv2.addWeighted(picture, 1 - opacity, colors.picture, opacity, 0)
+            cv2.copyTo(mixed, mask.view(np.uint8), picture)
+    if colors.instances.any():
+        around = np.ones((3, 3), np.uint8)
+        edge = colors.instances & (
+            cv2.dilate(colors.index, around) != cv2.erode(colors.index, around))
+        cv2.copyTo(colors.picture, edge.view(np.uint8), picture)
 
 
 def _draw_plate(picture: np.ndarray, instance: Instance, instance_ids: np.ndarray,

@@ -6,7 +6,7 @@ import pytest
 from tiny_models import tiny_info
 
 from instseg_ros.core.types import UNLABELLED, Instance, Segmentation
-from instseg_ros.visualization import color_labels, contact_sheet, instance_color, overlay
+from instseg_ros.visualization import LabelColors, contact_sheet, instance_color, overlay
 
 GRAY = 120
 INFO = tiny_info()
@@ -157,7 +157,7 @@ def test_every_id_has_its_own_color(number):
     semantic_ids, instance_ids = np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16)
     semantic_ids[1] = 1
     instance_ids[2], semantic_ids[2] = number, 3
-    picture = color_labels(Segmentation(semantic_ids, instance_ids), INFO)
+    picture = LabelColors.of(Segmentation(semantic_ids, instance_ids), INFO).picture
     assert tuple(picture[0, 0]) == tuple(INFO.palette[0])
     assert tuple(picture[1, 0]) == tuple(INFO.palette[1])
     assert tuple(picture[2, 0]) == instance_color(number)

@@ -2,16 +2,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
+from instseg_ros.messages.indexed_png import with_palette
 from instseg_ros.messages.types import COMPRESSED_IMAGE, IMAGE, MessageTypes
 
 ENCODINGS = {(3, 'uint8'): 'rgb8', (2, 'uint8'): 'mono8', (2, 'uint16'): 'mono16',
              (2, 'int32'): '32SC1'}
 """Encoding of an array by its number of axes and its dtype."""
+
+COLOR_PNG = 'rgb8; png compressed bgr8'
+"""Format, worded as compressed_image_transport does."""
 
 
 class EncodingError(ValueError):
@@ -54,8 +58,8 @@ def jpeg_message(types: MessageTypes, header: Any, image: np.ndarray, quality: i
     EncodingError
         The image is too large: JPEG ends at 65,500 pixels.
     """
-    return _compressed(types, header, '.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-                       'rgb8; jpeg compressed bgr8', [cv2.IMWRITE_JPEG_QUALITY, quality])
+    data = _encode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    return _compressed(types, header, 'rgb8; jpeg compressed bgr8', data)
 
 
 def png_message(types: MessageTypes, header: Any, image: np.ndarray) -> Any:
@@ -73,22 +77,49 @@ def png_message(types: MessageTypes, header: Any, image: np.ndarray) -> Any:
     EncodingError
         The image can't be encoded.
     """
-    encoding = ENCODINGS[image.ndim, image.dtype.name]
-    # The format is worded as compressed_image_transport does.
     if image.ndim == 3:
-        return _compressed(types, header, '.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-                           f'{encoding}; png compressed bgr8')
-    return _compressed(types, header, '.png', image, f'{encoding}; png compressed ')
+        data = _encode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return _compressed(types, header, COLOR_PNG, data)
+    encoding = ENCODINGS[image.ndim, image.dtype.name]
+    return _compressed(types, header, f'{encoding}; png compressed ', _encode('.png', image))
 
 
-def _compressed(types: MessageTypes, header: Any, suffix: str, image: np.ndarray, format_: str,
-                options: Sequence[int] = ()) -> Any:
+def indexed_png_message(types: MessageTypes, header: Any, index: np.ndarray,
+                        palette: np.ndarray) -> Any:
+    """Return a `sensor_msgs/CompressedImage` of an RGB image with at most 256 colours.
+
+    It decodes to the same pixels as that of `png_message`, and is made in a third of the time.
+
+    Parameters
+    ----------
+    types : MessageTypes
+    header : std_msgs/Header
+    index : (H, W) uint8
+        Of each pixel's colour.
+    palette : (N, 3) uint8, RGB
+        With N from 1 to 256; every index is below N.
+
+    Raises
+    ------
+    EncodingError
+        The image can't be encoded.
+    """
+    png = with_palette(_encode('.png', index).tobytes(), palette.tobytes())
+    return _compressed(types, header, COLOR_PNG, np.frombuffer(png, np.uint8))
+
+
+def _encode(suffix: str, image: np.ndarray, quality: int | None = None) -> np.ndarray:
+    """Return the file (N,) uint8 of a gray or BGR image; `quality` is that of JPEG."""
+    options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
     try:
-        done, data = cv2.imencode(suffix, image, list(options))
+        done, data = cv2.imencode(suffix, image, options)
     except cv2.error as error:
         raise EncodingError(f'{suffix}: cannot encode an image of {image.shape}: {error}'
                             ) from error
     if not done:
         raise EncodingError(f'{suffix}: cannot encode an image of {image.shape} {image.dtype}')
-    return types[COMPRESSED_IMAGE](header=header, format=format_,
-                                   data=types.octets(data.reshape(-1)))
+    return data.reshape(-1)
+
+
+def _compressed(types: MessageTypes, header: Any, format_: str, data: np.ndarray) -> Any:
+    return types[COMPRESSED_IMAGE](header=header, format=format_, data=types.octets(data))

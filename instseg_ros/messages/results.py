@@ -10,9 +10,14 @@ import numpy as np
 
 from instseg_ros.core.types import ModelInfo, Segmentation
 from instseg_ros.messages.detections import detections_message
-from instseg_ros.messages.images import image_message, jpeg_message, png_message
+from instseg_ros.messages.images import (
+    image_message,
+    indexed_png_message,
+    jpeg_message,
+    png_message,
+)
 from instseg_ros.messages.types import COMPRESSED_IMAGE, DETECTIONS, IMAGE, MessageTypes
-from instseg_ros.visualization import color_labels, overlay
+from instseg_ros.visualization import MAX_INDEXED, LabelColors, overlay
 
 OVERLAY_QUALITY = 90
 """Of the compressed overlay, in percent."""
@@ -45,12 +50,12 @@ class Result:
     @cached_property
     def overlay(self) -> np.ndarray:
         """The image with its segmentation, (H0, W0, 3) uint8."""
-        return overlay(self.image, self.segmentation, self.info)
+        return overlay(self.image, self.segmentation, self.info, self.colors)
 
     @cached_property
-    def color_labels(self) -> np.ndarray:
-        """The labels in colours, (H0, W0, 3) uint8."""
-        return color_labels(self.segmentation, self.info)
+    def colors(self) -> LabelColors:
+        """The colours of the labels."""
+        return LabelColors.of(self.segmentation, self.info)
 
     @property
     def panoptic_ids(self) -> np.ndarray:
@@ -91,12 +96,19 @@ def _png(pixels: Callable[[Result], np.ndarray]) -> Output:
                                                                       pixels(result)))
 
 
+def _color_labels_png(types: MessageTypes, result: Result) -> Any:
+    colors = result.colors
+    if len(colors.palette) > MAX_INDEXED:
+        return png_message(types, result.header, colors.picture)
+    return indexed_png_message(types, result.header, colors.index, colors.palette)
+
+
 _PIXELS: dict[str, Callable[[Result], np.ndarray]] = {
     'semantic_image': lambda result: result.segmentation.semantic_ids,
     'instance_image': lambda result: result.segmentation.instance_ids,
     CONFIDENCE: lambda result: result.confidence,
     'panoptic_image': lambda result: result.panoptic_ids,
-    'color_labels': lambda result: result.color_labels,
+    'color_labels': lambda result: result.colors.picture,
     'overlay': lambda result: result.overlay}
 
 # By the rule of image_transport, a compressed image is on the topic of the image with
@@ -104,7 +116,8 @@ _PIXELS: dict[str, Callable[[Result], np.ndarray]] = {
 OUTPUTS = MappingProxyType({
     **{name: _image(pixels) for name, pixels in _PIXELS.items()},
     **{f'{name}/compressed': _png(pixels) for name, pixels in _PIXELS.items()
-       if name not in ('panoptic_image', 'overlay')},  # PNG has no 32 bits
+       if name not in ('panoptic_image', 'color_labels', 'overlay')},  # PNG has no 32 bits
+    'color_labels/compressed': Output(COMPRESSED_IMAGE, _color_labels_png),
     'overlay/compressed': Output(COMPRESSED_IMAGE, lambda types, result: jpeg_message(
         types, result.header, result.overlay, OVERLAY_QUALITY)),
     'instances': Output(DETECTIONS, lambda types, result: detections_message(

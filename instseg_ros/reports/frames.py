@@ -8,7 +8,7 @@ from typing import Callable, Iterator
 import numpy as np
 
 from instseg_ros.core.types import UNLABELLED, ModelInfo, Segmentation
-from instseg_ros.visualization import color_labels, instance_color
+from instseg_ros.visualization import LabelColors, instance_color
 
 
 class ClassNames(dict[int, str]):
@@ -86,7 +86,7 @@ class Section:
 
 def draw_labels(segmentation: Segmentation) -> np.ndarray:
     """Return a picture of a result without its camera image, (H0, W0, 3) uint8."""
-    return color_labels(segmentation, label_info(ClassNames()))
+    return LabelColors.of(segmentation, label_info(ClassNames())).picture
 
 
 def label_info(names: ClassNames) -> ModelInfo:
