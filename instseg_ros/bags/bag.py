@@ -8,31 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Sequence
 
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from instseg_ros.bags.messages import typestore
 from instseg_ros.files import unfinished_folder
-
-FOREVER = QosTime(9223372036, 854775807)
-"""What rosbag2 writes for an infinite duration."""
-
-LATCHED = Qos(history=QosHistory.KEEP_LAST, depth=1, reliability=QosReliability.RELIABLE,
-              durability=QosDurability.TRANSIENT_LOCAL, deadline=FOREVER, lifespan=FOREVER,
-              liveliness=QosLiveliness.AUTOMATIC, liveliness_lease_duration=FOREVER,
-              avoid_ros_namespace_conventions=False)
-"""A profile for playback in which later subscribers still receive the last message."""
-
 
 NO_HASH = 'INVALID'
 """Stands for the hash of a type whose definition is not ours; only `metadata.yaml` has it."""
@@ -68,22 +50,22 @@ class BagFolder:
         self._writer.open()
         return self
 
-    def add_topic(self, topic: str, message_type: str, *, latched: bool = False,
+    def add_topic(self, topic: str, message_type: str, *, qos: Sequence[Qos] = (),
                   definition: str = '') -> None:
         """Declare a topic, before its first message.
 
         Parameters
         ----------
         topic, message_type : str
-        latched : bool
-            In a playback, later subscribers still receive its last message.
+        qos : sequence of Qos
+            Profiles of its publishers, one of which a playback offers.
         definition : str
             Of the type, in the MSG or IDL language; empty for the one in `messages.typestore`.
         """
         self._connections[topic] = self._writer.add_connection(
             topic, message_type, typestore=typestore(), msgdef=definition or None,
             rihs01=NO_HASH if definition else None,
-            offered_qos_profiles=[LATCHED] if latched else [])
+            offered_qos_profiles=qos)
 
     def write(self, topic: str, stamp: int, data: bytes | memoryview) -> None:
         """Append a serialized (CDR) message to a declared topic; `stamp` is in nanoseconds."""

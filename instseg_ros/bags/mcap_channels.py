@@ -10,6 +10,7 @@ from mcap.records import Channel, Schema
 
 from instseg_ros.bags.mcap_summary import Summary
 from instseg_ros.bags.messages import cdr_from_ros1, convertible_from_ros1, type_name
+from instseg_ros.bags.qos import KEY
 from instseg_ros.bags.types import Topic
 
 DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
@@ -31,6 +32,8 @@ class Channels:
         All channels.
     definitions : dict of str to str
         Of types of ROS 2, in the MSG or IDL language, by name.
+    qos : dict of Topic to str
+        See `instseg_ros.bags.qos`.
     """
 
     def __init__(self) -> None:
@@ -38,6 +41,7 @@ class Channels:
         self.foreign: list[Topic] = []
         self.known: set[int] = set()
         self.definitions: dict[str, str] = {}
+        self.qos: dict[Topic, str] = {}
         self._ros1: set[int] = set()
         self._schemas: dict[int, str] = {}
 
@@ -69,6 +73,7 @@ class Channels:
         is_ros1 = channel.message_encoding == 'ros1' and convertible_from_ros1(kind)
         if channel.message_encoding == 'cdr' or is_ros1:
             self.topics[channel.id] = topic
+            self.qos[topic] = channel.metadata.get(KEY, '')
             if is_ros1:
                 self._ros1.add(channel.id)
         else:

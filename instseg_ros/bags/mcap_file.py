@@ -45,6 +45,7 @@ class McapFile:
         self._size = path.stat().st_size
         self._channels = Channels()
         self.foreign, self.definitions = self._channels.foreign, self._channels.definitions
+        self.qos = self._channels.qos
         self._chunks: list[Chunk] = []
         self._counted: dict[int, Counter[int]] = {}  # by the offset of the chunk, from its index
         self._loose: list[Entry] = []

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from instseg_ros.bags.messages import type_name
+from instseg_ros.bags.qos import KEY
 from instseg_ros.bags.types import Topic
 
 NAME = 'metadata.yaml'
@@ -26,12 +27,15 @@ class Metadata:
         Names of its files, without folders.
     counts : dict of Topic to int
         Number of messages on each topic.
+    qos : dict of Topic to str
+        See `instseg_ros.bags.qos`.
     problem : str
         Why it cannot be used, or only in part; else empty.
     """
 
     files: list[str] = field(default_factory=list)
     counts: dict[Topic, int] = field(default_factory=dict)
+    qos: dict[Topic, str] = field(default_factory=dict)
     problem: str = ''
 
 
@@ -67,3 +71,6 @@ def _take_counts(content: dict[str, Any], metadata: Metadata) -> None:
         if about.get('serialization_format', 'cdr') == 'cdr':
             topic = Topic(str(about['name']), type_name(str(about['type'])))
             metadata.counts[topic] = metadata.counts.get(topic, 0) + count
+            if profiles := about.get(KEY):  # text in the versions of Humble and before
+                metadata.qos[topic] = profiles if isinstance(profiles, str) else \
+                    yaml.safe_dump(profiles)

@@ -18,8 +18,9 @@ from instseg_ros.bags import mcap_file, mcap_summary, ros1_file, sqlite_file
 from instseg_ros.bags.compression import ZSTD_MAGIC, unpack_file
 from instseg_ros.bags.merging import Part, in_time_order
 from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, typestore
-from instseg_ros.bags.metadata import NAME, read_metadata
+from instseg_ros.bags.metadata import NAME, Metadata, read_metadata
 from instseg_ros.bags.outputs import is_output
+from instseg_ros.bags.qos import NO_PROFILES
 from instseg_ros.bags.types import BagError, BagFile, Damage, Message, Topic
 from instseg_ros.limits import Limits
 
@@ -55,6 +56,8 @@ class BagReader:
         Channels that are not messages of ROS (protobuf, JSON), which are ignored.
     definitions : dict of str to str
         Definition of each type, in the MSG or IDL language, as far as the recording has them.
+    qos : dict of Topic to str
+        Quality of service, see `instseg_ros.bags.qos`, as far as the recording has it.
     start, end : int
         Times of the first and the last message, in nanoseconds; 0 if there is none.
     damage : list of str
@@ -82,8 +85,8 @@ class BagReader:
             raise FileNotFoundError(f'{path}: no such file or folder')
         self._folder = tempfile.TemporaryDirectory(prefix='instseg_bag_')
         try:
-            self._files, promised = self._open_folder() if self.path.is_dir() else (
-                [self._open_file(self.path)], {})
+            self._files, metadata = self._open_folder() if self.path.is_dir() else (
+                [self._open_file(self.path)], Metadata())
         except PermissionError:
             self._folder.cleanup()
             raise PermissionError(f'{path}: no permission to read this bag') from None
@@ -93,19 +96,22 @@ class BagReader:
         found: Counter[Topic] = Counter()
         for file in self._files:
             found.update(file.counts)
-        self.counts = {topic: max(found[topic], promised.get(topic, 0))
-                       for topic in sorted(found.keys() | promised.keys())}
+        self.counts = {topic: max(found[topic], metadata.counts.get(topic, 0))
+                       for topic in sorted(found.keys() | metadata.counts.keys())}
         self.topics = tuple(self.counts)
         self.foreign = tuple(sorted({topic for file in self._files for topic in file.foreign}))
         self.definitions: dict[str, str] = {}
+        self.qos = metadata.qos
         for file in self._files:
             self.definitions.update(file.definitions)
+            self.qos.update({topic: profiles for topic, profiles in file.qos.items()
+                             if profiles not in NO_PROFILES})
         filled = [file for file in self._files if any(file.counts.values())]
         self.start = min((file.start for file in filled), default=0)
         self.end = max((file.end for file in filled), default=0)
 
-    def _open_folder(self) -> tuple[list[BagFile], dict[Topic, int]]:
-        """Return all files of a recording, and the counts that its metadata promise."""
+    def _open_folder(self) -> tuple[list[BagFile], Metadata]:
+        """Return all files of a recording, and its metadata."""
         metadata = read_metadata(self.path)
         if metadata.problem:
             self.remarks.append(f'{self.path}: {metadata.problem}')
@@ -131,7 +137,7 @@ class BagReader:
                            'folder of a recording, got a folder without any bag file')
         for problem in problems:
             self._damage.note(problem)
-        return files, metadata.counts
+        return files, metadata
 
     def _open_file(self, path: Path) -> BagFile:
         if not path.is_file():

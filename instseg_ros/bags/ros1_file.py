@@ -10,6 +10,7 @@ from rosbags.rosbag1 import Reader
 
 from instseg_ros.bags.compression import unpack_ros1_chunk
 from instseg_ros.bags.messages import cdr_from_ros1, convertible_from_ros1
+from instseg_ros.bags.qos import LATCHED_TEXT
 from instseg_ros.bags.types import BagError, Damage, Message, Topic
 from instseg_ros.limits import Limits
 
@@ -30,12 +31,15 @@ class Ros1File:
         self._path, self._limits = path, limits
         self.counts: dict[Topic, int] = {}
         self.foreign: list[Topic] = []
+        self.qos: dict[Topic, str] = {}
         self.definitions: dict[str, str] = {}  # those of ROS 1 are not those of its messages here
         with closing(self._open()) as reader:
             for connection in reader.connections:
                 topic = Topic(connection.topic, connection.msgtype)
                 if convertible_from_ros1(topic.type):
                     self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
+                    if getattr(connection.ext, 'latching', 0):
+                        self.qos[topic] = LATCHED_TEXT
                 else:
                     self.foreign.append(Topic(topic.name, f'{topic.type}, ros1'))
             self._compare_counts(reader)

@@ -16,6 +16,7 @@ import numpy as np
 
 from instseg_ros.bags.compression import check_size, unpack_message
 from instseg_ros.bags.messages import type_name
+from instseg_ros.bags.qos import KEY
 from instseg_ros.bags.types import BagError, Damage, Message, Topic
 from instseg_ros.limits import Limits
 
@@ -98,13 +99,17 @@ class SqliteFile:
         raise BagError(f'{self._name}: expected an SQLite3 file of rosbag2 ({problem})')
 
     def _read_topics(self, database: sqlite3.Connection) -> None:
-        rows = database.execute('SELECT id, name, type, serialization_format FROM topics')
+        columns = [row[1] for row in database.execute('PRAGMA table_info(topics)')]
+        qos = KEY if KEY in columns else "''"  # not in files of Foxy and before
+        rows = database.execute(f'SELECT id, name, type, serialization_format, {qos} FROM topics')
+        self.qos: dict[Topic, str] = {}
         self._topics: dict[int, Topic] = {}
         self._foreign_numbers: list[int] = []
         self.foreign: list[Topic] = []
-        for number, name, kind, encoding in rows:
+        for number, name, kind, encoding, profiles in rows:
             if encoding == 'cdr' and isinstance(number, int):
-                self._topics[number] = Topic(str(name), type_name(str(kind)))
+                self._topics[number] = topic = Topic(str(name), type_name(str(kind)))
+                self.qos[topic] = str(profiles)
             else:
                 self.foreign.append(Topic(str(name), f'{kind}, {encoding}'))
                 if isinstance(number, int):

@@ -67,6 +67,8 @@ class BagFile(Protocol):
         Channels of another encoding (protobuf, JSON); their type is for messages to people only.
     definitions : dict of str to str
         Definition of each type, in the MSG or IDL language, as far as the file has them.
+    qos : dict of Topic to str
+        Quality of service, see `instseg_ros.bags.qos`, as far as the file has it.
     """
 
     counts: dict[Topic, int]
@@ -74,6 +76,7 @@ class BagFile(Protocol):
     end: int
     foreign: list[Topic]
     definitions: dict[str, str]
+    qos: dict[Topic, str]
 
     def read(self, topics: Iterable[Topic], start: int, stop: int) -> Iterator[Message]:
         """Yield messages with start <= time < stop in the order of their times."""

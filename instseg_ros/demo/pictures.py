@@ -11,6 +11,7 @@ from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.conversions import find_converter, to_rgb
 from instseg_ros.bags.encodings import ImageError
 from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, LABEL_INFO, stamp_of
+from instseg_ros.bags.qos import LATCHED
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import (
     LABEL_INFO_NAME,
@@ -180,7 +181,7 @@ def declare(bag: BagWriter, published: BagReader) -> None:
     for name in PICTURES:
         bag.add_topic(PREFIX + name, COMPRESSED_IMAGE)
     labels = Topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO)
-    bag.add_topic(labels.name, labels.type, latched=True)
+    bag.add_topic(labels.name, labels.type, qos=[LATCHED])
     for message in published.read([labels]):
         bag.write(labels.name, message.time, message.data)
 

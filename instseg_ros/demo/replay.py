@@ -18,6 +18,7 @@ from instseg_ros.bags.messages import (
     stamp_of,
     typestore,
 )
+from instseg_ros.bags.qos import LATCHED
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
 from instseg_ros.bags.types import Message, Topic
@@ -101,7 +102,7 @@ class Replay:
         with ExitStack() as stack:
             images = stack.enter_context(BagReader(self.images))
             recorder = stack.enter_context(BagWriter(self.results))
-            recorder.add_topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO, latched=True)
+            recorder.add_topic(PREFIX + LABEL_INFO_NAME, LABEL_INFO, qos=[LATCHED])
             start_of_bag = images.start
 
             def record(topic: str, data: bytes) -> None:

@@ -22,7 +22,7 @@ from instseg_ros.node.qos import LATCHED_QOS, RESULT_QOS
 LABEL_INFO_NAME, MARKERS_NAME = 'label_info', 'markers'
 
 RESULTS = ('semantic_image', 'instance_image', CONFIDENCE, 'panoptic_image', 'instances',
-           'color_labels', 'overlay', 'overlay/compressed')
+           'color_labels', 'color_labels/compressed', 'overlay', 'overlay/compressed')
 """Outputs with one message for each image, of those in `messages.results`."""
 
 

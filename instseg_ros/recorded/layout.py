@@ -5,8 +5,11 @@ import re
 from types import MappingProxyType
 from typing import Iterable, Iterator, Mapping, Sequence
 
+from rosbags.interfaces import Qos
+
 from instseg_ros.bags.bag import BagFolder
 from instseg_ros.bags.messages import LABEL_INFO, typestore
+from instseg_ros.bags.qos import LATCHED
 from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.recorded.outputs import LAST, encode_label_info, output_types
@@ -42,6 +45,8 @@ class Layout:
     definitions : dict of str to str
         Definitions in the input of the types of `copied`, by name; those that it lacks are
         taken from `messages.typestore`.
+    qos : dict of Topic to sequence of Qos
+        Of `copied`.
     confidence : bool
         Whether there is a topic for the confidence of the classes.
 
@@ -53,11 +58,12 @@ class Layout:
 
     def __init__(self, images: Sequence[Topic], copied: Sequence[Topic], info: ModelInfo,
                  labels: str, settings: str,
-                 definitions: Mapping[str, str] = MappingProxyType({}), *,
+                 definitions: Mapping[str, str] = MappingProxyType({}),
+                 qos: Mapping[Topic, Sequence[Qos]] = MappingProxyType({}), *,
                  confidence: bool = False) -> None:
         self.images, self.copied = tuple(images), tuple(copied)
         self.labels, self.settings, self._info = labels, settings, info
-        self._definitions = definitions
+        self._definitions, self._qos = definitions, qos
         self.types = output_types(labels, confidence=confidence)
         alone = len(self.images) == 1
         self.prefixes = {topic: PREFIX if alone else f'{PREFIX}{legal_name(topic.name)}/'
@@ -75,13 +81,13 @@ class Layout:
 
     def declare(self, bag: BagFolder) -> None:
         """Declare all topics."""
-        bag.add_topic(SETTINGS_TOPIC, STRING, latched=True)
+        bag.add_topic(SETTINGS_TOPIC, STRING, qos=[LATCHED])
         for prefix in self.prefixes.values():
-            bag.add_topic(f'{prefix}label_info', LABEL_INFO, latched=True)
+            bag.add_topic(f'{prefix}label_info', LABEL_INFO, qos=[LATCHED])
             for name, message_type in self.types.items():
                 bag.add_topic(prefix + name, message_type)
         for topic in self.copied:
-            bag.add_topic(topic.name, topic.type,
+            bag.add_topic(topic.name, topic.type, qos=self._qos.get(topic, ()),
                           definition=self._definitions.get(topic.type, ''))
 
     def begin(self, bag: BagFolder, time: int) -> None:

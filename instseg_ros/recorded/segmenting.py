@@ -83,7 +83,7 @@ def segment_bag(job: Job, segmenter: Segmenter, *,
     with BagReader(job.source) as bag:
         selection = Selection(bag, job)
         layout = Layout(selection.images, selection.copied, segmenter.model_info, job.labels,
-                        job.settings(), selection.definitions,
+                        job.settings(), selection.definitions, selection.qos,
                         confidence=segmenter.has_confidence)
         parts = Parts(job.out, layout, anew=job.tracking.enabled, force=job.force)
         on_start(selection.expected)

@@ -4,7 +4,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Iterator, Mapping
 
+from rosbags.interfaces import Qos
+
 from instseg_ros.bags.messages import NANOSECONDS, typestore
+from instseg_ros.bags.qos import read_qos
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.recorded.job import Job
@@ -23,8 +26,10 @@ class Selection:
     images, copied : list of Topic
     expected : int
         About how many images there are.
+    qos : dict of Topic to list of Qos
+        Of the copied topics.
     problems : list of str
-        A sentence for each topic that can't be copied.
+        A sentence for each topic that can't be copied, or not with its quality of service.
     """
 
     def __init__(self, bag: BagReader, job: Job) -> None:
@@ -32,6 +37,7 @@ class Selection:
         self.problems: list[str] = []
         self.images = bag.image_topics(job.topics)
         self.copied = self._topics_to_copy(job)
+        self.qos = {topic: self._qos_of(topic) for topic in self.copied}
         self._start = bag.start + round(job.start * NANOSECONDS)
         length = round(job.duration * NANOSECONDS) or bag.end + 1 - self._start
         self._stop = self._start + length
@@ -52,6 +58,14 @@ class Selection:
         self.problems += [f'{job.source}: {topic} is not copied, since the recording does not '
                           'hold the definition of its type' for topic in undefined]
         return [topic for topic in wanted if topic not in undefined]
+
+    def _qos_of(self, topic: Topic) -> list[Qos]:
+        try:
+            return read_qos(self._bag.qos.get(topic, ''))
+        except BagError as error:
+            self.problems.append(f'{self._bag.path}: {topic} is copied without its quality of '
+                                 f'service: {error}')
+            return []
 
     @property
     def definitions(self) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ import pytest
 from instseg_ros.bags.bag import BagWriter
 from instseg_ros.bags.images import make_image
 from instseg_ros.bags.messages import IMAGE, LABEL_INFO, stamp_of, typestore
+from instseg_ros.bags.qos import LATCHED
 from instseg_ros.bags.reader import BagReader
 
 
@@ -12,7 +13,7 @@ def write_bag(path, count=3):
     """Write images on /camera and nothing on /labels."""
     with BagWriter(path) as bag:
         bag.add_topic('/camera', IMAGE)
-        bag.add_topic('/labels', LABEL_INFO, latched=True)
+        bag.add_topic('/labels', LABEL_INFO, qos=[LATCHED])
         for number in range(1, count + 1):
             image = make_image(np.full((4, 6, 3), number, np.uint8), number * 10 ** 9, 'camera')
             bag.write_message('/camera', number * 10 ** 9, image)

@@ -23,9 +23,9 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Ros2Writer
 
-from instseg_ros.bags.bag import FOREVER
 from instseg_ros.bags.compression import zstd
 from instseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, ros1_typestore, typestore
+from instseg_ros.bags.qos import FOREVER
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import BagError
 

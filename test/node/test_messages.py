@@ -8,7 +8,8 @@ pytest.importorskip('rosbags')
 
 @pytest.mark.parametrize('name', [
     'semantic_image', 'instance_image', 'confidence_image', 'panoptic_image', 'color_labels',
-    'overlay', 'semantic_image/compressed', 'overlay/compressed', 'instances'])
+    'color_labels/compressed', 'overlay', 'semantic_image/compressed', 'overlay/compressed',
+    'instances'])
 def test_a_message_is_the_same_live_and_in_a_bag(rclpy, name, tiny_model, scene):
     from builtin_interfaces.msg import Time
     from rclpy.serialization import deserialize_message, serialize_message

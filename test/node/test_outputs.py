@@ -1,5 +1,6 @@
 """What the node publishes beside labels and objects, and that nobody waits for it in vain."""
 import cv2
+import foxglove_layout
 import numpy as np
 import pytest
 
@@ -39,6 +40,7 @@ def types():
     from visualization_msgs.msg import MarkerArray
     return {'semantic_image': Image, 'instance_image': Image, 'confidence_image': Image,
             'panoptic_image': Image, 'color_labels': Image, 'overlay': Image,
+            'color_labels/compressed': CompressedImage,
             'overlay/compressed': CompressedImage, 'instances': Detection2DArray,
             'markers': MarkerArray}
 
@@ -62,6 +64,9 @@ def test_every_output_shows_the_same_result(active, publish, scene):
     assert np.array_equal(panoptic >> 16, semantic_ids) and np.array_equal(panoptic & 0xffff, ids)
     colors = pixels(found['color_labels'])
     assert len(np.unique(colors.reshape(-1, 3), axis=0)) == 3 and found['overlay'].step == 480
+    png = cv2.imdecode(np.frombuffer(found['color_labels/compressed'].data, np.uint8),
+                       cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.array_equal(png, colors)
     jpeg = cv2.imdecode(np.frombuffer(found['overlay/compressed'].data, np.uint8),
                         cv2.IMREAD_COLOR)[..., ::-1]
     difference = np.abs(jpeg.astype(int) - pixels(found['overlay']))
@@ -181,3 +186,8 @@ def test_a_slow_listener_of_one_topic_costs_the_others_nothing(active, publish):
         publish(number)
     active.spin_until(lambda: len(heard) == 20, 'all results')
     assert [message.header.stamp.sec for message in heard] == list(range(20))
+
+
+def test_the_layout_for_foxglove_shows_topics_of_the_node():
+    from instseg_ros.node.outputs import TOPICS
+    assert foxglove_layout.topics() <= {f'/segmenter/{name}' for name in TOPICS}

@@ -1,0 +1,78 @@
+"""`instseg segment-bag` after an interruption goes on where it was."""
+import shutil
+
+import pytest
+from recorded_scene import NOTES, write_camera
+from result_bags import Interruption, counts, read
+
+from instseg_ros.bags.reader import BagReader
+from instseg_ros.bags.results import read_results
+from instseg_ros.core.segmenter import Segmenter
+
+
+@pytest.mark.parametrize('count', [1, 4, 7, 11])
+def test_an_interrupted_run_goes_on_where_it_was(segment, tmp_path, interrupt, monkeypatch, count):
+    source = write_camera(tmp_path / 'camera.mcap', rear=True, notes=True, bad=(2,))
+    whole = segment(source, '--copy', NOTES, out='whole.mcap')[1]
+    undo = interrupt(count, Interruption())
+    with pytest.raises(Interruption):
+        segment(source, '--copy', NOTES)
+    undo()
+    part = tmp_path / 'result.unfinished' / '0000'
+    assert (part / 'metadata.yaml').exists()
+    done = sum(number for name, number in counts(part).items() if name.endswith('instances'))
+    segmented = []
+    infer = Segmenter.infer
+    monkeypatch.setattr(Segmenter, 'infer', lambda self, image: (
+        segmented.append(image), infer(self, image))[1])
+    code, result, errors = segment(source, '--copy', NOTES)
+    assert code == 1 and '1 images on' in errors[0]
+    assert len(segmented) == 11 - done
+    assert [tuple(message) for message in read(result)] == [
+        tuple(message) for message in read(whole)]
+    assert not (tmp_path / 'result.unfinished').exists()
+
+
+def test_a_part_of_a_killed_run_is_used(segment, camera, tmp_path, interrupt):
+    whole = segment(camera, out='whole.mcap')[1]
+    undo = interrupt(4, Interruption())
+    with pytest.raises(Interruption):
+        segment(camera)
+    undo()
+    part = tmp_path / 'result.unfinished' / '0000'
+    (part / 'metadata.yaml').unlink()
+    data = (part / '0000.mcap').read_bytes()
+    (part / '0000.mcap').write_bytes(data[:len(data) * 2 // 3])
+    code, result, _ = segment(camera)
+    assert code == 0
+    assert [tuple(message) for message in read(result)] == [
+        tuple(message) for message in read(whole)]
+
+
+def test_an_unfinished_result_of_other_options_is_kept(segment, camera, tmp_path, interrupt):
+    undo = interrupt(4, Interruption())
+    with pytest.raises(Interruption):
+        segment(camera)
+    undo()
+    code, _, errors = segment(camera, '--every', 2)
+    assert code == 1 and 'an unfinished result of another' in errors[0]
+    assert (tmp_path / 'result.unfinished' / '0000').exists()
+    code, result, _ = segment(camera, '--every', 2, '--force')
+    assert code == 0 and counts(result)['/segmenter/instances'] == 3
+
+
+def test_a_full_disk_leaves_a_valid_bag(segment, camera, tmp_path, monkeypatch):
+    usage = shutil.disk_usage
+    frees = iter([10 ** 9] * 3)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage(path)._replace(
+        free=next(frees, 1000)))
+    code, result, errors = segment(camera)
+    assert code == 1 and len(errors) == 1 and 'the disk is full' in errors[0]
+    assert not result.exists()
+    part = tmp_path / 'result.unfinished' / '0000'
+    with BagReader(part) as bag:
+        assert len(list(read_results(bag, '/segmenter/'))) == 3
+        assert bag.damage == []
+    monkeypatch.undo()
+    assert segment(camera)[0] == 0
+    assert counts(result)['/segmenter/instances'] == 6
