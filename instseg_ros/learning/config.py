@@ -11,6 +11,7 @@ from instseg_ros.core.config import check_options, option
 from instseg_ros.datasets.config import PATHS as DATA_PATHS
 from instseg_ros.datasets.config import DataConfig, refuse_unknown, resolve_path
 from instseg_ros.learning.augmentation import AugmentationConfig
+from instseg_ros.learning.detector.heads import STRIDES
 from instseg_ros.learning.encoders import DETECTORS, ENCODERS
 from instseg_ros.learning.losses import LossConfig
 from instseg_ros.yaml_files import read_yaml
@@ -23,8 +24,9 @@ PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with', 'teacher')}
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
                  'center': ('center',), 'embedding': ('embedding',),
                  'background': ('background',),
-                 'decoders': ('heads', 'semantic', 'center', 'embedding', 'background')}
-"""Parts of the network that can be trained without the rest; it has all or some of each."""
+                 'decoders': ('semantic', 'center', 'embedding', 'background',
+                              *(f'heads.{stride}.output' for stride in STRIDES))}
+"""Parts of the network that can be trained without the rest; a network has all or some of them."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,9 @@ class TrainingConfig:
         if self.loss.distillation_weight and not self.model.teacher:
             raise ValueError('model.teacher: expected a checkpoint, as loss.distillation_weight '
                              'is not 0, got nothing')
+        if self.loss.score_weight and self.model.encoder not in DETECTORS:
+            raise ValueError('loss.score_weight: only for the encoders of a detector '
+                             f'({", ".join(DETECTORS)}), got {self.model.encoder}')
         if self.loss.consistency_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.consistency_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')

@@ -7,7 +7,7 @@ Its values of the hyper-parameters are not known to us: the defaults here are ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.core.types import UNLABELLED, ModelInfo
+from instseg_ros.learning.detector.grids import to_output_grid
+from instseg_ros.learning.detector.heads import Detections
 from instseg_ros.learning.detector.modes import relative_distances
 from instseg_ros.learning.lovasz import lovasz_embedding_loss
 from instseg_ros.learning.model import Prediction
@@ -30,6 +32,9 @@ class LossConfig:
     semantic_weight: float = option(1.0, 'Weight of the semantic loss', minimum=0.0)
     center_weight: float = option(1.0, 'Weight of the center loss', minimum=0.0)
     embedding_weight: float = option(1.0, 'Weight of the embedding loss', minimum=0.0)
+    score_weight: float = option(0.0, "Weight of the center loss of a detector's scores, of every "
+                                 'class and wherever it is: what teaches it new classes',
+                                 minimum=0.0)
     embedding_loss: str = option('hinges', "Loss of the embeddings: the method's hinges of "
                                  'attraction and repulsion, or the Lovász hinge on the assignment '
                                  'of pixels, for which delta_a and regularization mean nothing',
@@ -159,6 +164,38 @@ def center_loss(logits: Tensor, target: Tensor, gamma: float, positive_weight: f
     return (loss * weight).sum() / positive.sum().clamp(min=1)
 
 
+def score_loss(detections: Mapping[int, Detections], semantic_ids: Tensor, center_mask: Tensor,
+               config: LossConfig, candidates: Tensor | None, thing_ids: Sequence[int]) -> Tensor:
+    """Center loss of a detector's score of every class, at its strongest stride. Ours.
+
+    The center loss of a prediction reaches the scores of a class only where pixels are taken for
+    it, which is not enough to teach a detector a new class.
+
+    Parameters
+    ----------
+    detections : dict of int to Detections
+    semantic_ids : (N, H, W) int64
+    center_mask : (N, H, W) uint8
+    config : LossConfig
+    candidates : (N, C) bool, optional
+        Where a pixel has semantic id 0, the scores of these classes are free.
+    thing_ids : sequence of int
+        Class of each of the detector's classes, in their order.
+    """
+    size, finest = semantic_ids.shape[1:], min(detections)
+    output_stride = finest * detections[finest].classes.shape[3] // size[1]
+    scores = torch.stack([to_output_grid(found.classes.float(), stride, output_stride, size)
+                          for stride, found in detections.items()]).amax(0)
+    things = torch.tensor(thing_ids, device=semantic_ids.device)
+    is_class = semantic_ids[:, None] == things.view(1, -1, 1, 1)
+    mask = center_mask[:, None]
+    unknown = mask == UNLABELLED
+    if candidates is not None:
+        unknown = unknown | ((semantic_ids == 0)[:, None] & candidates[:, things][..., None, None])
+    target = torch.where(unknown, UNLABELLED, ((mask == 1) & is_class).to(mask.dtype))
+    return center_loss(scores, target, config.gamma, config.center_positive_weight)
+
+
 def embedding_loss(embedding: Tensor, instance_ids: Tensor, config: LossConfig) -> Tensor:
     """Attraction within an instance, repulsion between instances of an image, L2 regularisation.
 
@@ -221,7 +258,8 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
                ) -> dict[str, Tensor]:
     """Return the three losses and, as 'total', their weighted sum.
 
-    The sum is the method's, its weights are ours.
+    The sum is the method's, its weights are ours. With `score_weight`, that of a detector's scores
+    is added.
 
     Parameters
     ----------
@@ -251,6 +289,10 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
     losses['total'] = (config.semantic_weight * losses['semantic']
                        + config.center_weight * losses['center']
                        + config.embedding_weight * losses['embedding'])
+    if config.score_weight and prediction.detections is not None:
+        losses['score'] = score_loss(prediction.detections, semantic_ids, center_mask, config,
+                                     candidates, thing_ids)
+        losses['total'] = losses['total'] + config.score_weight * losses['score']
     return losses
 
 

@@ -70,11 +70,12 @@ class TrainingModule(lightning.LightningModule):
         ValueError
             It has none of them.
         """
-        found, wanted = dict(self.network.named_children()), self.config.model.trained
+        found, wanted = dict(self.network.named_modules()), self.config.model.trained
         parts = [found[part] for part in TRAINED_PARTS[wanted] if part in found]
         if not parts:
+            names = ', '.join(name for name, _ in self.network.named_children())
             raise ValueError(f'model.trained: the network has no part for {wanted!r}, only '
-                             f'{", ".join(found)}')
+                             f'{names}')
         return parts
 
     def on_fit_start(self) -> None:
