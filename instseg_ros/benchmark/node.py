@@ -20,7 +20,7 @@ import numpy as np
 
 from instseg_ros.bags.images import make_image
 from instseg_ros.bags.messages import IMAGE, NANOSECONDS, stamp_of, typestore
-from instseg_ros.benchmark.measurement import Progress, Times
+from instseg_ros.benchmark.measurement import Call, Progress, Times
 from instseg_ros.core.config import NetworkConfig
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.demo.domains import reserved_domain
@@ -90,9 +90,10 @@ def measure_node(model: Path, config: NetworkConfig, image: np.ndarray, rounds: 
 
     samples: dict[str, list[Times]] = {name: [] for name in ('library', *LOADS)}
     with MeasuredNode(model, config, image, segmenter.has_confidence) as node:
-        calls = {'library': (library, time.process_time),
-                 **{name: (partial(node.send, BLOCK, in_flight), node.processor_time)
-                    for name, in_flight in LOADS.items()}}
+        calls: dict[str, tuple[Call, Callable[[], float]]] = {
+            'library': (library, time.process_time),
+            **{name: (partial(node.send, BLOCK, in_flight), node.processor_time)
+               for name, in_flight in LOADS.items()}}
         for call, _ in calls.values():
             call()  # fills caches
         for _ in progress(range(rounds)):
@@ -116,7 +117,7 @@ def measure_node(model: Path, config: NetworkConfig, image: np.ndarray, rounds: 
         'steady': {'fps': rate, **steady_figures(steady)}}
 
 
-def _times(call: Callable[[], object], processor_time: Callable[[], float]) -> Times:
+def _times(call: Call, processor_time: Callable[[], float]) -> Times:
     """Return the times of one image of a block."""
     start = time.perf_counter(), processor_time()
     call()

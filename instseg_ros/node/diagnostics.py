@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 from std_msgs.msg import Header
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -81,6 +82,17 @@ class Conditions:
             found = {**self._lasting, **self._events}
             self._events.clear()
         return dict(sorted(found.items(), key=lambda item: item[1].level, reverse=True))
+
+
+def log_to(node: Node, prefix: str = '') -> Callable[[bytes, str], None]:
+    """Return a `log` for `Conditions`: the node's own, with `prefix` before each text."""
+    def log(level: bytes, text: str) -> None:
+        # Two lines: rclpy allows one severity for each line that logs.
+        if level == ERROR:
+            node.get_logger().error(prefix + text)
+        else:
+            node.get_logger().warning(prefix + text)
+    return log
 
 
 @dataclass(frozen=True)

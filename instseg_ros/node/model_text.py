@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 from instseg_ros.core.network import Network
+from instseg_ros.messages.results import CONFIDENCE
+
+NO_CONFIDENCE = (f'no topic {CONFIDENCE}: the model has no confidence of its classes; export it '
+                 'again with "instseg export"')
 
 
 def checksum_text(network: Network) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -17,22 +16,19 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from instseg_ros.bags.conversions import ImageError, find_converter
-from instseg_ros.core import depth, tracking
-from instseg_ros.core.compiled import watch_compilation
 from instseg_ros.core.segmenter import Segmenter
 from instseg_ros.installed import default_model
-from instseg_ros.messages.results import CONFIDENCE
 from instseg_ros.node import diagnostics
 from instseg_ros.node.affinity import parse_cores, use_cores
-from instseg_ros.node.camera import Camera
-from instseg_ros.node.diagnostics import Conditions, Report
-from instseg_ros.node.model_text import batch_text, checksum_text, provider_problem
-from instseg_ros.node.options import NodeConfig
+from instseg_ros.node.cameras import Cameras
+from instseg_ros.node.diagnostics import Conditions, log_to
+from instseg_ros.node.loading import load_segmenter
+from instseg_ros.node.model_text import NO_CONFIDENCE, batch_text, provider_problem
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
 from instseg_ros.node.pipeline import Pipeline, StuckError
 from instseg_ros.node.rclpy_versions import call_after_set_parameters
 from instseg_ros.node.recovery import Recovery
-from instseg_ros.node.requests import Requests
+from instseg_ros.node.reports import check_stages, make_reports, state_text
 from instseg_ros.node.stages import Frame, Stages
 from instseg_ros.node.transitions import guarded, transition
 
@@ -63,15 +59,14 @@ class SegmenterNode(LifecycleNode):
         # Before all else: a context destroys its nodes, also one whose parameters are wrong.
         self._stages: Stages | None = None
         self._pipeline: Pipeline[Frame] | None = None
-        self._cameras: list[Camera] = []
+        self._conditions = Conditions(log_to(self))
+        self._cameras = Cameras(self, self._conditions)
         super().__init__('segmenter', **kwargs)
         declare_parameters(self)
         self._configs = read_configs(self)
         self._model = Path()
         self._has_failed = self._is_paused = False
-        self._requests: dict[str, Requests] = {}
-        self._conditions = Conditions(partial(self._log, ''))
-        self._cameras = self._make_cameras()
+        self._cameras.make(self._configs.cameras)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._recovery = Recovery(self.create_guard_condition(
             self._guarded('recovery', self._recover)).trigger)
@@ -110,57 +105,27 @@ class SegmenterNode(LifecycleNode):
         converter = find_converter()
         self.get_logger().info(f'loading {self._model}')
         segmenter = self.load(self._model)
-        cameras = self._make_cameras()
-        try:
-            for camera in cameras:
-                camera.configure(segmenter.model_info, self._configs.tracking,
-                                 self._configs.depth, confidence=segmenter.has_confidence)
-        except BaseException:
-            for camera in cameras:
-                camera.release()
-            raise
-        self._cameras, self._stages = cameras, Stages(converter, segmenter)
+        self._cameras.configure(self._configs, segmenter)
+        self._stages = Stages(converter, segmenter)
         self._conditions.end('inference')
         if not segmenter.has_confidence:
-            self.get_logger().warning(
-                f'no topic {CONFIDENCE}: the model has no confidence of its classes; export it '
-                'again with "instseg export"')
+            self.get_logger().warning(NO_CONFIDENCE)
         self.get_logger().info(f'configured: provider {segmenter.provider}, '
                                f'images by {converter.name}')
-        if len(cameras) > 1:
+        if len(self._cameras) > 1:
             self.get_logger().info(batch_text(segmenter.network))
 
     def load(self, path: Path) -> Segmenter:
         """Return the segmenter for a model, ready for its first image."""
-        configs = self._configs
-        self._end_if_interrupted()
-        segmenter = Segmenter.from_onnx(path, network=configs.network, grouping=configs.grouping,
-                                        refinement=configs.refinement,
-                                        selection=configs.selection)
+        segmenter = load_segmenter(path, self._configs, self.get_logger(),
+                                   is_interrupted=lambda: not self.context.ok())
         self._conditions.warn_while('provider', provider_problem(segmenter.network))
-        with watch_compilation(self._log_compilation):
-            self._end_if_interrupted()
-            segmenter.warm_up()
-            tracking.warm_up()
-            if configs.depth.enabled:
-                depth.warm_up()
-        self._end_if_interrupted()
         return segmenter
-
-    def _end_if_interrupted(self) -> None:
-        """Don't let a signal wait for the end of a transition that takes seconds."""
-        if not self.context.ok():
-            raise KeyboardInterrupt
-
-    def _log_compilation(self, kernel: str, ready: int, total: int) -> None:
-        self._end_if_interrupted()
-        self.get_logger().info(f'compiling kernels, once on this machine: {ready + 1} of {total} '
-                               f'({kernel.lstrip("_")}); "instseg warm-up" does it in advance')
 
     @transition('activate', otherwise=FAILURE)
     def on_activate(self, state: LifecycleState) -> None:
         """Begin to take images."""
-        self._read_configs()
+        self._apply_parameters()
         stages = self._stages
         assert stages is not None  # only a configured node is activated
         try:
@@ -171,8 +136,7 @@ class SegmenterNode(LifecycleNode):
                 on_result=self._publish, on_error=self._on_error,
                 depth=self._configs.node.image_depth, limit=stages.segmenter.max_batch,
                 key=stages.batch_key)
-            for camera in self._cameras:
-                camera.activate(self._pipeline.submit)
+            self._cameras.activate(self._pipeline.submit)
         except BaseException:
             self._stop()
             super().on_deactivate(state)
@@ -224,28 +188,13 @@ class SegmenterNode(LifecycleNode):
         finally:
             super().destroy_node()
 
-    def _make_cameras(self) -> list[Camera]:
-        """Return the cameras of the parameters; problems of one without a name are the node's."""
-        return [self._make_camera(name, config)
-                for name, config in self._configs.cameras.items()]
-
-    def _make_camera(self, name: str, config: NodeConfig) -> Camera:
-        # A service that is removed while a call waits can't answer it: it stays with the node.
-        if name not in self._requests:
-            self._requests[name] = Requests(self, f'{name}/' if name else '')
-        conditions = Conditions(partial(self._log, f'{name}: ')) if name else self._conditions
-        camera = Camera(self, name, config, conditions, self._requests[name])
-        camera.is_paused = self._is_paused
-        return camera
-
     def _stop(self, timeout: float = math.inf) -> None:
         # The pipeline is forgotten before it is closed, so that an error can't keep it in use.
         pipeline, self._pipeline = self._pipeline, None
-        with ExitStack() as last_first:  # an error in one of them doesn't keep the others from it
+        with ExitStack() as last_first:  # an error in one of them doesn't keep the other from it
             if pipeline is not None:
                 last_first.callback(self._close, pipeline, timeout)
-            for camera in self._cameras:
-                last_first.callback(camera.deactivate)
+            last_first.callback(self._cameras.deactivate)
 
     def _close(self, pipeline: Pipeline[Frame], timeout: float) -> None:
         """End the pipeline, which waits for a stage until the stage counts as stuck."""
@@ -258,8 +207,7 @@ class SegmenterNode(LifecycleNode):
         self._stages = None
         self._conditions.end('provider')
         with ExitStack() as last_first:
-            for camera in self._cameras:
-                last_first.callback(camera.release)
+            last_first.callback(self._cameras.release)
             last_first.callback(self._stop)
 
     def _publish(self, frame: Frame) -> None:
@@ -309,78 +257,27 @@ class SegmenterNode(LifecycleNode):
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Go on with the images, or pause without releasing anything."""
         self._is_paused = not request.data
-        for camera in self._cameras:
-            camera.is_paused = self._is_paused
+        self._cameras.pause(self._is_paused)
         response.success = True
         response.message = ('paused: images are skipped' if self._is_paused
                             else 'images are processed')
         self.get_logger().info(response.message)
         return response
 
-    def _read_configs(self) -> None:
-        self._configs = read_configs(self)
-        for camera in self._cameras:
-            # A changed list of cameras takes effect when the node is configured.
-            camera.config = self._configs.cameras.get(camera.name, camera.config)
-
     def _apply_parameters(self) -> None:
-        self._read_configs()
+        self._configs = read_configs(self)
+        self._cameras.apply(self._configs)
         if self._stages is not None:
             # A new segmenter, so that no image is processed with half of a change.
             self._stages.segmenter = self._stages.segmenter.with_options(
                 grouping=self._configs.grouping, refinement=self._configs.refinement,
                 selection=self._configs.selection)
-            for camera in self._cameras:
-                camera.tracker.config = self._configs.tracking
-                if camera.depth is not None:
-                    camera.depth.config = self._configs.depth
-
-    def _log(self, prefix: str, level: bytes, text: str) -> None:
-        # Two lines: rclpy allows one severity for each line that logs.
-        if level == diagnostics.ERROR:
-            self.get_logger().error(prefix + text)
-        else:
-            self.get_logger().warning(prefix + text)
 
     def _report(self) -> None:
-        for camera in self._cameras:
-            camera.check_connections()
-        self._check_stages()
-        state = ('active, paused' if self._pipeline is not None and self._is_paused
-                 else 'active' if self._pipeline is not None
-                 else 'inactive' if self._stages is not None else 'unconfigured')
+        self._cameras.check_connections()
+        check_stages(self._pipeline, self._configs.node.stage_timeout, self._conditions)
         self._diagnostics.publish(diagnostics.message(
-            Header(stamp=self.get_clock().now().to_msg()), state, self._reports()))
-
-    def _check_stages(self) -> None:
-        """Report a stage that does not return, and that the results are back."""
-        step = self._pipeline.longest_step() if self._pipeline is not None else None
-        limit = self._configs.node.stage_timeout
-        if step is not None and time.monotonic() - step.began > limit:
-            self._conditions.begin('stuck', diagnostics.ERROR, f'an image has been in the stage '
-                                   f'"{step.name.strip("_")}" for more than {limit:g} s')
-        else:
-            self._conditions.end('stuck')
-
-    def _reports(self) -> list[Report]:
-        """Return the report of the node and that of each camera with a name.
-
-        A camera without a name is the only one, and its values are in the node's report.
-        """
-        now, name, stages = time.monotonic(), self.get_fully_qualified_name(), self._stages
-        by_camera = {camera: camera.report(now) for camera in self._cameras}
-        network = stages.segmenter.network if stages else None
-        own = {'model': str(self._model) if self._model.name else '',
-               'model_sha256': checksum_text(network) if network else '',
-               'provider': network.provider if network else '',
-               'max_batch': str(network.max_batch) if network else '',
-               'converter': stages.converter.name if stages else '',
-               'fps': f'{sum(float(values["fps"]) for values in by_camera.values()):.2f}'}
-        for camera, values in by_camera.items():
-            if not camera.name:
-                own.update(values)
-        return [Report(name, conditions.report(), {**values, 'last_error': conditions.last_error})
-                for name, conditions, values in [
-                    (name, self._conditions, own),
-                    *((f'{name}/{camera.name}', camera.conditions, values)
-                      for camera, values in by_camera.items() if camera.name)]]
+            Header(stamp=self.get_clock().now().to_msg()),
+            state_text(self._stages, self._pipeline, self._is_paused),
+            make_reports(self.get_fully_qualified_name(), self._model, self._stages,
+                         self._cameras, self._conditions)))

@@ -1,4 +1,6 @@
 """Control at run time: pause, single images, the limit of the rate, and another model."""
+from types import SimpleNamespace
+
 import pytest
 
 tiny_models = pytest.importorskip('tiny_models', reason='needs onnx')
@@ -24,7 +26,7 @@ def counts(graph):
 
 def ask(graph):
     """Call ~/segment; return the future of its answer once the call has arrived."""
-    requests = graph.node._requests['']
+    requests = graph.node._cameras.requests['']
     before = len(requests._waiting)
     answer = graph.client('segment').call_async(graph.client('segment').srv_type.Request())
     graph.spin_until(lambda: len(requests._waiting) > before or answer.done(), 'the call')
@@ -134,7 +136,7 @@ def test_every_camera_has_the_service(graph, tiny_model, make_image):
                for name in ('front', 'rear')}
     graph.spin_until(lambda: all(camera.get_subscription_count() for camera in cameras.values()))
     answer = client.call_async(Trigger.Request())
-    graph.spin_until(lambda: node._requests['rear']._waiting, 'the call')
+    graph.spin_until(lambda: node._cameras.requests['rear']._waiting, 'the call')
 
     def is_done():
         for camera in cameras.values():  # until both ends know of each other
@@ -149,7 +151,8 @@ def test_every_camera_has_the_service(graph, tiny_model, make_image):
 def test_the_rate_is_limited_from_the_next_image_on(active, make_image, monkeypatch):
     results, camera = active.listen_to_results()['instances'], active.camera()
     now = 1000.0
-    monkeypatch.setattr('instseg_ros.node.camera.time.monotonic', lambda: now)
+    # The name in that module only: the rest of the process goes on in real time.
+    monkeypatch.setattr('instseg_ros.node.camera.time', SimpleNamespace(monotonic=lambda: now))
     for number, rate in enumerate([0.0, 10.0, 10.0, 10.0, 0.0, 0.0], start=1):
         assert active.set_parameter('max_rate', rate) == ''
         now += 0.01
