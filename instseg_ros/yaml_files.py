@@ -25,6 +25,13 @@ PLAIN = (str, bool, int, float, type(None))
 """Types of values beside lists and mappings. YAML has more, such as dates and !!binary."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads plain values, and lists of the kind that launch_ros writes into its files."""
+
+
+_Loader.add_constructor('tag:yaml.org,2002:python/tuple', yaml.SafeLoader.construct_yaml_seq)
+
+
 def read_yaml(path: Path | str) -> Any:
     """Return the content of a YAML file.
 
@@ -59,7 +66,7 @@ def parse_yaml(text: str) -> Any:
         larger or deeper than anybody writes by hand, as with an alias that contains itself.
     """
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, Loader=_Loader)
     except RecursionError as error:
         raise ValueError(f'not valid YAML (deeper than {MAX_DEPTH} levels)') from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as a date 2026-13-45

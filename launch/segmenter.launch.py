@@ -23,9 +23,12 @@ ARGUMENTS = [
                                       'empty: as in the parameter file'),
     DeclareLaunchArgument('depth', default_value='',
                           description='Topic of depth images registered to the camera; with it, '
-                                      'the node publishes results in space (depth.enabled)'),
-    DeclareLaunchArgument('camera_info', default_value='camera_info',
-                          description='Topic of the calibration of the camera, for depth'),
+                                      'the node publishes results in space (depth.enabled); with '
+                                      'several cameras: front=/front/depth,rear=/rear/depth'),
+    DeclareLaunchArgument('camera_info', default_value='',
+                          description='Topic of the calibration of the camera, for depth; with '
+                                      'several cameras: front=/front/camera_info,...; empty: '
+                                      'camera_info or CAMERA/camera_info'),
     DeclareLaunchArgument('params_file',
                           default_value=PathJoinSubstitution([SHARE, 'config', 'segmenter.yaml']),
                           description='Parameter file of the node'),
@@ -64,11 +67,13 @@ def make_node(context):
              'image_transport': value('image_transport')}
     parameters = {name: ParameterValue(text, value_type=str)
                   for name, text in given.items() if text}
-    if value('depth'):
-        parameters['depth.enabled'] = True
-    cameras = dict(parse_camera(text) for text in value('cameras').split(',') if text.strip())
+    cameras = parse_topics('cameras', value('cameras'))
     if cameras:
         parameters['cameras'] = list(cameras)
+    topics = {'image': cameras or {'': value('image')},
+              **{name: topics_of(name, value(name), cameras) for name in ('depth', 'camera_info')}}
+    if topics['depth']:
+        parameters['depth.enabled'] = True
     parameters.update({name: value(name) == 'true' for name in ('autostart', 'use_sim_time')
                        if value(name)})
     # launch_ros would only warn about a file that does not exist, and start the node without it.
@@ -80,17 +85,37 @@ def make_node(context):
         package='instseg_ros', executable='segmenter', name=NAME, namespace=value('namespace'),
         output='screen', emulate_tty=True, parameters=[value('params_file'), parameters],
         ros_arguments=['--enclave', value('enclave')] if value('enclave') else [],
-        remappings=[('image', value('image')), ('depth', value('depth') or 'depth'),
-                    ('camera_info', value('camera_info')),
-                    *((f'{camera}/image', topic) for camera, topic in cameras.items())])]
+        remappings=[
+            (f'{camera}/{name}' if camera else name, topic)
+            for name, by_camera in topics.items() for camera, topic in by_camera.items()])]
 
 
-def parse_camera(text):
-    """Return the name of a camera and the topic of its images from NAME=TOPIC."""
-    name, separator, topic = (part.strip() for part in text.partition('='))
-    if not (name and separator and topic):
-        raise ValueError(f'cameras: expected NAME=TOPIC for each camera, got {text!r}')
-    return name, topic
+def topics_of(argument, text, cameras):
+    """Return the topics that an argument names by camera; a single camera has no name."""
+    if not text:
+        return {}
+    if not cameras and '=' not in text:
+        return {'': text}
+    topics = parse_topics(argument, text, optional=True)
+    for name in topics:
+        if cameras and name not in cameras:
+            raise ValueError(f'{argument}: expected cameras of the argument "cameras" '
+                             f'({", ".join(cameras)}), got {name!r}')
+    return {name: topic for name, topic in topics.items() if topic}
+
+
+def parse_topics(argument, text, optional=False):
+    """Return the topics by the names of the cameras from NAME=TOPIC,NAME=TOPIC.
+
+    Where they are optional, a topic may be empty.
+    """
+    topics = {}
+    for item in filter(str.strip, text.split(',')):
+        name, separator, topic = (part.strip() for part in item.partition('='))
+        if not (name and separator and (topic or optional)):
+            raise ValueError(f'{argument}: expected NAME=TOPIC for each camera, got {item!r}')
+        topics[name] = topic
+    return topics
 
 
 def full_name(context, namespace):

@@ -89,7 +89,8 @@ def include(name, **arguments):
 
 
 @pytest.mark.parametrize('name, own', [
-    ('cameras.launch.py', {'front', 'rear'}),
+    ('cameras.launch.py', {'front', 'rear', 'front_depth', 'rear_depth', 'front_camera_info',
+                           'rear_camera_info'}),
     ('replay.launch.py', {'bag', 'rate', 'loop', 'rviz'})])
 @pytest.mark.usefixtures('programs')
 def test_the_arguments_are_listed_with_those_of_the_segmenter(name, own):
@@ -106,6 +107,25 @@ def test_two_cameras_share_a_node_in_the_namespace_of_the_robot():
                        provider='cpu'), ['waiting'])
     assert '__ns:=/robot' in text
     assert 'front/image:=front_camera/image_raw' in text and 'rear/image:=/back/image' in text
+
+
+@pytest.mark.usefixtures('programs')
+def test_each_of_two_cameras_has_its_own_depth_or_none():
+    text = run(include('cameras.launch.py', rear_depth='/back/depth',
+                       rear_camera_info='/back/info'), ['waiting'])
+    assert 'rear/depth:=/back/depth' in text and 'rear/camera_info:=/back/info' in text
+    assert 'front/depth' not in text
+    assert 'front/camera_info:=front_camera/camera_info' in text
+
+
+@pytest.mark.usefixtures('programs')
+@pytest.mark.parametrize('depth, message', [
+    ('/depth', "depth: expected NAME=TOPIC for each camera, got '/depth'"),
+    ('side=/depth', 'depth: expected cameras of the argument "cameras" (front), got \'side\'')])
+def test_depth_that_belongs_to_no_camera_is_refused(depth, message, caplog):
+    assert run(include('segmenter.launch.py', cameras='front=/front/image', depth=depth),
+               ['waiting']) == ''
+    assert message in caplog.text
 
 
 @pytest.mark.usefixtures('programs')

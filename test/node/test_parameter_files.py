@@ -1,5 +1,6 @@
 """Parameter files: sections for the node, and names that it has."""
 import pytest
+import yaml
 
 from instseg_ros.node.parameter_files import Section, check_arguments, read_sections
 
@@ -40,6 +41,12 @@ def test_patterns_match_as_in_ros(pattern, matching, others):
 def test_sections_are_found_in_every_way_to_write_them(write, text, pattern):
     assert read_sections(write(text)) == [
         Section(pattern, {'grouping.center_threshold': 0.5})]
+
+
+def test_lists_are_read_as_launch_ros_writes_them(write):
+    text = yaml.dump({'/**': {'ros__parameters': {'cameras': ('front', 'rear')}}})
+    assert '!!python/tuple' in text
+    assert read_sections(write(text)) == [Section('/**', {'cameras': ['front', 'rear']})]
 
 
 def test_ros_applies_the_sections_that_match(rclpy, write):
