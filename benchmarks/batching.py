@@ -46,25 +46,27 @@ def main() -> int:
         parser.error(f'{args.model}: expected a model that takes several images at once, '
                      'got one with a fixed number')
     images = np.random.default_rng(0).integers(0, 256, (args.images, height, width, 3), np.uint8)
-    seconds: dict[int, list[float]] = {size: [] for size in args.batches}
+    seconds: dict[int, list[tuple[float, float]]] = {size: [] for size in args.batches}
     for number in range(args.rounds + 1):
         for size, found in seconds.items():
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             for first in range(0, args.images, size):
                 session.run(None, {INPUT: images[first:first + size]})
             if number:  # the first round warms up
-                found.append(time.perf_counter() - start)
-    alone = np.array(seconds[args.batches[0]])
-    print(f'{session.get_providers()[0]}, {args.size}, {args.rounds} rounds of {args.images}\n\n'
-          '| batch | ms an image, median | fastest | throughput '
-          f'over a batch of {args.batches[0]}, median |\n|{" --- |" * 4}')
-    figures = [{'batch': size, 'ms': 1e3 * float(np.median(found)) / args.images,
-                'fastest_ms': 1e3 * min(found) / args.images,
-                'throughput': float(np.median(alone / found))}
-               for size, found in seconds.items()]
+                found.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    laps = {size: 1e3 * np.array(found).T / args.images for size, found in seconds.items()}
+    figures = [{'batch': size, 'ms': float(np.median(wall)), 'fastest_ms': float(wall.min()),
+                'cpu_ms': float(np.median(cpu)),
+                'throughput': float(np.median(laps[args.batches[0]][0] / wall)),
+                'cpu_throughput': float(np.median(laps[args.batches[0]][1] / cpu))}
+               for size, (wall, cpu) in laps.items()]
+    print(f'{session.get_providers()[0]}, {args.size}, {args.rounds} rounds of {args.images}; '
+          f'times of an image; throughput over a batch of {args.batches[0]}, medians\n\n'
+          '| batch | ms | fastest | processor ms | throughput | by processor time |\n'
+          f'|{" --- |" * 6}')
     for row in figures:
         print(f'| {row["batch"]} | {row["ms"]:.1f} | {row["fastest_ms"]:.1f} | '
-              f'{row["throughput"]:.2f} |')
+              f'{row["cpu_ms"]:.1f} | {row["throughput"]:.2f} | {row["cpu_throughput"]:.2f} |')
     if args.json:
         args.json.write_text(json.dumps({
             'provider': session.get_providers()[0], 'size': args.size, 'images': args.images,
