@@ -31,6 +31,7 @@ from instseg_ros.core.depth import (
 from instseg_ros.node.depth_matching import DepthMatcher
 from instseg_ros.node.depth_messages import detections_3d_message, points_message
 from instseg_ros.node.diagnostics import ERROR, Conditions
+from instseg_ros.node.image_problems import incompatibility, name_of
 from instseg_ros.node.newest import NewestWorker
 from instseg_ros.node.options import NodeConfig
 from instseg_ros.node.qos import RESULT_QOS
@@ -219,11 +220,26 @@ class Depth:
 
     def _missing(self) -> str:
         if self._matcher.is_silent:
-            return f'no depth image on {self._topics["depth"]} (remap "depth")'
+            return f'no depth image on {self._topics["depth"]} ({self._remedy("depth")})'
         if self._camera_info is None:
-            return f'no calibration on {self._topics["camera_info"]} (remap "camera_info")'
+            return (f'no calibration on {self._topics["camera_info"]} '
+                    f'({self._remedy("camera_info")})')
         return (f'no depth image within {self.config.tolerance:g} s of the stamp of an image; see '
                 'the parameter depth.tolerance')
+
+    def _remedy(self, name: str) -> str:
+        """Return what is wrong with the publishers of an input, or what to do without one."""
+        expected = f'sensor_msgs/msg/{INPUTS[name].__name__}'
+        for publisher in self._node.get_publishers_info_by_topic(self._topics[name]):
+            if publisher.topic_type != expected:
+                return (f'{name_of(publisher)} publishes {publisher.topic_type}, expected '
+                        f'{expected}')
+            reason = incompatibility(publisher.qos_profile,
+                                     self._subscriptions[name].qos_profile)
+            if reason:
+                return (f'the quality of service of {name_of(publisher)} does not fit, {reason}: '
+                        'set image_reliability to best_effort')
+        return f'remap "{name}"'
 
 
 def input_qos(config: NodeConfig) -> QoSProfile:

@@ -223,6 +223,10 @@ class Process:
         code = self._process.wait(timeout=TIMEOUT)
         return code, self._log.read_text()
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def lives(self):
         return self._process.poll() is None
 

@@ -168,6 +168,34 @@ def test_without_depth_there_are_results_in_the_image_and_a_warning_that_ends(
     assert len(rig.flat) == 7 == graph.statistics.frames_out
 
 
+@pytest.mark.parametrize('kind, topic, reliability, reason', [
+    ('CompressedImage', 'depth', 'RELIABLE', '/stranger publishes sensor_msgs/msg/CompressedImage,'
+     ' expected sensor_msgs/msg/Image'),
+    ('Image', 'depth', 'BEST_EFFORT', 'the quality of service of /stranger does not fit'),
+    ('CameraInfo', 'camera_info', 'BEST_EFFORT', 'of /stranger does not fit')])
+def test_depth_and_calibration_that_can_not_arrive_are_told_with_the_reason(
+        graph, tiny_model, scene, make_image, monkeypatch, kind, topic, reliability, reason):
+    import sensor_msgs.msg
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+    from instseg_ros.node import depth
+    monkeypatch.setattr(depth, 'PATIENCE', 0.0)
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable',
+                depth__enabled=True, depth__wait=0.0)
+    graph.stranger().create_publisher(getattr(sensor_msgs.msg, kind), f'/{topic}', QoSProfile(
+        depth=5, reliability=ReliabilityPolicy[reliability]))
+    if topic == 'camera_info':
+        graph.camera(topic='/depth').publish(
+            ros_image(make_image(1).header, depth_image(scene[2]), '16UC1'))
+    reports, camera = graph.diagnostics(), graph.camera()
+    graph.listen(sensor_msgs.msg.PointCloud2, '/segmenter/points')
+
+    def is_told():
+        camera.publish(make_image(1))
+        return reports and reason in values_of(reports[-1]).get('condition.depth', '')
+    graph.spin_until(is_told, 'the reason')
+
+
 def test_depth_that_comes_after_the_results_in_the_image_is_awaited(graph, tiny_model, scene,
                                                                     make_image):
     rig = Rig(graph, tiny_model)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -131,11 +132,22 @@ class Watched:
 
     def end(self, number):
         """Send a signal; return the seconds until the process has ended, as it should."""
+        from instseg_ros.node.main import uses_fast_dds
+        segments = (shared_memory(Path(f'/proc/{self.process.pid}/maps'))
+                    - shared_memory(Path('/proc/self/maps')))
+        assert segments or not uses_fast_dds()
         began = time.monotonic()
         code, output = self.process.end(number)
+        seconds = time.monotonic() - began
         assert code == 0, output
         assert 'Traceback' not in output
-        return time.monotonic() - began
+        assert [path for path in segments if os.path.exists(path)] == []
+        return seconds
+
+
+def shared_memory(maps):
+    """Return the files of shared memory, each of one participant of Fast DDS, in /proc/X/maps."""
+    return set(re.findall(r'/dev/shm/(?:fastrtps|fastdds)_[0-9a-f]{16}\b', maps.read_text()))
 
 
 @pytest.fixture

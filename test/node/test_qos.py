@@ -35,50 +35,76 @@ def test_images_are_subscribed_to_as_asked(graph, tiny_model, asked, expected):
     assert qos.reliability == ReliabilityPolicy[expected]
 
 
-def test_a_camera_that_does_not_fit_is_reported_with_a_hint(graph, tiny_model, capfd):
-    from rclpy.qos import qos_profile_sensor_data
+@pytest.mark.parametrize('given, offered, remedy', [
+    ({'image_reliability': 'reliable'}, {'reliability': 'BEST_EFFORT'},
+     'deactivate the node, set image_reliability to best_effort and activate it'),
+    ({'qos_overrides./image.subscription.durability': 'transient_local'}, {},
+     'qos_overrides./image.subscription.*'),
+    ({'qos_overrides./image.subscription.deadline': 10 ** 9}, {},
+     'qos_overrides./image.subscription.*')])
+@pytest.mark.parametrize('is_early', [True, False])
+def test_a_camera_that_does_not_fit_is_told_with_the_remedy_that_fits(
+        graph, tiny_model, capfd, given, offered, remedy, is_early):
+    """Also if it was there before the node was activated; and the reason stays the same."""
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
-    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable')
-    diagnostics = graph.diagnostics()
-    graph.observer.create_publisher(Image, '/image', qos_profile_sensor_data)
-    graph.spin_until(lambda: any('set image_reliability to best_effort'
-                                 in message.status[0].message for message in diagnostics))
-    assert 'no image is received from /observer on /image' in ''.join(capfd.readouterr())
+    graph.start('configure', model=str(tiny_model), **given)
+    messages = graph.diagnostics()
+    qos = QoSProfile(depth=5, **{name: ReliabilityPolicy[value]
+                                 for name, value in offered.items()})
+    if is_early:
+        graph.observer.create_publisher(Image, '/image', qos)
+        graph.spin_until(lambda: graph.node.count_publishers('/image') and messages)
+    assert graph.change_state('activate')
+    if not is_early:
+        graph.observer.create_publisher(Image, '/image', qos)
+    graph.spin_until(lambda: messages and is_told(messages[-1], 'active', 'qos.image'))
+    text = values_of(messages[-1])['condition.qos.image']
+    assert text.startswith('no image is received from /observer on /image') and remedy in text
+    assert text in ''.join(capfd.readouterr())
 
 
-def test_a_subscriber_that_asks_for_too_much_is_reported(graph, tiny_model):
-    from vision_msgs.msg import Detection2DArray
-
-    from instseg_ros.node.qos import LATCHED_QOS
-    graph.start('configure', 'activate', model=str(tiny_model))
-    diagnostics = graph.diagnostics()
-    graph.observer.create_subscription(
-        Detection2DArray, '/segmenter/instances', lambda message: None, LATCHED_QOS)
-    graph.spin_until(lambda: any('/segmenter/instances' in message.status[0].message
-                                 for message in diagnostics))
-    assert 'durability volatile' in values_of(diagnostics[-1])['last_error']
+def is_told(message, state, *names):
+    """Return whether a node in this state warns of all of these conditions."""
+    return (message.status[0].level == b'\x01'
+            and message.status[0].message.startswith(f'{state}: ')
+            and {f'condition.{name}' for name in names} <= set(values_of(message)))
 
 
-def test_a_mismatch_noticed_while_inactive_is_still_reported_when_active(graph, tiny_model):
-    from vision_msgs.msg import Detection2DArray
+@pytest.mark.parametrize('policy, value', [
+    ('durability', 'TRANSIENT_LOCAL'), ('deadline', 1.0), ('liveliness', 'MANUAL_BY_TOPIC')])
+def test_subscribers_that_ask_for_too_much_are_told_in_every_state_until_they_go(
+        graph, tiny_model, policy, value):
+    """On every topic of the node, whether they come before or after its activation."""
+    from rclpy.duration import Duration
+    from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile
 
-    from instseg_ros.node.qos import LATCHED_QOS
+    from instseg_ros.node.message_types import message_type
+    from instseg_ros.node.outputs import LABEL_INFO_NAME, TOPICS
+    kinds = {'durability': DurabilityPolicy, 'liveliness': LivelinessPolicy}
+    asked = kinds[policy][value] if policy in kinds else Duration(seconds=value)
+    names = [name for name in TOPICS if (policy, name) != ('durability', LABEL_INFO_NAME)]
     graph.start('configure', model=str(tiny_model))
     messages = graph.diagnostics()
-    subscription = graph.observer.create_subscription(
-        Detection2DArray, '/segmenter/instances', lambda message: None, LATCHED_QOS)
+    subscriptions = []
 
-    def reported(state):
-        return (messages and messages[-1].status[0].message.startswith(f'{state}: ')
-                and 'condition.qos.instances' in values_of(messages[-1]))
-    graph.spin_until(lambda: reported('inactive'))
+    def subscribe(some):
+        subscriptions.extend(graph.observer.create_subscription(
+            message_type(TOPICS[name].type), f'/segmenter/{name}', lambda message: None,
+            QoSProfile(depth=1, **{policy: asked})) for name in some)
+    early, late = names[::2], names[1::2]
+    subscribe(early)
+    conditions = [f'qos.{name}' for name in names]
+    graph.spin_until(lambda: messages and is_told(messages[-1], 'inactive', *conditions[::2]))
     assert graph.change_state('activate')
-    graph.spin_until(lambda: reported('active'))
+    subscribe(late)
+    graph.spin_until(lambda: is_told(messages[-1], 'active', *conditions))
+    assert 'the subscriber /observer of /segmenter/' in messages[-1].status[0].message
     assert graph.change_state('deactivate')
-    graph.spin_until(lambda: reported('inactive'))
-    graph.observer.destroy_subscription(subscription)
-    graph.spin_until(lambda: not reported('inactive'))
-    assert messages[-1].status[0].level == b'\x00'
+    graph.spin_until(lambda: is_told(messages[-1], 'inactive', *conditions))
+    for subscription in subscriptions:
+        graph.observer.destroy_subscription(subscription)
+    graph.spin_until(lambda: messages[-1].status[0].level == b'\x00')
 
 
 @pytest.mark.parametrize('has_publisher', [False, True])
