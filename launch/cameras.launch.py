@@ -15,17 +15,21 @@ SEGMENTER = str(Path(__file__).with_name('segmenter.launch.py'))  # for --show-a
 CAMERAS = ('front', 'rear')
 
 
-def arguments_of(camera):
-    """Return the arguments of a camera: topics of its images, depth and calibration."""
-    return [
-        DeclareLaunchArgument(camera, default_value=f'{camera}_camera/image_raw',
-                              description=f'Topic of the images of the camera "{camera}"'),
-        DeclareLaunchArgument(f'{camera}_depth', default_value='',
-                              description='Topic of its depth images, registered to the camera; '
-                                          'empty: no results in space'),
-        DeclareLaunchArgument(f'{camera}_camera_info',
-                              default_value=f'{camera}_camera/camera_info',
-                              description='Topic of its calibration, for depth')]
+ARGUMENTS = [
+    DeclareLaunchArgument('front', default_value='front_camera/image_raw',
+                          description='Topic of the images of the camera "front"'),
+    DeclareLaunchArgument('rear', default_value='rear_camera/image_raw',
+                          description='Topic of the images of the camera "rear"'),
+    DeclareLaunchArgument('front_depth', default_value='',
+                          description='Topic of depth images registered to the camera "front"; '
+                                      'empty: no results in space'),
+    DeclareLaunchArgument('rear_depth', default_value='',
+                          description='The same for the camera "rear"'),
+    DeclareLaunchArgument('front_camera_info', default_value='front_camera/camera_info',
+                          description='Topic of the calibration of "front", for depth'),
+    DeclareLaunchArgument('rear_camera_info', default_value='rear_camera/camera_info',
+                          description='Topic of the calibration of "rear", for depth'),
+]
 
 
 def by_camera(suffix=''):
@@ -37,7 +41,7 @@ def by_camera(suffix=''):
 def generate_launch_description():
     """Return the launch description."""
     return LaunchDescription([
-        *(argument for camera in CAMERAS for argument in arguments_of(camera)),
+        *ARGUMENTS,
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(SEGMENTER),
             launch_arguments={'cameras': by_camera(), 'depth': by_camera('_depth'),
