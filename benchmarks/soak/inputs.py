@@ -6,8 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-SIZES = ((240, 320), (480, 640), (200, 360), (122, 162))
-"""Height and width."""
+SIZES = ((240, 320), (120, 160), (200, 120), (61, 82))
+"""Height and width; small, so that the images are many."""
 
 CODES = {'rgb8': None, 'bgr8': cv2.COLOR_RGB2BGR, 'mono8': cv2.COLOR_RGB2GRAY,
          'bgra8': cv2.COLOR_RGB2BGRA}

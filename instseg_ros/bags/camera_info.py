@@ -53,4 +53,5 @@ def check_distortion(model: str, count: int) -> None:
     counts = {PLUMB_BOB: (4, 5), RATIONAL: (8, 12, 14), FISHEYE: (4,)}
     if count not in counts.get(model, ()):
         raise ValueError(f'camera_info: expected distortion of {PLUMB_BOB}, {RATIONAL} or '
-                         f'{FISHEYE} with its number of coefficients, got {model!r} with {count}')
+                         f'{FISHEYE} with its number of coefficients, got {model!r:.80} '
+                         f'with {count}')

@@ -44,7 +44,7 @@ def decode(message: Any, limits: Limits = Limits()) -> PackedImage:
     if channels == 1 and source.startswith('bayer_'):
         pattern = f'{source.rstrip("0123456789")}{8 * image.itemsize}'
         if pattern not in ENCODINGS:
-            raise ImageError(f'format: unknown Bayer pattern {source!r}')
+            raise ImageError(f'format: unknown Bayer pattern {source!r:.80}')
         encoding = pattern
     if min(image.shape[:2]) < ENCODINGS[encoding].smallest:
         raise ImageError(f'size: {width}x{height} pixels are too few for {encoding}')

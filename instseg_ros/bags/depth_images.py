@@ -29,5 +29,5 @@ def read_depth(message: Any) -> np.ndarray:
     """
     if message.encoding not in ENCODINGS:
         raise ImageError(f'encoding: expected a depth image of 16UC1 or 32FC1, got '
-                         f'{message.encoding!r}')
+                         f'{message.encoding!r:.80}')
     return rows_of(message, check_image(message))

@@ -125,7 +125,7 @@ def check_image(message: Any) -> Encoding:
     encoding = ENCODINGS.get(message.encoding)
     if encoding is None:
         raise ImageError(f'encoding: expected one of {", ".join(sorted(ENCODINGS))}, '
-                         f'got {message.encoding!r}')
+                         f'got {message.encoding!r:.80}')
     height, width, step = message.height, message.width, message.step
     if min(height, width) < encoding.smallest:
         raise ImageError(f'size: expected at least {encoding.smallest}x{encoding.smallest} '

@@ -67,7 +67,7 @@ def _take_counts(content: dict[str, Any], metadata: Metadata) -> None:
     for entry in content.get('topics_with_message_count') or []:
         about, count = entry['topic_metadata'], entry['message_count']
         if not isinstance(count, int) or not 0 <= count < 2 ** 63:
-            raise ValueError(f'message_count: expected a number of messages, got {count!r}')
+            raise ValueError(f'message_count: expected a number of messages, got {count!r:.80}')
         if about.get('serialization_format', 'cdr') == 'cdr':
             topic = Topic(str(about['name']), type_name(str(about['type'])))
             metadata.counts[topic] = metadata.counts.get(topic, 0) + count

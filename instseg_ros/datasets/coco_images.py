@@ -107,7 +107,7 @@ class CocoImages:
             if not isinstance(names, list):
                 raise DatasetError(f'{self.path}: image {record["id"]}: expected a field '
                                    f'"{self._labelled_field}" with a list of categories, got '
-                                   f'{names!r}')
+                                   f'{names!r:.80}')
             labelled = labelled & {self._class_ids.get(name) for name in names}
         return background_candidates(len(self.class_names), labelled)
 

@@ -166,9 +166,10 @@ class CocoPanopticDataset(CocoImages):
 
     def _check_kinds(self) -> None:
         for category in self.categories:
-            if category.get('isthing') not in (0, 1):
+            is_thing = category.get('isthing')
+            if is_thing not in (0, 1):
                 raise DatasetError(f'{self.path}: category {category["id"]} ({category["name"]}): '
-                                   f'expected "isthing" 0 or 1, got {category.get("isthing")!r}')
+                                   f'expected "isthing" 0 or 1, got {is_thing!r:.80}')
 
     def _segments_of(self, index: int) -> list[Mapping[str, Any]]:
         return self._annotations[self.images[index]['id']]['segments_info']

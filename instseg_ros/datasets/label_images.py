@@ -182,7 +182,7 @@ class LabelImages:
             files = [record['file'] for record in records]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DatasetError(f'{self.path}: expected {{"classes": {{"value": "name"}}, '
-                               f'"images": [{{"file": "name"}}]}} ({error!r})') from error
+                               f'"images": [{{"file": "name"}}]}} ({error!r:.200})') from error
         wrong = [value for value in values if not 0 <= value <= UNLABELLED]
         if wrong or not files:
             raise DatasetError(f'{self.path}: expected values from 0 to 255 and at least one '

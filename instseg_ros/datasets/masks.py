@@ -90,7 +90,7 @@ def _draw_polygons(polygons: list[Any], height: int, width: int) -> np.ndarray:
 def _expand_runs(segmentation: Mapping[str, Any], height: int, width: int) -> np.ndarray:
     size, counts = segmentation.get('size'), segmentation.get('counts')
     if not isinstance(size, (list, tuple)) or len(size) != 2:
-        raise ValueError(f'its mask has no size [height, width] (got {size!r})')
+        raise ValueError(f'its mask has no size [height, width] (got {size!r:.80})')
     if [integer(length) for length in size] != [height, width]:
         raise ValueError(f'its mask is made for an image of {size[1]!r:.20}x{size[0]!r:.20} '
                          f'pixels, the image has {width}x{height}')

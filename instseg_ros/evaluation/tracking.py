@@ -55,7 +55,7 @@ def read_mot(path: Path | str) -> list[Boxes]:
             row = []
         if len(row) < COLUMNS or not np.isfinite(row).all():
             raise ValueError(f'{path}, line {number}: expected frame, id, left, top, width, '
-                             f'height as numbers between commas, got {line!r}')
+                             f'height as numbers between commas, got {line!r:.80}')
         if row[0] < 1 or row[0] != int(row[0]) or row[1] != int(row[1]):
             raise ValueError(f'{path}, line {number}: expected a frame from 1 and a whole id, got '
                              f'{row[0]:g} and {row[1]:g}')

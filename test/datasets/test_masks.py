@@ -88,3 +88,9 @@ def test_run_lengths_of_another_size_are_an_error(size, message):
 def test_what_is_no_segmentation_is_an_error(segmentation, message):
     with pytest.raises(ValueError, match=message):
         decode(segmentation)
+
+
+def test_an_error_does_not_repeat_a_long_value():
+    with pytest.raises(ValueError, match='no size') as error:
+        decode_segmentation({'counts': [200], 'size': 'x' * 100_000}, 10, 20)
+    assert len(str(error.value)) < 200
