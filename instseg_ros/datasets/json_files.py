@@ -12,6 +12,12 @@ from instseg_ros.media.files import check_file
 
 CONTROL = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
 
+MAX_ID = 200
+"""Characters of an id that is a text."""
+
+MAX_NAME = 1024
+"""Characters of a file's name with its folders."""
+
 CANONICAL = re.compile(r'0|-?[1-9]\d{0,17}', re.ASCII)
 """A number as text, in the one way that Python writes it."""
 
@@ -53,10 +59,15 @@ def number(value: Any) -> float | None:
 
 
 def identifier(value: Any) -> int | str | None:
-    """Return an id: a whole number, or a text, which may be a number ("5"); None: neither."""
-    if type(value) is str:
-        return int(value) if CANONICAL.fullmatch(value) else value or None
-    return integer(value)
+    """Return an id: a whole number, or a text, which may be a number ("5"); None: neither.
+
+    A text may have up to `MAX_ID` characters, none of which is a control character.
+    """
+    if type(value) is not str:
+        return integer(value)
+    if CANONICAL.fullmatch(value):
+        return int(value)
+    return None if not value or len(value) > MAX_ID or CONTROL.search(value) else value
 
 
 def flag(value: Any) -> bool | None:
@@ -68,7 +79,7 @@ def flag(value: Any) -> bool | None:
 
 def below(value: Any) -> str | None:
     """Return the name of a file below a folder; None if it could lead out of the folder."""
-    if type(value) is not str or not value or CONTROL.search(value):
+    if type(value) is not str or not 0 < len(value) <= MAX_NAME or CONTROL.search(value):
         return None
     path = PurePosixPath(value)
     return None if path.is_absolute() or '..' in path.parts else value

@@ -92,8 +92,8 @@ def silence(topic: str, seconds: float, publishers: Publishers, *, fast_dds: boo
     found = list(publishers(topic))
     if not found:
         return f'no image for {seconds:g} s: nobody publishes on {topic} (remap "image")'
-    large = (', or its images are too large for Fast DDS: start it with the profile '
-             'config/fastdds.xml' if fast_dds else '')
+    large = (', or its images do not fit into its shared memory: restart it with the Fast DDS '
+             'profile config/fastdds.xml' if fast_dds else '')
     return (f'no image for {seconds:g} s although {name_of(found[0])} publishes on {topic}: it '
             f'sends none{large}')
 
@@ -101,7 +101,8 @@ def silence(topic: str, seconds: float, publishers: Publishers, *, fast_dds: boo
 def lost(topic: str, publishers: Publishers, *, fast_dds: bool) -> str:
     """Return what to do about images that are lost between publisher and node."""
     name = next(map(name_of, publishers(topic)), 'their publisher')
-    remedy = (f'start {name} with the Fast DDS profile config/fastdds.xml' if fast_dds else
+    remedy = (f'start {name} with the Fast DDS profile config/fastdds.xml, for which /dev/shm '
+              'needs room' if fast_dds else
               'let the publisher be reliable and set image_reliability to auto')
     return f'images from {name} on {topic} are lost on the way: {remedy}'
 

@@ -46,7 +46,7 @@ def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda
     from instseg_ros.installed import fast_dds_settings
     from instseg_ros.node.parameter_files import check_arguments
     from instseg_ros.node.segmenter_node import SegmenterNode
-    from instseg_ros.node.shared_memory import remove_stale_segments
+    from instseg_ros.node.shared_memory import remove_stale_segments, shortage
 
     node = None
     is_initialized = is_started = False
@@ -54,6 +54,7 @@ def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda
         settings = fast_dds_settings(os.environ) if uses_fast_dds() else {}
         os.environ.update(settings)
         released = remove_stale_segments() if uses_fast_dds() else 0
+        warning = shortage(os.environ) if uses_fast_dds() else ''
         rclpy.init(args=args)
         is_initialized = True
         on_ros()
@@ -63,6 +64,8 @@ def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda
         if released:
             node.get_logger().info(f'released {released / 1e6:.1f} MB of shared memory that '
                                    'killed processes had left behind')
+        if warning:
+            node.get_logger().warning(warning)
         check_arguments(sys.argv if args is None else args, node.get_fully_qualified_name(),
                         node.get_parameters_by_prefix(''))
         is_started = True

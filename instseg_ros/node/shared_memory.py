@@ -1,4 +1,4 @@
-"""Shared memory that killed processes have left behind.
+"""The shared memory of Fast DDS: what killed processes have left behind, and whether it fits.
 
 Fast DDS keeps the messages of a process in files of shared memory, and holds a lock on a file
 beside each while the process lives. The operating system releases the lock of a killed process,
@@ -12,6 +12,9 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Mapping
+
+from instseg_ros.installed import FAST_DDS_VARIABLES
 
 FOLDER = Path('/dev/shm')
 
@@ -19,6 +22,43 @@ LOCK_FILE = re.compile(r'((?:fastdds|fastrtps)_[0-9a-f]{16})_el')
 
 LEAST_AGE = 60.0
 """Seconds; a younger lock file may belong to a process that has not locked it yet."""
+
+SEGMENT_SIZE = re.compile(r'<segment_size>\s*(\d+)\s*</segment_size>')
+"""Bytes for messages, in a profile."""
+
+EXTRA = 1.1
+"""Factor for the tables beside the messages."""
+
+
+def shortage(environment: Mapping[str, str], folder: Path = FOLDER) -> str:
+    """Return a warning if the folder has no room for the shared memory of this process.
+
+    Fast DDS reserves all of it when it starts. If that fails, it uses UDP instead.
+
+    Parameters
+    ----------
+    environment : dict of str to str
+        Names the profile, if there is one.
+    folder : Path
+
+    Returns
+    -------
+    str
+        Empty if there is room, if no profile asks for any, or if there is no such folder.
+    """
+    try:
+        profiles = [Path(environment[name]).read_text('utf-8') for name in FAST_DDS_VARIABLES
+                    if environment.get(name, '').endswith('.xml')]
+        status = os.statvfs(folder)
+    except (OSError, ValueError):
+        return ''
+    needed = EXTRA * max(map(int, SEGMENT_SIZE.findall(' '.join(profiles))), default=0)
+    free = status.f_bavail * status.f_frsize
+    if free >= needed:
+        return ''
+    return (f'{folder} has {free / 1e6:.1f} MB free, and the profile of Fast DDS needs '
+            f'{needed / 1e6:.1f} MB: images come over UDP instead, which may lose large ones; '
+            'make it larger, for a container with --shm-size')
 
 
 def remove_stale_segments(folder: Path = FOLDER) -> int:

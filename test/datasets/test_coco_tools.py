@@ -41,7 +41,8 @@ def mask_of(box=BOX, shape=(10, 20)):
     return mask
 
 
-@pytest.mark.parametrize('name', ['/etc/passwd', '../a.png', 'x/../../a.png', '', 'a\0.png', None])
+@pytest.mark.parametrize('name', ['/etc/passwd', '../a.png', 'x/../../a.png', '', 'a\0.png', None,
+                                  1025 * 'x'])
 def test_names_of_files_stay_below_the_folder_of_images(tmp_path, name):
     document = coco_document(annotations=[OBJECT])
     document['images'][0]['file_name'] = name
@@ -116,6 +117,13 @@ def test_ids_may_be_names(tmp_path):
     document = coco_document(annotations=[{**OBJECT, 'image_id': 'front_007', 'id': 'x'}])
     document['images'][0]['id'] = 'front_007'
     assert load(tmp_path, document).load_ground_truth(0).instance_ids.any()
+
+
+@pytest.mark.parametrize('name', ['x' * 201, '\ud800', 'a\nb'])
+def test_an_id_can_be_printed(tmp_path, name):
+    with pytest.raises(DatasetError, match='"image_id" with a whole number or a text') as error:
+        load(tmp_path, coco_document(annotations=[{**OBJECT, 'image_id': name}]))
+    assert len(str(error.value).encode()) < 400
 
 
 def test_a_byte_order_mark_is_no_error(tmp_path):

@@ -206,8 +206,8 @@ def service_types():
 class Process:
     """The node's executable, run as a user runs it."""
 
-    def __init__(self, log, *parameters):
-        command = [sys.executable, '-m', 'instseg_ros.node.main', '--ros-args']
+    def __init__(self, log, *parameters, prefix=()):
+        command = [*prefix, sys.executable, '-m', 'instseg_ros.node.main', '--ros-args']
         for parameter in parameters:
             command += ['-p', parameter]
         self._log = log
@@ -240,8 +240,8 @@ class Process:
 def start(rclpy, tmp_path):
     processes = []
 
-    def start_process(*parameters):
-        processes.append(Process(tmp_path / 'log', *parameters))
+    def start_process(*parameters, prefix=()):
+        processes.append(Process(tmp_path / 'log', *parameters, prefix=prefix))
         return processes[-1]
     yield start_process
     for process in processes:

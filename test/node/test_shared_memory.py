@@ -1,13 +1,14 @@
-"""Shared memory that killed processes have left behind."""
+"""The shared memory of Fast DDS: what killed processes leave behind, and too little of it."""
 import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from instseg_ros.node import shared_memory
-from instseg_ros.node.shared_memory import remove_stale_segments
+from instseg_ros.node.shared_memory import remove_stale_segments, shortage
 
 fcntl = pytest.importorskip('fcntl', reason='needs Linux')
 
@@ -87,3 +88,48 @@ def test_a_killed_participant_leaves_what_is_removed(rclpy, monkeypatch):
 def open_files(pid):
     folder = f'/proc/{pid}/fd'
     return {os.readlink(os.path.join(folder, number)) for number in os.listdir(folder)}
+
+
+@pytest.mark.parametrize('variable', ['FASTDDS_DEFAULT_PROFILES_FILE',
+                                      'FASTRTPS_DEFAULT_PROFILES_FILE'])
+def test_too_little_room_for_the_profile_is_reported(tmp_path, variable):
+    profile = tmp_path / 'profile.xml'
+    profile.write_text(f'<segment_size>1024</segment_size><segment_size>{10**15}</segment_size>')
+    environment = {variable: str(profile)}
+    assert 'needs 1100000000.0 MB: images come over UDP' in shortage(environment, tmp_path)
+    profile.write_text('<segment_size>1024</segment_size>')
+    assert shortage(environment, tmp_path) == ''
+
+
+@pytest.mark.parametrize('environment', [
+    {}, {'FASTDDS_DEFAULT_PROFILES_FILE': '/none.xml'}, {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}])
+def test_where_nothing_is_known_nothing_is_said(tmp_path, environment):
+    assert shortage(environment, tmp_path) == ''
+    assert shortage(environment, tmp_path / 'none') == ''
+
+
+SMALL = ('unshare', '--mount', 'sh', '-c',
+         'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"', 'sh')
+"""Runs a command with 1 MB of shared memory, which no other process has."""
+
+
+def test_images_arrive(graph, start, tiny_model, make_image):
+    status = os.statvfs('/dev/shm')
+    is_small = status.f_blocks * status.f_frsize == 2 ** 20
+    process = start(f'model:={tiny_model}', 'autostart:=true')
+    results, camera, image = graph.listen_to_results()['instances'], graph.camera(), make_image()
+    graph.spin_until(lambda: camera.publish(image) or results, 'a result')
+    _, output = process.end(signal.SIGTERM)
+    if 'profile' in output.lower():  # the middleware is Fast DDS
+        assert ('the profile of Fast DDS needs 36.9 MB' in output) == is_small, output
+
+
+def test_with_little_shared_memory_images_arrive_over_udp(rclpy):
+    try:
+        subprocess.run([*SMALL, 'true'], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f'may not mount a file system of its own: {error}')
+    result = subprocess.run(
+        [*SMALL, sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
+         f'{__file__}::{test_images_arrive.__name__}'], capture_output=True, text=True)
+    assert result.returncode == 0 and '1 passed' in result.stdout, result.stdout
