@@ -120,3 +120,17 @@ def test_a_paused_player_is_not_silent_and_one_that_goes_on_is(graph, replay, ma
     seconds = iter(range(6, 10 ** 6))
     graph.spin_until(lambda: replay.set_clock(next(seconds)) or 'condition.silence' in values_of(
         diagnostics[-1]), 'the warning')
+
+
+def test_a_player_that_reads_on_for_a_while_is_not_silent(replay, graph, make_image, monkeypatch):
+    """Time goes on without images, for longer than a camera may be silent."""
+    from instseg_ros.node import image_input
+    monkeypatch.setattr(image_input, 'SILENCE', 0.001)
+    replay.start()
+    diagnostics = graph.diagnostics()
+    replay.set_clock(5)
+    replay.send(make_image(5))
+    count, seconds = len(diagnostics), iter(range(6, 10 ** 6))
+    graph.spin_until(lambda: replay.set_clock(next(seconds)) or len(diagnostics) >= count + 4,
+                     'reports')
+    assert not any('condition.silence' in values_of(report) for report in diagnostics[-2:])
