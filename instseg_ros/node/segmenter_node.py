@@ -70,11 +70,11 @@ class SegmenterNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._recovery = Recovery(self.create_guard_condition(
             self._guarded('recovery', self._recover)).trigger)
-        self.create_service(SetBool, '~/enable', guarded(
-            'enable', self._enable, self._conditions,
+        self.create_service(SetBool, '~/enable', self._guarded(
+            'enable', self._enable,
             lambda reason: SetBool.Response(success=False, message=reason)))
-        self._parameter_check = guarded(
-            'check_parameters', self._check_parameters, self._conditions,
+        self._parameter_check = self._guarded(
+            'check_parameters', self._check_parameters,
             lambda reason: SetParametersResult(successful=False, reason=reason))
         self.add_on_set_parameters_callback(self._parameter_check)
         call_after_set_parameters(self, self._guarded('parameters', self._apply_parameters))
@@ -82,8 +82,9 @@ class SegmenterNode(LifecycleNode):
         self.create_timer(REPORT_PERIOD, self._guarded('report', self._report), clock=Clock(
             clock_type=ClockType.STEADY_TIME))
 
-    def _guarded(self, name: str, callback: Callable[..., None]) -> Callable[..., None]:
-        return guarded(name, callback, self._conditions, lambda reason: None)
+    def _guarded(self, name: str, callback: Callable[..., Any],
+                 otherwise: Callable[[str], Any] = lambda reason: None) -> Callable[..., Any]:
+        return guarded(name, callback, self._conditions, otherwise)
 
     @property
     def autostart(self) -> bool:
