@@ -28,8 +28,11 @@ PLAIN = (str, bool, int, float, type(None))
 class _Loader(yaml.SafeLoader):
     """Reads plain values, and lists of the kind that launch_ros writes into its files."""
 
+    def construct_tuple(self, node: yaml.SequenceNode) -> list[Any]:
+        return self.construct_sequence(node, deep=True)
 
-_Loader.add_constructor('tag:yaml.org,2002:python/tuple', yaml.SafeLoader.construct_yaml_seq)
+
+_Loader.add_constructor('tag:yaml.org,2002:python/tuple', _Loader.construct_tuple)
 
 
 def read_yaml(path: Path | str) -> Any:
