@@ -208,7 +208,7 @@ class BagReader:
         found = [topic for topic in images
                  if topic.name in wanted or not (wanted or is_output(topic.name, every))]
         if not found:
-            raise BagError(f'{self.path}: expected a topic of type {IMAGE} or '
+            raise BagError(f'{self.path}: expected a topic of camera images, of type {IMAGE} or '
                            f'{COMPRESSED_IMAGE}, got {there}')
         return found
 

@@ -1,7 +1,9 @@
 """Photographs and label images of data sets, whose damage is an error."""
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 
@@ -25,10 +27,8 @@ def read_picture(path: Path) -> np.ndarray:
     DatasetError
         It is missing, too large, damaged or no image.
     """
-    try:
+    with _damage_as_error():
         return read_image(path)
-    except (MediaError, OSError) as error:
-        raise DatasetError(str(error)) from error
 
 
 def is_turned_in_place(path: Path, size: tuple[int, int]) -> bool:
@@ -53,7 +53,13 @@ def read_values(path: Path) -> np.ndarray:
     DatasetError
         It is missing, too large, damaged or no image.
     """
-    try:
+    with _damage_as_error():
         return read_labels(path)
+
+
+@contextmanager
+def _damage_as_error() -> Iterator[None]:
+    try:
+        yield
     except (MediaError, OSError) as error:
         raise DatasetError(str(error)) from error

@@ -17,6 +17,10 @@ ENCODINGS = {(3, 'uint8'): 'rgb8', (2, 'uint8'): 'mono8', (2, 'uint16'): 'mono16
 COLOR_PNG = 'rgb8; png compressed bgr8'
 """Format, worded as compressed_image_transport does."""
 
+PNG_OPTIONS = ([cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+               if hasattr(cv2, 'IMWRITE_PNG_FILTER') else [])  # not in older versions of OpenCV
+"""Each row as its difference from the one above: takes a quarter off label images, no time."""
+
 
 class EncodingError(ValueError):
     """An image cannot be compressed."""
@@ -110,7 +114,7 @@ def indexed_png_message(types: MessageTypes, header: Any, index: np.ndarray,
 
 def _encode(suffix: str, image: np.ndarray, quality: int | None = None) -> np.ndarray:
     """Return the file (N,) uint8 of a gray or BGR image; `quality` is that of JPEG."""
-    options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options = PNG_OPTIONS if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
     try:
         done, data = cv2.imencode(suffix, image, options)
     except cv2.error as error:

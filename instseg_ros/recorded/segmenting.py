@@ -174,13 +174,14 @@ class Run:
             is_image = message.topic in self._layout.prefixes
             if following is None:
                 yield message
-            elif following == (message.topic, message.time):
+                continue
+            if following == (message.topic, message.time):
                 self.outcome.frames += is_image
                 self.outcome.copied += not is_image
                 following = next(done, None)
             else:  # an image that was dropped
                 self.outcome.dropped += 1
-            if is_image and following is not None:
+            if is_image:
                 self._on_frame()
 
     def _decode(self, message: Message) -> Decoded:

@@ -8,6 +8,8 @@ from result_bags import Interruption, counts, read
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import read_results
 from instseg_ros.core.segmenter import Segmenter
+from instseg_ros.recorded.job import Job, ModelSettings
+from instseg_ros.recorded.segmenting import segment_bag
 
 
 @pytest.mark.parametrize('count', [1, 4, 7, 11])
@@ -76,3 +78,16 @@ def test_a_full_disk_leaves_a_valid_bag(segment, camera, tmp_path, monkeypatch):
     monkeypatch.undo()
     assert segment(camera)[0] == 0
     assert counts(result)['/segmenter/instances'] == 6
+
+
+@pytest.mark.parametrize('done', [1, 4, 5])
+def test_progress_counts_the_images_of_earlier_runs_too(camera, tiny_model, tmp_path, interrupt,
+                                                        done):
+    job = Job(camera, tmp_path / 'result.mcap', ModelSettings(tiny_model))
+    segmenter = Segmenter.from_onnx(tiny_model)
+    undo, seen = interrupt(done, Interruption()), []
+    with pytest.raises(Interruption):
+        segment_bag(job, segmenter)
+    undo()
+    segment_bag(job, segmenter, on_start=seen.append, on_frame=lambda: seen.append('frame'))
+    assert seen == [6, *['frame'] * 6]
