@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 import numpy as np
 
 from instseg_ros.bags.conversions import ImageError, find_converter, seconds_of, to_rgb
+from instseg_ros.bags.messages import stamp_of
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.types import BagError, Message, Topic
 from instseg_ros.core.rotation import rotate, segmentation_of_camera
@@ -168,14 +169,14 @@ class Run:
 
     def _without_done(self, parts: Parts) -> Iterator[Message]:
         """Yield the messages whose results earlier runs have not written."""
-        done = ((topic, group[0].time) for topic, group in parts.groups())
+        done = (self._identity(topic, group[0]) for topic, group in parts.groups())
         following = next(done, None)
         for message in self._selection.messages():
             is_image = message.topic in self._layout.prefixes
             if following is None:
                 yield message
                 continue
-            if following == (message.topic, message.time):
+            if following == self._identity(message.topic, message):
                 self.outcome.frames += is_image
                 self.outcome.copied += not is_image
                 following = next(done, None)
@@ -183,6 +184,18 @@ class Run:
                 self.outcome.dropped += 1
             if is_image:
                 self._on_frame()
+
+    def _identity(self, topic: Topic, message: Message) -> tuple[Topic, int, int | bytes]:
+        """Return what an image has in common with its results, and a message with its copy.
+
+        The time alone may be that of other images, too.
+        """
+        if topic not in self._layout.prefixes:
+            return topic, message.time, message.data
+        try:
+            return topic, message.time, stamp_of(message.data)
+        except ValueError:  # too short for an image
+            return topic, message.time, b''
 
     def _decode(self, message: Message) -> Decoded:
         parsed = self._selection.parse(message)

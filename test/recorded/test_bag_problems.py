@@ -1,5 +1,4 @@
 """What `instseg segment-bag` refuses, and what damage costs it."""
-
 import pytest
 from recorded_scene import FRONT, write_camera
 from result_bags import counts

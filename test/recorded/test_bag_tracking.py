@@ -1,5 +1,4 @@
 """`instseg segment-bag --tracking`: stable ids on each topic of a bag."""
-
 import numpy as np
 import pytest
 from recorded_scene import FRONT, REAR, SECOND

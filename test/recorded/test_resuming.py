@@ -2,9 +2,11 @@
 import shutil
 
 import pytest
-from recorded_scene import NOTES, write_camera
+from recorded_scene import FRONT, NOTES, SECOND, raw, write_camera
 from result_bags import Interruption, counts, read
 
+from instseg_ros.bags.bag import BagWriter
+from instseg_ros.bags.messages import IMAGE
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import read_results
 from instseg_ros.core.segmenter import Segmenter
@@ -33,6 +35,25 @@ def test_an_interrupted_run_goes_on_where_it_was(segment, tmp_path, interrupt, m
     assert [tuple(message) for message in read(result)] == [
         tuple(message) for message in read(whole)]
     assert not (tmp_path / 'result.unfinished').exists()
+
+
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_images_of_equal_times_are_told_apart(segment, tmp_path, interrupt, count):
+    source = tmp_path / 'camera.mcap'
+    with BagWriter(source) as bag:
+        bag.add_topic(FRONT, IMAGE)
+        for number in range(6):
+            data = raw(number, number)
+            bag.write(FRONT, SECOND, data[:-9] if number == 1 else data)
+    whole = segment(source, out='whole.mcap')[1]
+    undo = interrupt(count, Interruption())
+    with pytest.raises(Interruption):
+        segment(source)
+    undo()
+    code, result, errors = segment(source)
+    assert code == 1 and f'1 images on {FRONT} dropped' in errors[0]
+    assert [tuple(message) for message in read(result)] == [
+        tuple(message) for message in read(whole)]
 
 
 def test_a_part_of_a_killed_run_is_used(segment, camera, tmp_path, interrupt):

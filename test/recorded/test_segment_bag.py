@@ -1,5 +1,4 @@
 """`instseg segment-bag` on one bag: what it writes."""
-
 import cv2
 import foxglove_layout
 import numpy as np
@@ -9,10 +8,8 @@ from result_bags import counts, read, settings_of
 from tiny_models import write_tiny_model
 
 from instseg_ros.bags.bag import BagWriter
-from instseg_ros.bags.messages import (
-    IMAGE,
-    stamp_of,
-)
+from instseg_ros.bags.images import make_image
+from instseg_ros.bags.messages import IMAGE, stamp_of
 from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import read_results
 from instseg_ros.bags.types import Topic
@@ -122,6 +119,28 @@ def test_names_that_ros_refuses_become_legal(segment, tmp_path):
     _, result, _ = segment(tmp_path / 'odd.mcap')
     assert counts(result)['/segmenter/_2d/image/instances'] == 1
     assert counts(result)['/segmenter/camera/image_raw/instances'] == 1
+
+
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize('stamps, times', [
+    ([0] * 6, [SECOND * number for number in range(6)]),
+    ([SECOND, SECOND, 2 * SECOND, SECOND, SECOND, 2 * SECOND], range(1, 7)),
+    ([1, 2, 3, 1, 2, 3], [0] * 6),
+    ([1, 2, 3, HOUR, HOUR + 1, HOUR + 2], [1, 2, 3, HOUR, HOUR + 1, HOUR + 2])])
+def test_odd_stamps_and_sizes_cost_no_image(segment, tmp_path, stamps, times):
+    """Zero, repeated and looped stamps, equal times, a pause, and images of another size."""
+    with BagWriter(tmp_path / 'odd.mcap') as bag:
+        bag.add_topic(FRONT, IMAGE)
+        for number, (stamp, time) in enumerate(zip(stamps, times)):
+            image = scene(number)[:48] if number >= 4 else scene(number)
+            bag.write_message(FRONT, time, make_image(image, stamp, 'front'))
+    code, result, errors = segment(tmp_path / 'odd.mcap')
+    assert code == 0 and not errors
+    found = [message for message in read(result) if message.topic.name.endswith('instances')]
+    assert [(stamp_of(message.data), message.time) for message in found] == list(
+        zip(stamps, times))
 
 
 @pytest.mark.parametrize('arguments, numbers', [
