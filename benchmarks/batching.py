@@ -1,7 +1,8 @@
 """Compare the throughput of a network on images one by one and together.
 
-The sizes of the batch take turns on the same images, so that other work on the machine counts for
-all of them. The model file has to take several images at once, as those of `instseg export` do.
+The images go through the network as in the node: on a GPU, the embeddings stay there. The sizes of
+the batch take turns on the same images, so that other work on the machine counts for all of them.
+The model file has to take several images at once, as those of `instseg export` do.
 """
 from __future__ import annotations
 
@@ -11,16 +12,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from onnxruntime import InferenceSession
 
 from instseg_ros.core.config import PROVIDERS, NetworkConfig
-from instseg_ros.core.network.network import INPUT
-from instseg_ros.core.network.providers import (
-    EXECUTION_PROVIDERS,
-    available_providers,
-    choose_provider,
-    session_options,
-)
+from instseg_ros.core.network import Network
 
 MODEL = Path(__file__).resolve().parents[1] / 'models' / 'street.onnx'
 
@@ -39,10 +33,9 @@ def main() -> int:
     parser.add_argument('--json', type=Path, help='write the figures to this file too')
     args = parser.parse_args()
     height, width = (int(side) for side in args.size.split('x'))
-    provider = EXECUTION_PROVIDERS[choose_provider(args.provider, available_providers())]
-    session = InferenceSession(str(args.model), session_options(
-        NetworkConfig(threads=args.threads)), providers=[provider])
-    if isinstance(session.get_inputs()[0].shape[0], int):
+    network = Network(args.model, NetworkConfig(
+        provider=args.provider, threads=args.threads, max_batch=max(args.batches)))
+    if not network.is_batchable:
         parser.error(f'{args.model}: expected a model that takes several images at once, '
                      'got one with a fixed number')
     images = np.random.default_rng(0).integers(0, 256, (args.images, height, width, 3), np.uint8)
@@ -51,7 +44,7 @@ def main() -> int:
         for size, found in seconds.items():
             start = time.perf_counter(), time.process_time()
             for first in range(0, args.images, size):
-                session.run(None, {INPUT: images[first:first + size]})
+                network.run_batch(images[first:first + size])
             if number:  # the first round warms up
                 found.append((time.perf_counter() - start[0], time.process_time() - start[1]))
     laps = {size: 1e3 * np.array(found).T / args.images for size, found in seconds.items()}
@@ -60,7 +53,7 @@ def main() -> int:
                 'throughput': float(np.median(laps[args.batches[0]][0] / wall)),
                 'cpu_throughput': float(np.median(laps[args.batches[0]][1] / cpu))}
                for size, (wall, cpu) in laps.items()]
-    print(f'{session.get_providers()[0]}, {args.size}, {args.rounds} rounds of {args.images}; '
+    print(f'{network.provider}, {args.size}, {args.rounds} rounds of {args.images}; '
           f'times of an image; throughput over a batch of {args.batches[0]}, medians\n\n'
           '| batch | ms | fastest | processor ms | throughput | by processor time |\n'
           f'|{" --- |" * 6}')
@@ -69,7 +62,7 @@ def main() -> int:
               f'{row["cpu_ms"]:.1f} | {row["throughput"]:.2f} | {row["cpu_throughput"]:.2f} |')
     if args.json:
         args.json.write_text(json.dumps({
-            'provider': session.get_providers()[0], 'size': args.size, 'images': args.images,
+            'provider': network.provider, 'size': args.size, 'images': args.images,
             'batches': figures}, indent=2) + '\n')
     return 0
 
