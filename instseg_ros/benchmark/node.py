@@ -35,10 +35,10 @@ LOADS = {'one_at_a_time': 1, 'highest_rate': 3}
 """Images under way at once. At the highest rate, one is in each of the node's two stages, and one
 waits for them."""
 
-BLOCK = 5
+BLOCK = 10
 """Images that the library, and the node under each load, get in a turn."""
 
-STEADY_FRAMES = 20
+STEADY_FRAMES = 30
 """Images at the steady rate, for each round of the benchmark."""
 
 STEADY_SHARE = 0.8

@@ -176,7 +176,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         image = (street_scene(size, config.instances, info).inference.image if picture is None
                  else fit(picture, size))
         report['node'].append(measure_node(model, model_configs(args)['network'], image,
-                                           3 * config.rounds, bar(f'node, {format_shape(size)}')))
+                                           2 * config.rounds, bar(f'node, {format_shape(size)}')))
         show(text.node_lines(report['node'][-1]))
     return report
 
