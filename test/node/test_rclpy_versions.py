@@ -1,5 +1,6 @@
 """The node where rclpy is like that of Humble."""
 import importlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,3 +53,16 @@ def test_a_change_that_another_callback_refuses_is_not_applied(graph, humble, ti
     graph.spin_until(
         lambda: node._stages.segmenter.postprocessor.grouping.center_threshold == 0.9)
     assert node._stages.segmenter.postprocessor.refinement.method == 'slic'
+
+
+def test_an_overflow_of_the_middleware_is_no_number_of_lost_images(rclpy):
+    from rclpy.qos import QoSProfile
+
+    from instseg_ros.node.rclpy_versions import subscribe
+    lost = []
+    node = SimpleNamespace(
+        create_subscription=lambda *args, event_callbacks, **options: event_callbacks)
+    events = subscribe(node, None, '/image', None, QoSProfile(depth=1), on_lost=lost.append)
+    for change in (1, 12, 0, 2 ** 31 - 1, 2 ** 31 + 9, 2 ** 64 - 2147483636):
+        events.message_lost(SimpleNamespace(total_count_change=change))
+    assert lost == [1, 12]
