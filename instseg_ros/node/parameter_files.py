@@ -71,6 +71,9 @@ def read_sections(path: Path | str) -> list[Section]:
 def _sections(prefix: str, tree: Any) -> Iterator[Section]:
     for key, branch in tree.items() if isinstance(tree, Mapping) else ():
         if key == VALUES:
+            if branch is not None and not isinstance(branch, Mapping):
+                raise ValueError(f'{prefix}.{VALUES}: expected names with their values, got a '
+                                 f'{type(branch).__name__}')
             yield Section(prefix, dict(_flatten('', branch)))
         else:
             yield from _sections(f'{prefix}/{str(key).strip("/")}', branch)

@@ -75,6 +75,7 @@ def test_ros_applies_the_sections_that_match(rclpy, write):
 @pytest.mark.parametrize('text, words', [
     ('', 'found none'), ('just words', 'found none'), ('a: {b: 3}', 'found none'),
     ('a: [', 'not valid YAML'),
+    ('/**: {ros__parameters: []}', r'\*\*.ros__parameters: expected names with .* got a list'),
     ('/**: {ros__parameters: {model: {}}}', 'model: expected a value, got an empty section')])
 def test_a_file_without_parameters_is_an_error(write, text, words):
     with pytest.raises(ValueError, match=words):
