@@ -99,6 +99,16 @@ def on_this_machine(ros_domain, monkeypatch):
 
 
 @pytest.mark.usefixtures('prefix', 'on_this_machine')
+def test_the_enclave_reaches_the_node(tmp_path, monkeypatch):
+    (tmp_path / 'keystore' / 'enclaves' / 'arm').mkdir(parents=True)
+    monkeypatch.setenv('ROS_SECURITY_KEYSTORE', str(tmp_path / 'keystore'))
+    monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
+    monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
+    _, text = run_launch('segmenter: error', enclave='/arm')
+    assert 'enclaves/arm' in text
+
+
+@pytest.mark.usefixtures('prefix', 'on_this_machine')
 def test_it_starts_the_node_and_arguments_win_over_the_file(tiny_model):
     _, text = run_launch('waiting for images', model=str(tiny_model), image='/camera/image_raw',
                          namespace='front', depth='/camera/depth', camera_info='info')

@@ -224,3 +224,13 @@ def test_a_misspelt_parameter_of_the_command_line_is_one_sentence_too(rclpy, cap
     from instseg_ros.node.main import run
     assert run(['segmenter', '--ros-args', '-p', 'image_dept:=3']) == 1
     assert 'did you mean image_depth?' in capsys.readouterr().err
+
+
+def test_without_keys_an_enforced_security_is_an_error(rclpy, tmp_path):
+    """The node never starts without the security that it should have."""
+    (tmp_path / 'enclaves' / 'segmenter').mkdir(parents=True)
+    result = run_main('', '--ros-args', '--enclave', '/segmenter',
+                      ROS_SECURITY_KEYSTORE=str(tmp_path), ROS_SECURITY_ENABLE='true',
+                      ROS_SECURITY_STRATEGY='Enforce')
+    assert result.returncode == 1
+    assert 'segmenter: error:' in result.stderr and 'Traceback' not in result.stderr
