@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument('--only', choices=('library', 'node'))
     parser.add_argument('--resume', action='store_true', help='go on with the samples in OUT')
     parser.add_argument('--allowed', type=float, default=8.0, metavar='MIB',
-                        help='growth of the resident memory (%(default)s)')
+                        help='growth of the memory of its own (%(default)s)')
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     problems: list[str] = []

@@ -8,7 +8,7 @@ from record import COUNTS, Record
 
 matplotlib.use('Agg')
 
-LABELS = {'memory_mib': 'resident memory [MiB]', 'threads': 'threads', 'files': 'open files'}
+LABELS = {'memory_mib': 'memory of its own [MiB]', 'threads': 'threads', 'files': 'open files'}
 
 
 def plot(record: Record, path: Path) -> None:

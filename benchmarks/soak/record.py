@@ -11,6 +11,10 @@ from typing import Any
 SETTLED = 0.2
 """Share of a run's samples in which memory may grow: caches fill, arenas find their size."""
 
+LATE_THREADS = (os.cpu_count() or 1) - 1
+"""Threads that may come later: the pool of the kernels has one for each core at most, and begins
+one when all others are at work."""
+
 COUNTS = ('in', 'out', 'dropped', 'superseded', 'lost', 'skipped')
 
 
@@ -61,7 +65,8 @@ class Record:
         for run in self.runs():
             settled = run[int(SETTLED * len(run)):]
             fifth = max(1, len(settled) // 5)
-            for name, allowed in (('memory_mib', allowed_mib), ('threads', 0), ('files', 0)):
+            for name, allowed in (('memory_mib', allowed_mib), ('threads', LATE_THREADS),
+                                  ('files', 0)):
                 first, last = (median(sample[name] for sample in part)
                                for part in (settled[:fifth], settled[-fifth:]))
                 if last > first + allowed:
@@ -80,9 +85,13 @@ class Record:
 
 
 def usage(pid: int) -> dict[str, float]:
-    """Return memory in RAM, threads and open files of a process (Linux)."""
+    """Return memory, threads and open files of a process (Linux).
+
+    Memory is what is in RAM and not shared with others: the middleware's shared memory has a size
+    of its own, of which more and more is touched.
+    """
     place = Path('/proc') / str(pid)
-    pages = int((place / 'statm').read_text().split()[1])
+    _, resident, shared, *_ = map(int, (place / 'statm').read_text().split())
     status = dict(line.split(':', 1) for line in (place / 'status').read_text().splitlines())
-    return {'memory_mib': round(pages * os.sysconf('SC_PAGE_SIZE') / 2**20, 2),
+    return {'memory_mib': round((resident - shared) * os.sysconf('SC_PAGE_SIZE') / 2**20, 2),
             'threads': int(status['Threads']), 'files': len(os.listdir(place / 'fd'))}
