@@ -21,6 +21,9 @@ TIMEOUT = pytest.importorskip('node_tools').TIMEOUT
 CAMERA = Path(__file__).with_name('camera_process.py')
 FACTOR = int(os.environ.get('INSTSEG_ENDURANCE', '1'))
 
+CAMERA_PATIENCE = 45.0
+"""Seconds without a result after which the camera is started anew, as the documentation says."""
+
 CHANGES = 100 * FACTOR
 CYCLES = 10 * FACTOR
 KILLS = 2 * FACTOR
@@ -95,38 +98,63 @@ def test_cycles_of_the_life_cycle_leave_nothing_behind(graph, tiny_model, make_i
     assert memory[-1] - memory[0] < GROWTH
 
 
+class CameraProcess:
+    """A camera that publishes an image with the time as stamp.
+
+    It has this package's profile of Fast DDS, as a camera of a robot should. Even so, a killed
+    subscriber may leave it silent or stuck for good (docs/how-to/troubleshooting.md).
+    """
+
+    def __init__(self, image):
+        self._command = [sys.executable, str(CAMERA), str(image), '/image']
+        self.starts = 0
+        self._process = None
+
+    def start(self):
+        """Start it, or start it anew."""
+        self.stop()
+        self._process = subprocess.Popen(
+            self._command, env={**os.environ, **fast_dds_settings(os.environ)})
+        self.starts += 1
+
+    def stop(self):
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+
 @pytest.fixture
 def camera_process(rclpy, scene, tmp_path):
-    """Start a camera that publishes the scene with the time as stamp, until the test ends.
-
-    It has this package's profile of Fast DDS, as a camera of a robot should: with the default
-    512 KB, what a killed subscriber has not taken yet may fill its shared memory for good.
-    """
     np.save(tmp_path / 'image.npy', scene[0])
-    process = subprocess.Popen(
-        [sys.executable, str(CAMERA), str(tmp_path / 'image.npy'), '/image'],
-        env={**os.environ, **fast_dds_settings(os.environ)})
-    yield process
-    process.kill()
-    process.wait()
+    camera = CameraProcess(tmp_path / 'image.npy')
+    camera.start()
+    yield camera
+    camera.stop()
 
 
 def test_a_killed_node_starts_again(graph, start, camera_process, tiny_model):
     """SIGKILL while images come; then a new process, until its first result."""
     results, seconds = None, []
     for _ in range(KILLS + 1):
-        began, stamp = time.monotonic(), time.time()
+        began, stamp, patience = time.monotonic(), time.time(), CAMERA_PATIENCE
         process = start(f'model:={tiny_model}', 'autostart:=true')
         if results is None:
             results = graph.listen_to_results()['instances']
         del results[:]
-        graph.spin_until(lambda: any(message.header.stamp.sec + message.header.stamp.nanosec / 1e9
-                                     > stamp for message in results), 'a result')
+
+        def is_back():
+            nonlocal patience
+            if time.monotonic() > began + patience:
+                camera_process.start()
+                patience += CAMERA_PATIENCE
+            return any(message.header.stamp.sec + message.header.stamp.nanosec / 1e9 > stamp
+                       for message in results)
+
+        graph.spin_until(is_back, 'a result')
         seconds.append(time.monotonic() - began)
         process.kill()
-    assert camera_process.poll() is None
     print(f'{KILLS} restarts after SIGKILL: {min(seconds[1:]):.1f} to {max(seconds[1:]):.1f} s '
-          'until the first result')
+          f'until the first result; the camera was started {camera_process.starts} times')
 
 
 class Watched:
