@@ -106,11 +106,12 @@ def write(path: Path, labels: Mapping[str, Any]) -> None:
 
 
 def row(count: int, seed: int, report: Mapping[str, Any], classes: list[str]) -> str:
-    """Return a row of the table: mIoU, mean AP50, IoU and AP50 of each class."""
-    semantic, instance = report['semantic'], report['instance']
+    """Return a row: mIoU, mean AP50, IoU and AP50 of each class, false objects and recall."""
+    semantic, instance, objects = report['semantic'], report['instance'], report['objects']
     cells = [f'{semantic["miou"]:.3f}', f'{instance["ap50"]:.3f}'] + [
         f'{semantic["iou"][name]:.2f}, {instance["per_class"][name]["ap50"]:.2f}'
         for name in classes]
+    cells.append(f'{objects["per_image"]["false"]:.2f}, {objects["recall"]:.2f}')
     return f'| {count} | {seed} | {" | ".join(cells)} |'
 
 
