@@ -1,4 +1,5 @@
 """Fixtures that several rooms share."""
+import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -11,6 +12,12 @@ HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / 'shared'
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))  # so that `import tiny_models` works in every import mode
+
+with contextlib.suppress(ImportError):
+    # Without a limit of time for each example: on a busy machine, any takes longer now and then.
+    import hypothesis
+    hypothesis.settings.register_profile('patient', deadline=None)
+    hypothesis.settings.load_profile('patient')
 
 
 @pytest.fixture(scope='session')

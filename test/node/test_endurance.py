@@ -160,8 +160,10 @@ def test_a_killed_node_starts_again(graph, start, camera_process, tiny_model):
 class Watched:
     """A node in a process of its own and the clients of its life cycle."""
 
-    def __init__(self, graph, process):
-        self._graph, self.process = graph, process
+    def __init__(self, graph, start):
+        self._graph = graph
+        self._older = {str(path) for path in Path('/dev/shm').glob('fast*')}
+        self.process = start()
 
     def go_to(self, state):
         for transition in {'unconfigured': [], 'inactive': ['configure'],
@@ -180,8 +182,7 @@ class Watched:
     def end(self, number):
         """Send a signal; return the seconds until the process has ended, as it should."""
         from instseg_ros.node.main import uses_fast_dds
-        segments = (shared_memory(Path(f'/proc/{self.process.pid}/maps'))
-                    - shared_memory(Path('/proc/self/maps')))
+        segments = shared_memory(self.process.pid) - self._older
         assert segments or not uses_fast_dds()
         began = time.monotonic()
         code, output = self.process.end(number)
@@ -192,14 +193,15 @@ class Watched:
         return seconds
 
 
-def shared_memory(maps):
-    """Return the files of shared memory, each of one participant of Fast DDS, in /proc/X/maps."""
-    return set(re.findall(r'/dev/shm/(?:fastrtps|fastdds)_[0-9a-f]{16}\b', maps.read_text()))
+def shared_memory(pid):
+    """Return the files of shared memory that a process uses, each of one participant of DDS."""
+    maps = Path(f'/proc/{pid}/maps').read_text()
+    return set(re.findall(r'/dev/shm/(?:fastrtps|fastdds)_[0-9a-f]{16}\b', maps))
 
 
 @pytest.fixture
 def watched(graph, start, tiny_model):
-    return Watched(graph, start(f'model:={tiny_model}'))
+    return Watched(graph, lambda: start(f'model:={tiny_model}'))
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
