@@ -31,10 +31,10 @@ by a third of its width, or is half as wide, is at 0.11 or 0.12, and at an IoU o
 SIZE_WEIGHT = 0.25
 """Weight of squared logarithms of sizes against squared relative positions. Ours."""
 
-FLOOR = -2.2
-"""Peaks with a lower logit, which is a raw confidence of 0.1, are no modes. Ours."""
+FLOOR = -1.4
+"""Peaks with a lower logit, which is a raw confidence of 0.2, are no modes. Ours."""
 
-STRENGTH = 0.5
+STRENGTH = 1.0
 """Weight of a mode's score against the squared relative distance. Ours."""
 
 OUTSIDE = 10.0

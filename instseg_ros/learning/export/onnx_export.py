@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -11,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from instseg_ros.core.network.model_file import seal
+from instseg_ros.core.network.model_file import read_model_file, seal
 from instseg_ros.core.network.network import INPUT, OUTPUTS
-from instseg_ros.core.network.probe import Probe, probe_side
+from instseg_ros.core.network.probe import EXACT, Probe, probe_side
 from instseg_ros.core.types import BACKGROUND, ModelInfo
 from instseg_ros.datasets.scenes import make_scene
 from instseg_ros.files import replacing
@@ -84,18 +85,52 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
         else:
             model = onnx.load(whole)
             model = to_half(model) if precision == 'fp16' else model
-        del model.metadata_props[:]
-        probe = make_probe(info, precision, open_model(whole))
-        for key, value in {**info.to_metadata(), **probe.to_metadata()}.items():
-            model.metadata_props.add(key=key, value=value)
-        model.ir_version = min(model.ir_version, IR_VERSION)
-        onnx.checker.check_model(model)
-        temporary.write_bytes(seal(model.SerializeToString()))
+        finish(model, info, make_probe(info, precision, open_model(whole)), temporary)
         exported = open_model(temporary)
         check_batch(temporary, smooth_images(info.size_multiple)[0])
         if precision == 'int8':
             return agreement(module.predict, exported, images)
         return compare(module, exported, smooth_images(info.size_multiple), precision)
+
+
+def quantize(source: str | Path, target: str | Path, images: Sequence[np.ndarray]) -> None:
+    """Write the int8 version of a file that `export_onnx` wrote in fp32.
+
+    Parameters
+    ----------
+    source, target : path
+    images : sequence of (H, W, 3) uint8
+        As for `export_onnx`.
+
+    Raises
+    ------
+    ModelError
+        The source is no model file.
+    ValueError
+        It is not in fp32.
+    """
+    file = read_model_file(Path(source))
+    info = ModelInfo.from_metadata(file.metadata)
+    probe = Probe.from_metadata(file.metadata, info)
+    if probe is None or probe.precision != EXACT:
+        raise ValueError(f'{source}: expected a model that was exported in {EXACT}, got one '
+                         + ('without a probe' if probe is None else f'in {probe.precision}'))
+    info = dataclasses.replace(info, training={**info.training, 'precision': 'int8'})
+    with replacing(target) as temporary:
+        to_int8(Path(source), temporary, images)
+        finish(onnx.load(temporary), info, dataclasses.replace(probe, precision='int8'),
+               temporary)
+        check_batch(temporary, smooth_images(info.size_multiple)[0])
+
+
+def finish(model: onnx.ModelProto, info: ModelInfo, probe: Probe, path: Path) -> None:
+    """Write a graph with its metadata, checked and sealed."""
+    del model.metadata_props[:]
+    for key, value in {**info.to_metadata(), **probe.to_metadata()}.items():
+        model.metadata_props.add(key=key, value=value)
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    onnx.checker.check_model(model)
+    path.write_bytes(seal(model.SerializeToString()))
 
 
 def make_probe(info: ModelInfo, precision: str, predict: Predict) -> Probe:

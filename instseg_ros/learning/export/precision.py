@@ -30,6 +30,9 @@ PRECISIONS = ('fp32', 'fp16', 'int8')
 QUANTIZED = ('Conv', 'Clip', 'Relu', 'Add', 'Concat', 'Resize', 'MaxPool')
 """Operators for which ONNX Runtime has 8-bit kernels, among those between convolutions."""
 
+SEMANTIC_ENCODER = 'network.semantic_encoder.'
+"""Beginning of the names of the weights that alone are quantized where a file has them."""
+
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with weights and arithmetic in 16-bit floats.
@@ -61,13 +64,15 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
     overflow on x86 CPUs without VNNI; that cost nothing measurable. The first convolution stays in
     float32: with three input channels it is faster so than in integers. So do the last ones:
     in integers, centers and embeddings lost more than their speed was worth
-    (docs/measurements/precision.md).
+    (docs/measurements/precision.md). Of a network with a semantic encoder beside a detector, only
+    that encoder is quantized.
     """
     prepared = target.with_name('prepared.onnx')
     # Infers shapes. Its optimization would tie the file to this version of ONNX Runtime.
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
     model = onnx.load(prepared)
-    names = _inner_nodes(model) - _end_convolutions(model)
+    sensitive = _sensitive_convolutions(model)
+    names = _between(model, _convolutions(model) - sensitive) - sensitive
     quantize_static(
         prepared, target, _Images(tqdm(images, desc='measuring ranges', unit='img')),
         quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
@@ -89,20 +94,29 @@ class _Images(CalibrationDataReader):
 
 def _inner_nodes(model: onnx.ModelProto) -> set[str]:
     """Return the names of the convolutions and of what stands between them."""
+    return _between(model, _convolutions(model)) | _convolutions(model)
+
+
+def _convolutions(model: onnx.ModelProto) -> set[str]:
+    """Return the names of all convolutions."""
+    return {node.name for node in model.graph.node if node.op_type == 'Conv'}
+
+
+def _sensitive_convolutions(model: onnx.ModelProto) -> set[str]:
+    """Return the names of those that stay in float32: beside a semantic encoder, all others."""
+    own = {node.name for node in model.graph.node
+           if node.op_type == 'Conv' and node.input[1].startswith(SEMANTIC_ENCODER)}
+    return _convolutions(model) - own if own else set()
+
+
+def _between(model: onnx.ModelProto, names: set[str]) -> set[str]:
+    """Return the names of the nodes that have one of `names` before, and one behind them."""
     nodes = list(model.graph.node)
-    return (_reached(nodes, forward=True) & _reached(nodes, forward=False)) | {
-        node.name for node in nodes if node.op_type == 'Conv'}
+    return _reached(nodes, names, forward=True) & _reached(nodes, names, forward=False)
 
 
-def _end_convolutions(model: onnx.ModelProto) -> set[str]:
-    """Return the names of the convolutions that no convolution comes before, or none after."""
-    nodes = list(model.graph.node)
-    between = _reached(nodes, forward=True) & _reached(nodes, forward=False)
-    return {node.name for node in nodes if node.op_type == 'Conv'} - between
-
-
-def _reached(nodes: list[onnx.NodeProto], forward: bool) -> set[str]:
-    """Return the names of the nodes behind (or, not `forward`, before) some convolution."""
+def _reached(nodes: list[onnx.NodeProto], names: set[str], forward: bool) -> set[str]:
+    """Return the names of the nodes behind (or, not `forward`, before) one of `names`."""
     tensors: set[str] = set()
     found = set()
     for node in nodes if forward else reversed(nodes):  # ONNX keeps nodes in order
@@ -110,6 +124,6 @@ def _reached(nodes: list[onnx.NodeProto], forward: bool) -> set[str]:
         reached = not tensors.isdisjoint(come)
         if reached:
             found.add(node.name)
-        if reached or node.op_type == 'Conv':
+        if reached or node.name in names:
             tensors.update(name for name in go if name)
     return found
