@@ -142,9 +142,9 @@ EXTRAS = {'bags': ['bags'], 'benchmark': ['evaluate'], 'datasets': ['evaluate'],
           'view': ['view']}
 """With which extras the rooms of the package may be used; without any, if not listed."""
 APART = {'cityscapesscripts', 'trackeval'} | {
-    'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',
-    'sensor_msgs', 'statistics_msgs', 'std_msgs', 'std_srvs', 'vision_msgs',
-    'visualization_msgs'}
+    'cv_bridge', 'diagnostic_msgs', 'diagnostic_updater', 'geometry_msgs', 'lifecycle_msgs',
+    'rcl_interfaces', 'rclpy', 'sensor_msgs', 'statistics_msgs', 'std_msgs', 'std_srvs',
+    'vision_msgs', 'visualization_msgs'}
 """Modules that are installed apart: see requirements/cityscapes.txt and
 requirements/trackeval.txt, and ROS 2."""
 

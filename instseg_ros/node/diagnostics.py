@@ -3,11 +3,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Callable, Iterable, Mapping
+from typing import Callable, Mapping
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from std_msgs.msg import Header
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -114,16 +113,11 @@ class Report:
     values: Mapping[str, str]
 
 
-def message(header: Header, state: str, reports: Iterable[Report]) -> DiagnosticArray:
-    """Return a message with one status for each report.
+def status(state: str, report: Report) -> DiagnosticStatus:
+    """Return a report as a message.
 
-    Level and text of a status are those of the worst condition; its text begins with the state of
-    the node.
+    Level and text are those of the worst condition; the text begins with the state of the node.
     """
-    return DiagnosticArray(header=header, status=[_status(state, report) for report in reports])
-
-
-def _status(state: str, report: Report) -> DiagnosticStatus:
     worst = next(iter(report.conditions.values()),
                  Condition(OK, f'{report.values["fps"]} images/s'))
     values = {**report.values, **{f'condition.{key}': condition.text

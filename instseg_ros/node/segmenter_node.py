@@ -7,12 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from instseg_ros.bags.conversions import ImageError, find_converter
@@ -22,6 +20,7 @@ from instseg_ros.node import diagnostics
 from instseg_ros.node.affinity import parse_cores, use_cores
 from instseg_ros.node.cameras import Cameras
 from instseg_ros.node.diagnostics import Conditions, log_to
+from instseg_ros.node.diagnostics_publisher import DiagnosticsPublisher
 from instseg_ros.node.loading import load_segmenter
 from instseg_ros.node.model_text import NO_CONFIDENCE, batch_text, provider_problem
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
@@ -32,8 +31,8 @@ from instseg_ros.node.reports import check_stages, make_reports, state_text
 from instseg_ros.node.stages import Frame, Stages
 from instseg_ros.node.transitions import guarded, transition
 
-REPORT_PERIOD = 1.0
-"""Seconds between diagnostics, and at least between two log lines about one kind of event."""
+CHECK_PERIOD = 1.0
+"""Seconds between two looks at connections and stages."""
 
 LAST_WAIT = 1.0
 """Seconds for which the end of the node waits for the images in the stages."""
@@ -67,7 +66,7 @@ class SegmenterNode(LifecycleNode):
         self._model = Path()
         self._has_failed = self._is_paused = False
         self._cameras.make(self._configs.cameras)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics = DiagnosticsPublisher(self)
         self._recovery = Recovery(self.create_guard_condition(
             self._guarded('recovery', self._recover)).trigger)
         self.create_service(SetBool, '~/enable', self._guarded(
@@ -79,8 +78,10 @@ class SegmenterNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._parameter_check)
         call_after_set_parameters(self, self._guarded('parameters', self._apply_parameters))
         # Steady: diagnostics are needed above all while simulated time stands still.
-        self.create_timer(REPORT_PERIOD, self._guarded('report', self._report), clock=Clock(
-            clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(CHECK_PERIOD, self._guarded('check', self._check), clock=steady)
+        self.create_timer(
+            self._diagnostics.period, self._guarded('report', self._report), clock=steady)
 
     def _guarded(self, name: str, callback: Callable[..., Any],
                  otherwise: Callable[[str], Any] = lambda reason: None) -> Callable[..., Any]:
@@ -274,11 +275,12 @@ class SegmenterNode(LifecycleNode):
                 grouping=self._configs.grouping, refinement=self._configs.refinement,
                 selection=self._configs.selection)
 
-    def _report(self) -> None:
+    def _check(self) -> None:
         self._cameras.check_connections()
         check_stages(self._pipeline, self._configs.node.stage_timeout, self._conditions)
-        self._diagnostics.publish(diagnostics.message(
-            Header(stamp=self.get_clock().now().to_msg()),
+
+    def _report(self) -> None:
+        self._diagnostics.publish(
             state_text(self._stages, self._pipeline, self._is_paused),
             make_reports(self.get_fully_qualified_name(), self._model, self._stages,
-                         self._cameras, self._conditions)))
+                         self._cameras, self._conditions))

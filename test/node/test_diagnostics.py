@@ -21,11 +21,8 @@ def conditions(logged):
 
 
 def status(conditions, **values):
-    header = pytest.importorskip('std_msgs.msg').Header(frame_id='x')
-    message = diagnostics.message(header, 'active', [diagnostics.Report(
-        '/segmenter', conditions.report(), {'fps': '9.50', **values})])
-    assert message.header.frame_id == 'x'
-    (only,) = message.status
+    only = diagnostics.status('active', diagnostics.Report(
+        '/segmenter', conditions.report(), {'fps': '9.50', **values}))
     assert only.name == '/segmenter'
     return only.level, only.message
 
@@ -50,11 +47,10 @@ def test_a_lasting_condition_keeps_its_text_whatever_happens_meanwhile(condition
 def test_every_condition_is_among_the_values(conditions):
     conditions.begin('qos', WARN, 'does not fit')
     conditions.begin('transition', ERROR, 'cannot activate')
-    header = pytest.importorskip('std_msgs.msg').Header()
-    message = diagnostics.message(header, 'inactive', [diagnostics.Report(
-        'n', conditions.report(), {'fps': '0'})])
-    assert values_of(message) == {'fps': '0', 'condition.transition': 'cannot activate',
-                                  'condition.qos': 'does not fit'}
+    found = diagnostics.status('inactive', diagnostics.Report(
+        'n', conditions.report(), {'fps': '0'}))
+    assert {value.key: value.value for value in found.values} == {
+        'fps': '0', 'condition.transition': 'cannot activate', 'condition.qos': 'does not fit'}
 
 
 def test_a_condition_is_logged_when_it_begins_or_changes(conditions, logged):
@@ -91,7 +87,41 @@ def test_the_report_has_the_worst_condition_that_there_is_and_its_own_text(steps
             events.clear()
 
 
-def test_they_are_published_in_every_state(graph, tiny_model, make_image):
+class Updater:
+    """What the node uses of `diagnostic_updater.Updater`."""
+
+    def __init__(self, node, period):
+        from diagnostic_msgs.msg import DiagnosticArray
+        self.node, self.array = node, DiagnosticArray
+        self.publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self.period = node.declare_parameter('diagnostic_updater.period', period).value
+        self.timer = node.create_timer(self.period or 1, lambda: self.publish([]))
+
+    def publish(self, statuses):
+        for status in statuses:
+            status.name = f'{self.node.get_name()}: {status.name}'
+        self.publisher.publish(self.array(status=statuses))
+
+
+@pytest.fixture
+def updater(monkeypatch):
+    """Let the node find `diagnostic_updater`: the real one if it is installed."""
+    module = pytest.importorskip('instseg_ros.node.diagnostics_publisher')
+    if module.Updater is None:
+        monkeypatch.setattr(module, 'Updater', Updater)
+
+
+@pytest.fixture(params=['installed', 'missing'])
+def status_name(request, monkeypatch):
+    """Return the name of the node's status with and without `diagnostic_updater`."""
+    if request.param == 'installed':
+        request.getfixturevalue('updater')
+        return 'segmenter: /segmenter'
+    monkeypatch.setattr('instseg_ros.node.diagnostics_publisher.Updater', None)
+    return '/segmenter'
+
+
+def test_they_are_published_in_every_state(graph, tiny_model, make_image, status_name):
     graph.start(model=str(tiny_model), image_reliability='reliable')
     messages = graph.diagnostics()
     graph.spin_until(lambda: messages and 'unconfigured' in messages[-1].status[0].message)
@@ -101,7 +131,7 @@ def test_they_are_published_in_every_state(graph, tiny_model, make_image):
     graph.spin_until(lambda: results, 'a result')
     assert graph.change_state('deactivate')
     graph.spin_until(lambda: messages and values_of(messages[-1]).get('frames_out') == '1')
-    assert messages[-1].status[0].name == '/segmenter'
+    assert messages[-1].status[0].name == status_name
     values = values_of(messages[-1])
     assert (values['model'], values['provider']) == (str(tiny_model), 'cpu')
     assert len(values['model_sha256']) == 64
@@ -112,6 +142,21 @@ def test_they_are_published_in_every_state(graph, tiny_model, make_image):
     assert all(float(values[stage]) >= 0 for stage in stages)
     rounding = 0.001 * len(stages)
     assert sum(float(values[stage]) for stage in stages) <= float(values['latency_ms']) + rounding
+
+
+def test_diagnostic_updater_sets_the_period_and_does_not_publish_by_itself(
+        graph, tiny_model, updater):
+    graph.start(model=str(tiny_model), diagnostic_updater__period=0.1)
+    messages = graph.diagnostics()
+    graph.spin_until(lambda: len(messages) > 5, 'diagnostics')
+    assert [len(message.status) for message in messages] == [1] * len(messages)
+    (timer,) = [timer for timer in graph.node.timers if timer.timer_period_ns == 100_000_000]
+    assert timer.clock.clock_type.name == 'STEADY_TIME'
+
+
+def test_a_period_of_zero_is_refused(graph, tiny_model, updater):
+    with pytest.raises(ValueError, match='diagnostic_updater.period above 0 s, got 0.0'):
+        graph.start(model=str(tiny_model), diagnostic_updater__period=0.0)
 
 
 def test_they_tell_the_worst_and_clear_when_it_is_over(graph, tiny_model, make_image):
