@@ -131,7 +131,7 @@ def check_arguments(arguments: Sequence[str], node_name: str, known: Collection[
 
     A section may be shared by several nodes, and so may a parameter of the command line, which
     a launch file gives to all its nodes. There an unknown name is only an error if it resembles a
-    parameter of this node.
+    parameter of this node or is the name of one of its sections.
 
     Parameters
     ----------
@@ -160,6 +160,10 @@ def _check_names(source: str, section: Section, node_name: str, known: Collectio
     for name in section.parameters:
         if name in known or name.startswith(QOS_OVERRIDES):
             continue
+        inside = sorted(other for other in known if other.startswith(f'{name}.'))
+        if inside:
+            raise ValueError(f'{source}: {node_name} expected parameters below {name}, such as '
+                             f'{inside[0]}, got a value for {name} itself')
         similar = difflib.get_close_matches(name, known, n=1, cutoff=SIMILAR)
         if similar:
             raise ValueError(f'{source}: {node_name} has no parameter {name}; did you mean '

@@ -104,6 +104,7 @@ def test_a_good_file_passes(write, text):
      'did you mean grouping.center_threshold'),
     ('/**: {ros__parameters: {modell: x}}', 'no parameter modell; did you mean model'),
     ('segmenter: {ros__parameters: {robot_radius: 0.3}}', 'no parameter robot_radius; it has'),
+    ('/**: {ros__parameters: {grouping: []}}', 'below grouping, such as grouping.center_'),
 ])
 def test_a_file_that_would_have_no_effect_is_an_error(write, text, words):
     with pytest.raises(ValueError, match=words):
