@@ -41,6 +41,7 @@ def subscribe(node: Node, message_type: Any, topic: str, callback: Callable[...,
         return node.create_subscription(
             message_type, topic, callback, qos, **options,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False, **events))
+
     def report(info: Any) -> None:
         if 0 < info.total_count_change < OVERFLOW:
             on_lost(info.total_count_change)

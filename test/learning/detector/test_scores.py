@@ -24,7 +24,7 @@ def scene():
 
 
 def gradients(scene, candidates=None):
-    """Return the gradients (classes, h, w) of the scores at stride 8, those of output pixels."""
+    """Return the gradients of the scores at stride 8, those of output pixels: (classes, h, w)."""
     logits = torch.zeros(1, 2, 8, 8, requires_grad=True)
     weak = torch.full((1, 2, 4, 4), -9.0)
     boxes = torch.zeros(1, 32, 8, 8)
