@@ -8,7 +8,7 @@ interrupted trainings resumed, as by `ablation.py`.
 For example, with "two_wheeler" as the class that is new:
 
   python benchmarks/few_images.py --config config/training/own_classes.yaml --out runs/few_images \
-      --counts 20 100 392 --classes background person car two_wheeler \
+      --counts 20 100 258 --classes background person car two_wheeler \
       --rename bicycle=two_wheeler --rename motorcycle=two_wheeler \
       --images $INSTSEG_DATA/coco_street/images \
       --annotations $INSTSEG_DATA/coco_street/annotations/instances_train.json \
