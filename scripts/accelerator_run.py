@@ -114,8 +114,10 @@ def main(argv: list[str] | None = None) -> int:
         run.step('install', ['-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps',
                              '--target', str(work / 'site'),
                              *map(str, sorted(args.wheels.resolve().glob('*.whl')))])
+    # Python before 3.10.12 and 3.11.4 has no filters.
+    options: dict[str, Any] = {'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}
     with tarfile.open(args.archive) as archive:
-        archive.extractall(work / 'packed', filter='data')
+        archive.extractall(work / 'packed', **options)
     describe_machine(run)
     all_steps(run, args, work)
     return int(any(step['result'] != 0 for step in run.summary['steps'].values()))

@@ -32,7 +32,7 @@ from instseg_ros.node.stages import Frame, Stages
 from instseg_ros.node.transitions import guarded, transition
 
 CHECK_PERIOD = 1.0
-"""Seconds between two looks at connections and stages."""
+"""Seconds between two looks at connections and stages, at most."""
 
 LAST_WAIT = 1.0
 """Seconds for which the end of the node waits for the images in the stages."""
@@ -79,9 +79,10 @@ class SegmenterNode(LifecycleNode):
         call_after_set_parameters(self, self._guarded('parameters', self._apply_parameters))
         # Steady: diagnostics are needed above all while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(CHECK_PERIOD, self._guarded('check', self._check), clock=steady)
         self.create_timer(
             self._diagnostics.period, self._guarded('report', self._report), clock=steady)
+        if self._diagnostics.period > CHECK_PERIOD:
+            self.create_timer(CHECK_PERIOD, self._guarded('check', self._check), clock=steady)
 
     def _guarded(self, name: str, callback: Callable[..., Any],
                  otherwise: Callable[[str], Any] = lambda reason: None) -> Callable[..., Any]:
@@ -280,6 +281,7 @@ class SegmenterNode(LifecycleNode):
         check_stages(self._pipeline, self._configs.node.stage_timeout, self._conditions)
 
     def _report(self) -> None:
+        self._check()
         self._diagnostics.publish(
             state_text(self._stages, self._pipeline, self._is_paused),
             make_reports(self.get_fully_qualified_name(), self._model, self._stages,

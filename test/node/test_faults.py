@@ -132,7 +132,7 @@ def test_a_model_that_cannot_be_loaded_again_is_the_error_state_too(active, make
 
 
 @pytest.mark.parametrize('name, target', [
-    ('report', 'make_reports'), ('check', 'check_stages'), ('parameters', 'read_configs'),
+    ('report', 'make_reports'), ('parameters', 'read_configs'),
     ('check_parameters', 'reason_to_refuse'), ('image', 'Statistics.frame_arrived')])
 @pytest.mark.parametrize('error', [Broken, SystemExit])
 def test_an_exception_in_a_callback_is_an_error_until_it_succeeds(
