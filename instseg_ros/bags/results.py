@@ -8,7 +8,7 @@ import numpy as np
 from instseg_ros.bags.images import read_ids
 from instseg_ros.bags.messages import COMPRESSED_IMAGE, DETECTIONS, IMAGE, LABEL_INFO, stamp_of
 from instseg_ros.bags.reader import BagReader
-from instseg_ros.bags.types import Topic
+from instseg_ros.bags.types import BagError, Topic
 from instseg_ros.core.types import Instance, Segmentation
 
 RESULT_TYPES = {'semantic_image': IMAGE, 'instance_image': IMAGE, 'instances': DETECTIONS}
@@ -98,9 +98,17 @@ def make_instance(detection: Any, areas: np.ndarray, class_names: Mapping[int, s
     areas : (N,) int
         Number of pixels of each instance id.
     class_names : dict of int to str
+
+    Raises
+    ------
+    BagError
+        Its class has no name.
     """
     best, box = detection.results[0], detection.bbox
     instance_id, class_id = int(detection.id), int(best.hypothesis.class_id)
+    if class_id not in class_names:
+        raise BagError(f'expected a name for class {class_id} of an object in {LABEL_INFO_NAME}, '
+                       f'got {dict(class_names) or "none at all"}')
     middle, half_width, half_height = box.center.position, box.size_x / 2, box.size_y / 2
     center = best.pose.pose.position
     return Instance(

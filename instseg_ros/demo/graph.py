@@ -92,7 +92,7 @@ class Graph:
 
     def _read_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name == NODE:
+            if status.name.endswith(NODE):  # diagnostic_updater puts 'segmenter: ' before it
                 self.diagnostics = {entry.key: entry.value for entry in status.values}
 
     def spin(self, seconds: float) -> None:

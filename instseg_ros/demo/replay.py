@@ -23,7 +23,7 @@ from instseg_ros.bags.reader import BagReader
 from instseg_ros.bags.results import LABEL_INFO_NAME, RESULT_TYPES
 from instseg_ros.bags.types import Message, Topic
 from instseg_ros.demo.frame_tracker import FrameTracker
-from instseg_ros.demo.graph import POLL, Graph
+from instseg_ros.demo.graph import ACTIVATION_TIMEOUT, POLL, Graph
 from instseg_ros.demo.node_process import NodeProcess, isolated
 from instseg_ros.messages.results import CONFIDENCE
 from instseg_ros.recorded.layout import PREFIX
@@ -99,6 +99,7 @@ class Replay:
             The node failed, refused a transition, stalled or answered no frame at all.
         """
         times: dict[int, int] = {}  # in the bag, by number of the frame
+        has_labels = False
         with ExitStack() as stack:
             images = stack.enter_context(BagReader(self.images))
             recorder = stack.enter_context(BagWriter(self.results))
@@ -106,9 +107,11 @@ class Replay:
             start_of_bag = images.start
 
             def record(topic: str, data: bytes) -> None:
+                nonlocal has_labels
                 # Times of the image bag, so that both bags can be played side by side.
                 if topic == PREFIX + LABEL_INFO_NAME:
                     recorder.write(topic, start_of_bag, data)
+                    has_labels = True
                     return
                 number = tracker.receive(topic, stamp_of(data), time.monotonic())
                 if number is not None:
@@ -122,6 +125,9 @@ class Replay:
             graph.change_state('configure', process)
             graph.change_state('activate', process)
             graph.wait_for_listener(process)
+            # A latched message can come after the results of a short recording.
+            graph.wait(lambda: has_labels, process, 'receiving the names of the classes',
+                       ACTIVATION_TIMEOUT)
             types = {**RESULT_TYPES, **({CONFIDENCE: IMAGE} if graph.has_confidence(process)
                                         else {})}
             for name, message_type in types.items():

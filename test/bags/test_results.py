@@ -103,6 +103,13 @@ def test_an_object_whose_pixels_are_all_hidden_has_no_area(tmp_path):
     assert result.instances[0].area == 0
 
 
+def test_an_object_of_a_class_without_a_name_is_an_error(tmp_path):
+    path = write_bag(tmp_path / 'bag.mcap', [
+        (5, topic, message) for topic, message in make_messages(5).items()], labels=False)
+    with BagReader(path) as bag, pytest.raises(BagError, match='class 1 .* label_info, got none'):
+        list(read_results(bag, PREFIX))
+
+
 def test_results_need_the_names_of_the_classes(tmp_path):
     with BagWriter(tmp_path / 'bag.mcap') as bag:
         bag.add_topic('/camera', IMAGE)

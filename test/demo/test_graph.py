@@ -133,3 +133,21 @@ def test_a_node_that_never_answers_is_given_up(monkeypatch):
         monkeypatch.setattr(demo_graph, 'ACTIVATION_TIMEOUT', 0.5)
         with pytest.raises(UserError, match='to configure the node took longer than 0.5 s'):
             graph.change_state('configure', node)
+
+
+@pytest.mark.parametrize('name', ['/segmenter', 'segmenter: /segmenter'])  # diagnostic_updater's
+def test_the_diagnostics_of_the_node_are_told_from_those_of_others(name):
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+    with FakeNode('done') as node, \
+            demo_graph.Graph(domain(), '/image', lambda topic, data: None) as graph:
+        publisher = rclpy.create_node('others').create_publisher(
+            DiagnosticArray, '/diagnostics', 1)
+
+        def is_read():
+            publisher.publish(DiagnosticArray(status=[
+                DiagnosticStatus(name=status, values=[KeyValue(key='of', value=status)])
+                for status in (name, '/segmenter/front', 'camera: /camera')]))
+            return graph.diagnostics
+
+        graph.wait(is_read, node, 'the diagnostics', 60)
+        assert graph.diagnostics == {'of': name}
