@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import threading
@@ -99,6 +100,8 @@ def open_session(file: ModelFile, config: NetworkConfig) -> OpenSession:
     options = session_options(config)
     # Bytes can also be in ONNX Runtime's own format, which nothing here has checked.
     options.add_session_config_entry('session.load_model_format', 'ONNX')
+    if provider in DEVICES:
+        load_pip_libraries()
     try:
         session = onnxruntime.InferenceSession(file.data, options, providers=requested)
     except Exception as error:  # its exceptions have no common base, and differ by version
@@ -115,6 +118,19 @@ def open_session(file: ModelFile, config: NetworkConfig) -> OpenSession:
         raise ModelError(f'network.provider: {problem}')
     logger.warning('%s. The network runs on the CPU.', problem)
     return OpenSession(session, 'cpu', problem)
+
+
+def load_pip_libraries() -> None:
+    """Load CUDA and cuDNN from NVIDIA's packages of pip, where they are installed.
+
+    The system's loader does not search there. ONNX Runtime can do this from 1.21 on; it prints
+    what does not load, which `start_problem` reports in its place.
+    """
+    preload = getattr(onnxruntime, 'preload_dlls', None)
+    if preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            preload()
+        logger.debug('%s', output.getvalue())
 
 
 def start_problem(provider: str) -> str:

@@ -56,6 +56,19 @@ def test_cuda_whose_libraries_have_the_wrong_major_version_is_an_error_that_name
         Network(tiny_model, NetworkConfig(provider='cuda'))
 
 
+def test_libraries_of_pip_are_loaded_before_cuda_starts_and_for_nothing_else(
+        tiny_model, broken_cuda, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(onnxruntime, 'preload_dlls', raising=False,
+                        value=lambda: calls.append(print('Failed to load libcublas.so.13')))
+    Network(tiny_model, NetworkConfig(provider='cpu'))
+    assert calls == []
+    with pytest.raises(ModelError, match=f'cuda is installed but did not start: {CUDNN_8}'):
+        Network(tiny_model, NetworkConfig(provider='cuda'))
+    assert calls == [None]
+    assert capsys.readouterr().out == ''  # the error says it
+
+
 def test_cuda_without_a_device_is_an_error(tiny_model, broken_cuda, monkeypatch):
     monkeypatch.setattr(providers.ctypes, 'CDLL', lambda path: None)
     with pytest.raises(ModelError, match='did not start: its libraries load, but no device'):
