@@ -79,7 +79,7 @@ class Camera:
             'image', self._on_image, self.conditions, self._on_failure),
                                  on_lost=lambda count: self.statistics.frames_missed(count))
         self._labels_have_stamp = False
-        self._submit: Callable[[str, Frame], int] | None = None
+        self._submit: Callable[[str, Frame], int] = refuse
 
     @property
     def config(self) -> NodeConfig:
@@ -150,6 +150,7 @@ class Camera:
         """Take no more images."""
         self.requests.close('the node was deactivated')
         self._input.close()
+        self._submit = refuse  # the stages and their model are not to outlive the node's cleanup
         if self.depth is not None:
             self.depth.deactivate()
 
@@ -171,7 +172,6 @@ class Camera:
         self.outputs.publish_labels(Header(stamp=now.to_msg()))
 
     def _on_image(self, message: Any, info: Mapping[str, Any]) -> None:
-        assert self._submit is not None  # it is there before the subscription
         self.statistics.frame_arrived(info)
         frame = Frame(self, message, time.monotonic())
         age, limit = self._age(message), self.config.max_age
@@ -261,3 +261,8 @@ class Camera:
         if (self._input.is_open and not self._labels_have_stamp
                 and self._node.get_clock().now().nanoseconds > 0):
             self._publish_labels()
+
+
+def refuse(name: str, frame: Frame) -> int:
+    """Take no image, in place of `submit`, while the node is not active."""
+    return 1

@@ -1,4 +1,4 @@
-"""What rclpy of ROS 2 Humble lacks, and what the node does there instead."""
+"""What rclpy lacks, mostly that of ROS 2 Humble, and what the node does there instead."""
 from __future__ import annotations
 
 from typing import Any, Callable, Mapping
@@ -68,3 +68,13 @@ def call_after_set_parameters(node: Node, callback: Callable[[], None]) -> None:
         guard.trigger()
         return SetParametersResult(successful=True)
     node.add_on_set_parameters_callback(trigger)
+
+
+def forget_destroyed(node: Node) -> None:
+    """Remove what has been destroyed from the node's callback group.
+
+    rclpy never does (https://github.com/ros2/rclpy/issues/1356): each subscription, each publisher
+    and each of their events would leave a weak reference behind.
+    """
+    entities = node.default_callback_group.entities
+    entities -= {reference for reference in entities.copy() if reference() is None}

@@ -22,10 +22,11 @@ from instseg_ros.node.cameras import Cameras
 from instseg_ros.node.diagnostics import Conditions, log_to
 from instseg_ros.node.diagnostics_publisher import DiagnosticsPublisher
 from instseg_ros.node.loading import load_segmenter
+from instseg_ros.node.memory import trim_heap
 from instseg_ros.node.model_text import NO_CONFIDENCE, batch_text, provider_problem
 from instseg_ros.node.parameters import declare_parameters, read_configs, reason_to_refuse
 from instseg_ros.node.pipeline import Pipeline, StuckError
-from instseg_ros.node.rclpy_versions import call_after_set_parameters
+from instseg_ros.node.rclpy_versions import call_after_set_parameters, forget_destroyed
 from instseg_ros.node.recovery import Recovery
 from instseg_ros.node.reports import check_stages, make_reports, state_text
 from instseg_ros.node.stages import Frame, Stages
@@ -160,6 +161,7 @@ class SegmenterNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> None:
         """Release the model and the topics."""
         self._release()
+        trim_heap()
 
     @transition('shut down', otherwise=SUCCESS)
     def on_shutdown(self, state: LifecycleState) -> None:
@@ -194,7 +196,8 @@ class SegmenterNode(LifecycleNode):
     def _stop(self, timeout: float = math.inf) -> None:
         # The pipeline is forgotten before it is closed, so that an error can't keep it in use.
         pipeline, self._pipeline = self._pipeline, None
-        with ExitStack() as last_first:  # an error in one of them doesn't keep the other from it
+        with ExitStack() as last_first:  # an error in one of them doesn't keep the others from it
+            last_first.callback(forget_destroyed, self)
             if pipeline is not None:
                 last_first.callback(self._close, pipeline, timeout)
             last_first.callback(self._cameras.deactivate)
@@ -210,6 +213,7 @@ class SegmenterNode(LifecycleNode):
         self._stages = None
         self._conditions.end('provider')
         with ExitStack() as last_first:
+            last_first.callback(forget_destroyed, self)
             last_first.callback(self._cameras.release)
             last_first.callback(self._stop)
 

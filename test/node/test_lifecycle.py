@@ -1,4 +1,6 @@
 """The lifecycle through the real services."""
+import weakref
+
 import pytest
 from node_tools import status_of, values_of
 
@@ -31,6 +33,29 @@ def test_a_whole_life(graph, tiny_model):
         assert graph.change_state('cleanup') and graph.state() == 'unconfigured'
         graph.spin_until(lambda: graph.observer.count_publishers('/segmenter/instances') == 0)
     assert node.get_fully_qualified_name() == '/segmenter'
+
+
+@pytest.mark.parametrize('transition', ['cleanup', 'inactive_shutdown'])
+def test_cleanup_and_shutdown_release_the_model(graph, tiny_model, make_image, monkeypatch,
+                                                transition):
+    """Else two models would need memory while one is swapped for another."""
+    node, models = graph.start(model=str(tiny_model), depth__enabled=True), []
+    load = node.load
+
+    def watch(path):
+        segmenter = load(path)
+        models.append(weakref.ref(segmenter.network))
+        return segmenter
+
+    monkeypatch.setattr(node, 'load', watch)
+    for change in ('configure', 'activate'):
+        assert graph.change_state(change)
+    works(graph, make_image)
+    model, = models
+    for change in ('deactivate', transition):
+        assert model() is not None
+        assert graph.change_state(change)
+    assert model() is None
 
 
 @pytest.mark.parametrize('state', STATES)
