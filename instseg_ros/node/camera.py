@@ -245,6 +245,8 @@ class Camera:
         self.requests.expire(time.monotonic())
         if self._latency is not None:
             self._latency.publish()
+        if self.depth is not None:
+            self.depth.check()
         problems, topics = dict.fromkeys(PROBLEMS, ''), {}
         if self._outputs is not None:
             problems, topics = self._input.check(), self._outputs.topics

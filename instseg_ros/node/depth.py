@@ -96,6 +96,7 @@ class Depth:
         self._matcher: DepthMatcher[Image] = DepthMatcher()
         self._camera_info: CameraInfo | None = None
         self._last_success = time.monotonic()
+        self._missing = ''
         self._rays = lru_cache(1)(CameraModel.rays)
         try:
             for name, kind in TOPICS.items():
@@ -130,7 +131,7 @@ class Depth:
             worker.close()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.popitem()[1])
-        self._conditions.end('depth')
+        self._forget_problem()
 
     @property
     def is_wanted(self) -> bool:
@@ -159,7 +160,7 @@ class Depth:
         if worker is not None and (wanted or self.is_wanted):
             self.frames_missed += worker.submit(frame)
         else:
-            self._conditions.end('depth')
+            self._forget_problem()
 
     def _process(self, frame: Frame) -> None:
         try:
@@ -204,8 +205,10 @@ class Depth:
                                      config.wait)
         if message is None or info is None:
             if time.monotonic() - self._last_success > PATIENCE:
-                self._conditions.warn_while('depth', f'no results in space: {self._missing()}')
+                self._missing = ('depth' if self._matcher.is_silent else
+                                 'camera_info' if info is None else 'stamp')
             return None
+        self._missing = ''
         if message.header.frame_id not in ('', header.frame_id):
             raise ValueError(f'the depth image is in the frame {message.header.frame_id!r} and '
                              f'the image in {header.frame_id!r}: expected depth that is '
@@ -215,17 +218,27 @@ class Depth:
         depth = resample_depth(metric_depth(read_depth(message), config.nearest, config.farthest),
                                (height, width))
         self._last_success = time.monotonic()
-        self._conditions.end('depth')
+        self._forget_problem()
         return Measurement(depth, self._rays(camera))
 
-    def _missing(self) -> str:
-        if self._matcher.is_silent:
-            return f'no depth image on {self._topics["depth"]} ({self._remedy("depth")})'
-        if self._camera_info is None:
-            return (f'no calibration on {self._topics["camera_info"]} '
-                    f'({self._remedy("camera_info")})')
-        return (f'no depth image within {self.config.tolerance:g} s of the stamp of an image; see '
-                'the parameter depth.tolerance')
+    def _forget_problem(self) -> None:
+        self._missing = ''
+        self._conditions.end('depth')
+
+    def check(self) -> None:
+        """Warn while depth is missing; to be called about once a second."""
+        missing = self._missing
+        if missing:
+            self._conditions.warn_while('depth', f'no results in space: {self._reason(missing)}')
+            if not self._missing:  # depth has come meanwhile, in the thread of this camera
+                self._conditions.end('depth')
+
+    def _reason(self, missing: str) -> str:
+        if missing == 'stamp':
+            return (f'no depth image within {self.config.tolerance:g} s of the stamp of an image; '
+                    'see the parameter depth.tolerance')
+        kind = 'depth image' if missing == 'depth' else 'calibration'
+        return f'no {kind} on {self._topics[missing]} ({self._remedy(missing)})'
 
     def _remedy(self, name: str) -> str:
         """Return what is wrong with the publishers of an input, or what to do without one."""
