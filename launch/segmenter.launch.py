@@ -24,7 +24,8 @@ ARGUMENTS = [
     DeclareLaunchArgument('depth', default_value='',
                           description='Topic of depth images registered to the camera; with it, '
                                       'the node publishes results in space (depth.enabled); with '
-                                      'several cameras: front=/front/depth,rear=/rear/depth'),
+                                      'several cameras, for those that are named: '
+                                      'front=/front/depth,rear=/rear/depth'),
     DeclareLaunchArgument('camera_info', default_value='',
                           description='Topic of the calibration of the camera, for depth; with '
                                       'several cameras: front=/front/camera_info,...; empty: '
@@ -72,8 +73,8 @@ def make_node(context):
         parameters['cameras'] = list(cameras)
     topics = {'image': cameras or {'': value('image')},
               **{name: topics_of(name, value(name), cameras) for name in ('depth', 'camera_info')}}
-    if topics['depth']:
-        parameters['depth.enabled'] = True
+    for camera in topics['depth']:
+        parameters[f'{camera}.depth.enabled' if camera else 'depth.enabled'] = True
     parameters.update({name: value(name) == 'true' for name in ('autostart', 'use_sim_time')
                        if value(name)})
     # launch_ros would only warn about a file that does not exist, and start the node without it.

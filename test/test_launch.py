@@ -119,14 +119,15 @@ def test_it_starts_the_node_and_arguments_win_over_the_file(tiny_model):
 
 
 @pytest.mark.usefixtures('prefix', 'on_this_machine')
-def test_it_starts_the_node_with_depth_for_each_camera(tiny_model):
-    _, text = run_launch('on /rear/image', model=str(tiny_model), namespace='robot',
-                         cameras='front=front_camera/image, rear=/rear/image',
+def test_it_starts_the_node_with_depth_for_those_cameras_that_have_it(tiny_model):
+    _, text = run_launch('on /side/image', model=str(tiny_model), namespace='robot',
+                         cameras='front=front_camera/image, rear=/rear/image, side=/side/image',
                          depth='front=front_camera/depth,rear=/rear/depth',
                          camera_info='rear=/rear/info')
     assert ('waiting for depth on /robot/front_camera/depth and calibration on '
             '/robot/front/camera_info') in text
     assert 'waiting for depth on /rear/depth and calibration on /rear/info' in text
+    assert text.count('waiting for depth') == 2
     assert text.endswith('exit code 0')
 
 

@@ -51,7 +51,8 @@ class Cameras(Sequence[Camera]):
         self.make(configs.cameras)
         try:
             for camera in self._cameras:
-                camera.configure(segmenter.model_info, configs.tracking, configs.depth,
+                camera.configure(segmenter.model_info, configs.tracking,
+                                 configs.depths[camera.name],
                                  confidence=segmenter.has_confidence)
         except BaseException:
             self.release()
@@ -83,7 +84,7 @@ class Cameras(Sequence[Camera]):
             camera.config = configs.cameras.get(camera.name, camera.config)
             camera.tracker.config = configs.tracking
             if camera.depth is not None:
-                camera.depth.config = configs.depth
+                camera.depth.config = configs.depths.get(camera.name, camera.depth.config)
 
     def check_connections(self) -> None:
         """Warn where no images come, or an end of a topic receives nothing."""

@@ -46,7 +46,7 @@ def load_segmenter(path: Path, configs: Configs, logger: Any,
         end_if_interrupted()
         segmenter.warm_up()
         tracking.warm_up()
-        if configs.depth.enabled:
+        if any(config.enabled for config in configs.depths.values()):
             depth.warm_up()
     end_if_interrupted()
     return segmenter

@@ -28,8 +28,9 @@ CAMERA_NAME = r'[A-Za-z][A-Za-z0-9_]*'
 TRANSPORTS = ('raw', 'compressed')
 RELIABILITIES = ('best_effort', 'reliable', 'auto', 'system_default')
 
-CAMERA_OPTIONS = ('image_transport', 'image_reliability', 'rotate', 'max_age', 'max_rate')
-"""Options of `NodeConfig` that each of several cameras may have for itself, as `NAME.OPTION`."""
+CAMERA_OPTIONS = ('image_transport', 'image_reliability', 'rotate', 'max_age', 'max_rate',
+                  'depth.enabled')
+"""Parameters that each of several cameras may have for itself, as `NAME.PARAMETER`."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,13 @@ SECTIONS = MappingProxyType({'': NodeConfig, 'network': NetworkConfig,
 class Configs:
     """The values of all parameters, checked.
 
-    `cameras` has the values of `node` by the name of each camera, with those of `CAMERA_OPTIONS`
-    that the camera has for itself.
+    `cameras` and `depths` have the values of `node` and `depth` by the name of each camera, with
+    those of `CAMERA_OPTIONS` that the camera has for itself.
     """
 
     node: NodeConfig
     cameras: Mapping[str, NodeConfig]
+    depths: Mapping[str, DepthConfig]
     network: NetworkConfig
     grouping: GroupingConfig
     refinement: RefinementConfig
@@ -147,16 +149,20 @@ def make_configs(values: Mapping[str, Any]) -> Configs:
         A value is not allowed; names the parameter, the allowed values and the given one.
     """
     configs = {section or 'node': _make_config(section, values) for section in SECTIONS}
-    node = configs['node']
-    return Configs(**configs, cameras={name: _of_camera(name, node, values)
-                                       for name in node.cameras})
+    cameras, depths = ({name: _of_camera(name, section, configs[section or 'node'], values)
+                        for name in configs['node'].cameras} for section in ('', 'depth'))
+    return Configs(**configs, cameras=cameras, depths=depths)
 
 
-def _of_camera(name: str, node: NodeConfig, values: Mapping[str, Any]) -> NodeConfig:
-    own = {option: values[full] for option, full in camera_parameters(name).items()
-           if values.get(full) is not None}
+def _of_camera(name: str, section: str, config: Any, values: Mapping[str, Any]) -> Any:
+    """Return the config of a section with the values that a camera has for itself."""
+    own = {}
+    for name_for_all, full in camera_parameters(name).items():
+        prefix, _, field = name_for_all.rpartition('.')
+        if prefix == section and values.get(full) is not None:
+            own[field] = values[full]
     try:
-        return replace(node, **own)
+        return replace(config, **own)
     except ValueError as error:  # begins with the name of the option
         raise ValueError(f'{name}.{error}') from None
 

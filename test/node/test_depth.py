@@ -246,6 +246,43 @@ def test_each_camera_has_its_own_depth_and_all_topics_go(graph, tiny_model, scen
                 if item.topic_name.rpartition('/')[2] in ('depth', 'points', 'detections_3d')]
 
 
+def test_one_of_two_cameras_has_depth(graph, tiny_model, make_image):
+    """The other has its results in the image, and no warning, even if its markers are shown."""
+    from visualization_msgs.msg import MarkerArray
+    graph.start('configure', 'activate', model=str(tiny_model), image_reliability='reliable',
+                cameras=['front', 'rear'], front__depth__enabled=True)
+    names = {item.topic_name for item in (*graph.node.publishers, *graph.node.subscriptions)}
+    assert {'/front/depth', '/segmenter/front/points'} <= names
+    assert not {'/rear/depth', '/rear/camera_info', '/segmenter/rear/points'} & names
+    markers = graph.listen(MarkerArray, '/segmenter/rear/markers')
+    camera = graph.camera(topic='/rear/image')
+    graph.spin_until(lambda: camera.publish(make_image()) or markers, 'markers')
+    assert 'clean up the node first' in graph.set_parameter('rear.depth.enabled', True)
+    for transition in ('deactivate', 'cleanup'):
+        assert graph.change_state(transition)
+    assert graph.set_parameter('rear.depth.enabled', 'yes').startswith(
+        'rear.depth.enabled: expected a value of type bool')
+    assert graph.set_parameter('rear.depth.enabled', True) == ''
+    assert graph.change_state('configure')
+    assert '/segmenter/rear/points' in {item.topic_name for item in graph.node.publishers}
+
+
+def test_the_graph_is_asked_once_a_second_while_depth_is_missing(graph, tiny_model, scene,
+                                                                 make_image, monkeypatch):
+    from instseg_ros.node import depth
+    monkeypatch.setattr(depth, 'PATIENCE', 0.0)
+    rig = Rig(graph, tiny_model)
+    asked, ask = [], graph.node.get_publishers_info_by_topic
+    monkeypatch.setattr(graph.node, 'get_publishers_info_by_topic',
+                        lambda topic: asked.append(topic) or ask(topic))
+    reports = graph.diagnostics()
+    for number in range(1, 21):
+        rig.send(make_image(number), None)
+    graph.spin_until(lambda: reports and 'condition.depth' in values_of(reports[-1]), 'a warning')
+    checks = asked.count('/image')  # the camera's own check asks each time
+    assert 1 <= asked.count('/depth') <= checks
+
+
 @pytest.mark.parametrize('degrees', [90, 180])
 def test_places_are_those_of_the_camera_however_it_is_mounted(graph, tiny_model, scene,
                                                               make_image, degrees):
