@@ -1,10 +1,12 @@
 """The executable `segmenter`: one node in a process of its own."""
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Callable, Sequence
 
+from instseg_ros.node.shared_memory import remove_own_segments, remove_stale_segments, shortage
 from instseg_ros.node.signals import Signals
 from instseg_ros.node.worker import are_running
 
@@ -16,7 +18,12 @@ def main(args: Sequence[str] | None = None) -> int:
     if are_running():
         # A stage never returned; a library that is at work while Python ends it may crash.
         sys.stderr.flush()
+        remove_own_segments()
         os._exit(code)
+    # The middleware ends when what the node had of it is collected. Python would collect several
+    # times more at its end, which takes longer than all the rest: there is nothing left to find.
+    gc.collect()
+    gc.freeze()
     return code
 
 
@@ -42,11 +49,11 @@ def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda
     # Not at the top: it takes seconds, and a signal may come meanwhile.
     import rclpy
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+    from rclpy.executors import SingleThreadedExecutor
 
     from instseg_ros.installed import fast_dds_settings
     from instseg_ros.node.parameter_files import check_arguments
     from instseg_ros.node.segmenter_node import SegmenterNode
-    from instseg_ros.node.shared_memory import remove_stale_segments, shortage
 
     node = None
     is_initialized = is_started = False
@@ -71,7 +78,8 @@ def run(args: Sequence[str] | None = None, on_ros: Callable[[], object] = lambda
         is_started = True
         if node.autostart:
             node.start()
-        rclpy.spin(node)
+        # Not the global executor: that would outlive this function, with the node's last callback.
+        rclpy.spin(node, SingleThreadedExecutor())
     except KeyboardInterrupt:
         return 0
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The shared memory of Fast DDS: what killed processes have left behind, and whether it fits.
+"""The shared memory of Fast DDS: what processes leave behind, and whether it fits.
 
 Fast DDS keeps the messages of a process in files of shared memory, and holds a lock on a file
 beside each while the process lives. The operating system releases the lock of a killed process,
@@ -88,3 +88,18 @@ def remove_stale_segments(folder: Path = FOLDER) -> int:
                 released += size
             lock.unlink()
     return released
+
+
+def remove_own_segments(folder: Path = FOLDER) -> None:
+    """Remove the segments of this process, which ends without an orderly end of Fast DDS.
+
+    Other processes keep what they have mapped. Nothing is done where there is no /proc.
+    """
+    with contextlib.suppress(OSError):
+        for link in Path('/proc/self/fd').iterdir():
+            with contextlib.suppress(OSError):  # it is closed meanwhile
+                lock = Path(os.readlink(link))
+                match = LOCK_FILE.fullmatch(lock.name)
+                if match and lock.parent == folder:
+                    lock.with_name(match[1]).unlink(missing_ok=True)
+                    lock.unlink(missing_ok=True)

@@ -15,10 +15,12 @@ import sys
 import threading
 import types
 
+from instseg_ros.node.shared_memory import remove_own_segments
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-END_LIMIT = 4.0
-"""Seconds after a signal in which the node has to end; "ros2 launch" sends another after 5."""
+END_LIMIT = 1.9
+"""Seconds after a signal in which the node has to end by itself, so that it ends within 2."""
 
 
 class Signals:
@@ -58,6 +60,7 @@ class Signals:
         threading.Event().wait(END_LIMIT)
         print(f'segmenter: did not end within {END_LIMIT:g} s after a signal; it is ended now',
               file=sys.stderr, flush=True)
+        remove_own_segments()
         os._exit(0)
 
 

@@ -222,8 +222,11 @@ class Watched:
             id=getattr(Transition, f'TRANSITION_{transition.upper()}'))))
         self._graph.executor.spin_once(timeout_sec=0)
 
-    def end(self, number):
-        """Send a signal; return the seconds until the process has ended, as it should."""
+    def end(self, number, words=''):
+        """Send a signal; return the seconds until the process has ended, as it should.
+
+        The process says these words.
+        """
         from instseg_ros.node.main import uses_fast_dds
         segments = shared_memory(self.process.pid) - self._older
         assert segments or not uses_fast_dds()
@@ -231,7 +234,7 @@ class Watched:
         code, output = self.process.end(number)
         seconds = time.monotonic() - began
         assert code == 0, output
-        assert 'Traceback' not in output
+        assert 'Traceback' not in output and words in output
         assert [path for path in segments if os.path.exists(path)] == []
         return seconds
 
@@ -265,19 +268,35 @@ def test_a_signal_ends_it_during_every_transition(watched, state, transition, nu
           f'{watched.end(number):.2f} s')
 
 
+@pytest.fixture
+def patch_process(tmp_path, monkeypatch):
+    """Return a function that lets each process that is started run some code first."""
+    def patch(code):
+        (tmp_path / 'sitecustomize.py').write_text(code)
+        monkeypatch.setenv('PYTHONPATH', os.pathsep.join(
+            filter(None, [str(tmp_path), os.environ.get('PYTHONPATH')])))
+    return patch
+
+
 def test_a_signal_ends_it_while_a_stage_does_not_return(graph, start, tiny_model, make_image,
-                                                        tmp_path, monkeypatch):
-    """The stage hangs inside the process: sitecustomize makes it."""
-    (tmp_path / 'sitecustomize.py').write_text(
-        'import threading\nimport instseg_ros.core.segmenter as module\n'
-        'module.Segmenter.postprocess = lambda *args, **kwargs: threading.Event().wait()\n')
-    monkeypatch.setenv('PYTHONPATH', f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
-    process = start(f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable',
-                    'stage_timeout:=0.2', 'lazy:=false')
+                                                        patch_process):
+    patch_process('import threading\nimport instseg_ros.core.segmenter as module\n'
+                  'module.Segmenter.postprocess = lambda *args, **kwargs: '
+                  'threading.Event().wait()\n')
+    watched = Watched(graph, lambda: start(
+        f'model:={tiny_model}', 'autostart:=true', 'image_reliability:=reliable',
+        'stage_timeout:=0.2', 'lazy:=false'))
     diagnostics, camera = graph.diagnostics(), graph.camera()
     image = make_image()
     graph.spin_until(lambda: camera.publish(image) or any(
         re.search('in the stage "finish"', message.status[0].message)
         for message in diagnostics), 'the error')
-    code, output = process.end(signal.SIGTERM)
-    assert code == 0 and 'Traceback' not in output
+    watched.end(signal.SIGTERM)
+
+
+def test_what_does_not_end_after_a_signal_is_ended(graph, start, tiny_model, patch_process):
+    patch_process('import threading\nimport instseg_ros.node.pipeline as module\n'
+                  'module.Pipeline.close = lambda *args: threading.Event().wait()\n')
+    watched = Watched(graph, lambda: start(f'model:={tiny_model}', 'autostart:=true'))
+    graph.spin_until(lambda: graph.state() == 'active', 'activation')
+    watched.end(signal.SIGINT, 'did not end within 1.9 s')

@@ -39,7 +39,7 @@ def test_fast_dds_has_room_for_large_images_unless_the_user_has_chosen(rclpy, gi
         pytest.skip('needs Fast DDS')
     result = run_main("""
 import os, rclpy
-rclpy.spin = lambda node: print(os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE'))
+rclpy.spin = lambda *args: print(os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE'))
 """, ROS_DISTRO='', FASTDDS_DEFAULT_PROFILES_FILE='', FASTRTPS_DEFAULT_PROFILES_FILE='', **given)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip().rpartition('/')[2] == ('' if given else 'fastdds.xml')
@@ -54,7 +54,7 @@ def test_only_the_end_of_the_context_excuses_an_exception(rclpy, error, is_ours)
     result = run_main(f"""
 import rclpy, rclpy.executors, rclpy.impl.implementation_singleton
 
-def spin(node):
+def spin(*args):
     rclpy.shutdown()
     raise {error}
 
@@ -159,7 +159,7 @@ import rclpy
 from instseg_ros.node.main import main
 from instseg_ros.node.segmenter_node import SegmenterNode
 
-def send_signal(node):
+def send_signal(*args):
     os.kill(os.getpid(), {int(number)})
 
 def destroy_node(node, destroy_node=SegmenterNode.destroy_node):

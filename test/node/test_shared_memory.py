@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from instseg_ros.node import shared_memory
-from instseg_ros.node.shared_memory import remove_stale_segments, shortage
+from instseg_ros.node.shared_memory import remove_own_segments, remove_stale_segments, shortage
 
 fcntl = pytest.importorskip('fcntl', reason='needs Linux')
 
@@ -52,6 +52,15 @@ def test_other_files_stay(tmp_path, segment, name):
 def test_a_new_file_may_not_be_locked_yet(tmp_path, segment):
     segment('fastdds_0123456789abcdef', age=1.0)
     assert remove_stale_segments(tmp_path) == 0
+
+
+def test_what_this_process_holds_is_removed_at_its_end(tmp_path, segment):
+    lock = segment('fastdds_0123456789abcdef')
+    segment('fastdds_fedcba9876543210')
+    with open(lock, 'rb'):
+        remove_own_segments(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {'fastdds_fedcba9876543210',
+                                                         'fastdds_fedcba9876543210_el'}
 
 
 def test_without_the_folder_there_is_nothing_to_do(tmp_path):
