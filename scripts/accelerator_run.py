@@ -6,6 +6,10 @@ Made for ten minutes on a machine with an accelerator and without network:
     python3 scripts/accelerator_run.py street.tar --out results --seconds 560 \
         --set optimization.workers=14 --set optimization.batch_size=64
 
+or, to time models that are there already, without a training:
+
+    python3 scripts/accelerator_run.py --model models/street.onnx --out results --seconds 200
+
 Every step has its own process. If one fails or runs out of time, the next one runs all the same.
 Results are written after each: `summary.json`, `log.txt`, models, and a checkpoint without the
 optimizer's state. What the machine doesn't have (CUDA or TensorRT in ONNX Runtime) is left out and
@@ -28,6 +32,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS = {'CUDAExecutionProvider': 'cuda', 'TensorrtExecutionProvider': 'tensorrt'}
 RESERVE = 0.45
 """Share of the time that is kept for what follows the training."""
+
+THREADS = 4
+"""Of the CPU beside the accelerator. All the cores of a shared machine can be slower than few."""
 
 
 class Run:
@@ -77,6 +84,10 @@ class Run:
             self.summary[name] = json.loads(path.read_text())
             self.save()
 
+    def code(self) -> int:
+        """Return the exit code: 0 if all steps succeeded."""
+        return int(any(step['result'] != 0 for step in self.summary['steps'].values()))
+
     def save(self) -> None:
         """Write the summary."""
         (self.out / 'summary.json').write_text(json.dumps(self.summary, indent=2) + '\n')
@@ -85,7 +96,9 @@ class Run:
 def main(argv: list[str] | None = None) -> int:
     """Run all steps; return 0 if all succeeded."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('archive', type=Path)
+    parser.add_argument('archive', type=Path, nargs='?')
+    parser.add_argument('--model', action='append', dest='models', type=Path, metavar='FILE',
+                        help='ONNX file to time in place of a training; repeatable')
     parser.add_argument('--out', required=True, type=Path, help='folder for the results')
     parser.add_argument('--work', type=Path, default=None, metavar='DIR',
                         help='folder for what is not kept (default: OUT/work)')
@@ -103,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
                         choices=('fp32', 'fp16'),
                         help='of models and timings; repeatable (default both)')
     args = parser.parse_args(argv)
+    if (args.archive is None) == (args.models is None):
+        parser.error('expected either an archive or --model')
     out = args.out.resolve()
     work = (args.work or out / 'work').resolve()
     for folder in (out, work):
@@ -114,13 +129,16 @@ def main(argv: list[str] | None = None) -> int:
         run.step('install', ['-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps',
                              '--target', str(work / 'site'),
                              *map(str, sorted(args.wheels.resolve().glob('*.whl')))])
+    describe_machine(run)
+    if args.models:
+        time_models(run, {path.stem: path.resolve() for path in args.models}, args, work)
+        return run.code()
     # Python before 3.10.12 and 3.11.4 has no filters.
     options: dict[str, Any] = {'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}
     with tarfile.open(args.archive) as archive:
         archive.extractall(work / 'packed', **options)
-    describe_machine(run)
     all_steps(run, args, work)
-    return int(any(step['result'] != 0 for step in run.summary['steps'].values()))
+    return run.code()
 
 
 def describe_machine(run: Run) -> None:
@@ -172,26 +190,37 @@ def all_steps(run: Run, args: argparse.Namespace, work: Path) -> None:
                             *(text for name in precisions for text in ('--precision', name))],
              share=0.5)
     run.add('torch_times', times)
+    # In 16-bit floats a CPU is slower, and of no use.
+    time_models(run, models, args, work, on_cpu=['fp32'])
+
+
+def time_models(run: Run, models: dict[str, Path], args: argparse.Namespace, work: Path, *,
+                on_cpu: list[str] | None = None) -> None:
+    """Time models with every provider that the machine has.
+
+    The first run of a size on a GPU takes seconds, so each step has its own limit.
+    """
+    sizes = args.sizes or ['480x640', '1024x2048']
+    common = ['--threads', str(THREADS), '--rounds', str(args.rounds)]
     available = [PROVIDERS[name] for name in run.summary['machine']['providers']
                  if name in PROVIDERS]
     run.summary['providers_not_available'] = sorted(set(PROVIDERS.values()) - set(available))
-    for provider in ['cpu', *available]:
-        for precision, model in models.items():
-            if provider == 'cpu' and precision == 'fp16':
-                continue  # slower than fp32 there, and of no use
-            name = f'time_{provider}_{precision}'
-            times = work / f'{name}.json'
-            run.step(name, [*instseg, 'benchmark', '--parts', 'model', '--model', str(model),
-                            '--provider', provider, *sizes, '--rounds', str(args.rounds),
-                            '--json', str(times)], share=0.5)
-            run.add(name, times)
+    for provider in [*available, 'cpu']:
+        for model_name, model in models.items():
+            if provider == 'cpu' and model_name not in (on_cpu or models):
+                continue
             # Four images, as of four cameras, one by one and together.
-            name = f'batching_{provider}_{precision}'
-            times = work / f'{name}.json'
-            run.step(name, ['benchmarks/batching.py', '--model', str(model), '--provider',
-                            provider, '--size', sizes[1], '--rounds', str(args.rounds),
-                            '--json', str(times)], share=0.5)
-            run.add(name, times)
+            commands = {'batching': ['benchmarks/batching.py', '--size', sizes[0]]}
+            for size in sizes:
+                commands[f'time_{size}'] = ['-m', 'instseg_ros.cli', 'benchmark', '--parts',
+                                            'model', '--size', size, '--input-size',
+                                            str(max(map(int, size.split('x'))))]
+            for kind, command in commands.items():
+                name = f'{kind}_{provider}_{model_name}'
+                figures = work / f'{name}.json'
+                run.step(name, [*command, '--model', str(model), '--provider', provider, *common,
+                                '--json', str(figures)], share=0.3)
+                run.add(name, figures)
 
 
 def evaluate(run: Run, model: Path, config: Path, work: Path) -> None:

@@ -86,15 +86,32 @@ def test_everything_runs_from_an_archive_alone(config, tmp_path):
     summary = json.loads((out / 'summary.json').read_text())
     results = {name: step['result'] for name, step in summary['steps'].items()}
     assert results == dict.fromkeys(['train', 'keep_weights', 'export_fp32', 'evaluate',
-                                     'time_torch', 'time_cpu_fp32', 'batching_cpu_fp32'], 0), (
+                                     'time_torch', 'batching_cpu_fp32',
+                                     'time_64x96_cpu_fp32'], 0), (
         out / 'log.txt').read_text()[-3000:]
     assert summary['evaluation']['images'] == 6
     assert {item['batch'] for item in summary['torch_times']['times']} == {1, 4}
-    assert summary['time_cpu_fp32']['model'][0]['size'] == [64, 96]
+    assert summary['time_64x96_cpu_fp32']['model'][0]['size'] == [64, 96]
     assert [item['batch'] for item in summary['batching_cpu_fp32']['batches']] == [1, 2, 4]
     assert set(summary['providers_not_available']) <= {'cuda', 'tensorrt'}
     for name in ('weights.ckpt', 'model_fp32.onnx', 'metrics.csv', 'log.txt'):
         assert (out / name).stat().st_size > 0
+
+
+def test_models_are_timed_without_a_training(tiny_model, tmp_path):
+    load('accelerator_run').main(['--model', str(tiny_model), '--out', str(tmp_path / 'out'),
+                                  '--size', '64x96', '--rounds', '1'])
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    name = f'cpu_{tiny_model.stem}'
+    assert summary[f'time_64x96_{name}']['model'][0]['network_size'] == [64, 96]
+    assert [item['batch'] for item in summary[f'batching_{name}']['batches']] == [1, 2, 4]
+
+
+@pytest.mark.parametrize('arguments', [[], ['street.tar', '--model', 'street.onnx']])
+def test_an_archive_and_models_exclude_each_other(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        load('accelerator_run').main([*arguments, '--out', str(tmp_path / 'out')])
+    assert 'expected either an archive or --model' in capsys.readouterr().err
 
 
 def test_a_step_that_takes_too_long_is_stopped_and_the_next_one_runs(tmp_path):
