@@ -28,6 +28,10 @@ from instseg_ros.node.statistics import Statistics
 from instseg_ros.node.transitions import guarded
 
 
+class OldImageError(ImageError):
+    """An image that is older than `max_age` when it arrives."""
+
+
 class Camera:
     """What the node has for each camera: topics, tracker, counts and conditions.
 
@@ -176,7 +180,7 @@ class Camera:
         frame = Frame(self, message, time.monotonic())
         age, limit = self._age(message), self.config.max_age
         if limit and age > limit:
-            self.on_error(frame, ImageError(f'it is {age:.3f} s old, max_age is {limit:g} s'))
+            self.on_error(frame, OldImageError(f'it is {age:.3f} s old, max_age is {limit:g} s'))
         elif self._is_wanted(frame.arrived):
             self.statistics.frames_given_up(self._submit(self.name, frame))
         else:
@@ -196,7 +200,7 @@ class Camera:
 
     def _on_failure(self, reason: str) -> None:
         """Count an image that an exception has cost before the stages."""
-        self.statistics.frame_dropped()
+        self.statistics.frame_dropped('error')
 
     def _on_place(self, frame: Frame, place: Place | None) -> None:
         """Publish the markers of a frame, at the distance of the objects where it is known."""
@@ -222,10 +226,10 @@ class Camera:
         """Count an image that a stage could not process, in the thread of that stage."""
         self.requests.failed(frame.arrived, f'the image is lost, {type(error).__name__}: {error}')
         if isinstance(error, ImageError):
-            self.statistics.frame_dropped()
+            self.statistics.frame_dropped('old' if isinstance(error, OldImageError) else 'invalid')
             self.conditions.note('image_dropped', diagnostics.WARN, f'image dropped: {error}')
         elif self._node.context.ok():  # else publishing failed since the process is ending
-            self.statistics.frame_dropped()
+            self.statistics.frame_dropped('error')
             self.conditions.note('image_lost', diagnostics.ERROR,
                                  f'image lost, {type(error).__name__}: {error}')
 

@@ -23,8 +23,9 @@ from instseg_ros.node.rclpy_versions import image_callback, subscribe
 
 MESSAGE_TYPES = {'raw': Image, 'compressed': CompressedImage}
 
-SILENCE = 5.0
-"""Seconds without an image after which an active node warns, and for which it warns of losses."""
+SILENCE = 4.0
+"""Seconds without an image after which an active node warns, and for which it warns of losses.
+Checks are a second apart, so silence is reported within five."""
 
 REPLAY_SILENCE = 20.0
 """The same in simulated time between two images of a publisher: a player of bags pauses for

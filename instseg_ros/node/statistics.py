@@ -8,6 +8,9 @@ from typing import Any, Mapping
 
 MILLISECONDS = 1000.0
 
+DROP_REASONS = ('invalid', 'old', 'error')
+"""Why an image has no result: it can't be read, is older than `max_age`, or cost an exception."""
+
 COMPARABLE_AGE = 60.0
 """Seconds. A stamp further from now, in either direction, is of another clock: of a recording
 played without simulated time, or of a camera that counts from its own start."""
@@ -29,7 +32,7 @@ class Statistics:
     frames_in, frames_out : int
         Images that were processed or wait for it; results published.
     frames_dropped : int
-        Images without a result: bad input, or an error while it was processed.
+        Images without a result, for any of `DROP_REASONS`.
     frames_superseded : int
         Images that were never processed: a newer one or the end of being active came before their
         turn.
@@ -43,11 +46,12 @@ class Statistics:
     """
 
     def __init__(self, now: float | None = None) -> None:
-        self.frames_in = self.frames_out = self.frames_dropped = self.frames_lost = 0
+        self.frames_in = self.frames_out = self.frames_lost = 0
         self.frames_skipped = self.instances_dropped = 0
         self._reported = time.monotonic() if now is None else now
         self._lock = threading.Lock()
         self._sequence_numbers: dict[bytes, int] = {}
+        self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._given_up = 0
         self._gaps = self._lost_in_gaps = 0
         self._stage_seconds: Counter[str] = Counter()
@@ -55,6 +59,10 @@ class Statistics:
         self._age: float | None = None
         self._recent_out = 0
         self._recent_latency = 0.0
+
+    @property
+    def frames_dropped(self) -> int:
+        return sum(self._dropped.values())
 
     @property
     def frames_superseded(self) -> int:
@@ -121,10 +129,10 @@ class Statistics:
             self._recent_latency += latency
             self._age = age if age is not None and abs(age) <= COMPARABLE_AGE else None
 
-    def frame_dropped(self) -> None:
-        """Count an image without a result."""
+    def frame_dropped(self, reason: str) -> None:
+        """Count an image without a result, for one of `DROP_REASONS`."""
         with self._lock:
-            self.frames_dropped += 1
+            self._dropped[reason] += 1
 
     def report(self, now: float) -> dict[str, str]:
         """Return the values, and begin the next period.
@@ -139,6 +147,8 @@ class Statistics:
             values = {name: str(getattr(self, name)) for name in (
                 'frames_in', 'frames_out', 'frames_dropped', 'frames_superseded', 'frames_lost',
                 'frames_skipped', 'instances_dropped')}
+            values.update({f'frames_dropped.{reason}': str(count)
+                           for reason, count in self._dropped.items()})
             values['fps'] = f'{rate:.2f}'
             values['latency_ms'] = milliseconds(self._latency)
             values['age_ms'] = '' if self._age is None else milliseconds(self._age)

@@ -98,6 +98,7 @@ def test_bad_images_between_good_ones_are_counted_and_survived(active, make_imag
     active.spin_until(lambda: diagnostics and values_of(diagnostics[-1])['frames_out'] == '7')
     values = values_of(diagnostics[-1])
     assert (values['frames_in'], values['frames_dropped']) == ('14', '7')
+    assert values['frames_dropped.invalid'] == '7'
     assert values['last_error'].startswith('image dropped: step: expected at least')
 
 
@@ -117,6 +118,7 @@ def test_an_error_while_processing_costs_one_image(active, make_image, monkeypat
     assert [message.header.stamp.sec for message in results['instances']] == [2]
     active.spin_until(lambda: diagnostics and values_of(diagnostics[-1])['frames_out'] == '1')
     assert 'out of luck' in values_of(diagnostics[-1])['last_error']
+    assert values_of(diagnostics[-1])['frames_dropped.error'] == '1'
     assert max(message.status[0].level for message in diagnostics) == b'\x02'
 
 

@@ -83,6 +83,8 @@ def test_a_limit_of_age_takes_effect_at_once_and_drops_with_the_reason(graph, re
     for stamp in (89, 90, 200):
         replay.send(make_image(stamp))
     assert [result.header.stamp.sec for result in replay.results] == [90, 200]
+    graph.spin_until(lambda: diagnostics and values_of(diagnostics[-1]).get(
+        'frames_dropped.old') == '1', 'the count')
     graph.spin_until(lambda: any(
         'image dropped: it is 11.000 s old, max_age is 10.5 s'
         in values_of(report).get('condition.image_dropped', '') for report in diagnostics))
