@@ -14,6 +14,7 @@ from instseg_ros.core.depth import Place
 from instseg_ros.core.tracking import Tracker
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.node import diagnostics
+from instseg_ros.node.depth import TOPICS as SPACE_TOPICS
 from instseg_ros.node.depth import Depth
 from instseg_ros.node.diagnostics import Conditions
 from instseg_ros.node.image_input import PROBLEMS, ImageInput
@@ -249,18 +250,19 @@ class Camera:
         self.requests.expire(time.monotonic())
         if self._latency is not None:
             self._latency.publish()
-        if self.depth is not None:
-            self.depth.check()
         problems, topics = dict.fromkeys(PROBLEMS, ''), {}
         if self._outputs is not None:
             problems, topics = self._input.check(), self._outputs.topics
+        if self.depth is not None:
+            self.depth.check()
+            topics.update(self.depth.topics)
         for name, text in problems.items():
             self.conditions.warn_while(name, text)
         if self._input.is_open and not self.is_needed:
             self.conditions.begin('idle', diagnostics.OK, 'idle: no subscribers')
         else:
             self.conditions.end('idle')
-        for name in TOPICS:
+        for name in (*TOPICS, *SPACE_TOPICS):
             self.conditions.warn_while(
                 f'qos.{name}', subscriber_mismatch(self._node, topics[name])
                 if name in topics else '')

@@ -92,7 +92,7 @@ class Depth:
         self._node, self._prefix, self._conditions = node, prefix, conditions
         self._publishers: dict[str, Any] = {}
         self._subscriptions: dict[str, Any] = {}
-        self._topics: dict[str, str] = {}
+        self._inputs: dict[str, str] = {}
         self._matcher: DepthMatcher[Image] = DepthMatcher()
         self._camera_info: CameraInfo | None = None
         self._last_success = time.monotonic()
@@ -119,9 +119,9 @@ class Depth:
         for (name, kind), take in zip(INPUTS.items(), (self._on_depth, self._on_camera_info)):
             self._subscriptions[name] = self._node.create_subscription(
                 kind, self._prefix + name, take, input_qos(config))
-            self._topics[name] = self._subscriptions[name].topic_name
-        self._node.get_logger().info(f'waiting for depth on {self._topics["depth"]} and '
-                                     f'calibration on {self._topics["camera_info"]}')
+            self._inputs[name] = self._subscriptions[name].topic_name
+        self._node.get_logger().info(f'waiting for depth on {self._inputs["depth"]} and '
+                                     f'calibration on {self._inputs["camera_info"]}')
 
     def deactivate(self) -> None:
         """Take no more depth images, and end the thread."""
@@ -132,6 +132,11 @@ class Depth:
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.popitem()[1])
         self._forget_problem()
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Full names of the topics that are published, by name."""
+        return {name: publisher.topic_name for name, publisher in self._publishers.items()}
 
     @property
     def is_wanted(self) -> bool:
@@ -238,12 +243,12 @@ class Depth:
             return (f'no depth image within {self.config.tolerance:g} s of the stamp of an image; '
                     'see the parameter depth.tolerance')
         kind = 'depth image' if missing == 'depth' else 'calibration'
-        return f'no {kind} on {self._topics[missing]} ({self._remedy(missing)})'
+        return f'no {kind} on {self._inputs[missing]} ({self._remedy(missing)})'
 
     def _remedy(self, name: str) -> str:
         """Return what is wrong with the publishers of an input, or what to do without one."""
         expected = f'sensor_msgs/msg/{INPUTS[name].__name__}'
-        for publisher in self._node.get_publishers_info_by_topic(self._topics[name]):
+        for publisher in self._node.get_publishers_info_by_topic(self._inputs[name]):
             if publisher.topic_type != expected:
                 return (f'{name_of(publisher)} publishes {publisher.topic_type}, expected '
                         f'{expected}')

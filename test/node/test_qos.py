@@ -79,18 +79,20 @@ def test_subscribers_that_ask_for_too_much_are_told_in_every_state_until_they_go
     from rclpy.duration import Duration
     from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile
 
+    from instseg_ros.node import depth
     from instseg_ros.node.message_types import message_type
     from instseg_ros.node.outputs import LABEL_INFO_NAME, TOPICS
     kinds = {'durability': DurabilityPolicy, 'liveliness': LivelinessPolicy}
     asked = kinds[policy][value] if policy in kinds else Duration(seconds=value)
-    names = [name for name in TOPICS if (policy, name) != ('durability', LABEL_INFO_NAME)]
-    graph.start('configure', model=str(tiny_model))
+    types = {**{name: message_type(topic.type) for name, topic in TOPICS.items()}, **depth.TOPICS}
+    names = [name for name in types if (policy, name) != ('durability', LABEL_INFO_NAME)]
+    graph.start('configure', model=str(tiny_model), depth__enabled=True)
     messages = graph.diagnostics()
     subscriptions = []
 
     def subscribe(some):
         subscriptions.extend(graph.observer.create_subscription(
-            message_type(TOPICS[name].type), f'/segmenter/{name}', lambda message: None,
+            types[name], f'/segmenter/{name}', lambda message: None,
             QoSProfile(depth=1, **{policy: asked})) for name in some)
     early, late = names[::2], names[1::2]
     subscribe(early)
