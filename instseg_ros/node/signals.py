@@ -19,7 +19,7 @@ from instseg_ros.node.shared_memory import remove_own_segments
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-END_LIMIT = 1.9
+END_LIMIT = 1.8
 """Seconds after a signal in which the node has to end by itself, so that it ends within 2."""
 
 
