@@ -93,6 +93,7 @@ class Depth:
         self._publishers: dict[str, Any] = {}
         self._subscriptions: dict[str, Any] = {}
         self._inputs: dict[str, str] = {}
+        self._patience = 0.0
         self._matcher: DepthMatcher[Image] = DepthMatcher()
         self._camera_info: CameraInfo | None = None
         self._last_success = time.monotonic()
@@ -116,6 +117,7 @@ class Depth:
         self._matcher, self._camera_info = DepthMatcher(), None
         self.frames_missed, self._last_success = 0, time.monotonic()
         self._worker = NewestWorker(self._process, f'depth {self._prefix}')
+        self._patience = config.stage_timeout
         for (name, kind), take in zip(INPUTS.items(), (self._on_depth, self._on_camera_info)):
             self._subscriptions[name] = self._node.create_subscription(
                 kind, self._prefix + name, take, input_qos(config))
@@ -124,11 +126,12 @@ class Depth:
                                      f'calibration on {self._inputs["camera_info"]}')
 
     def deactivate(self) -> None:
-        """Take no more depth images, and end the thread."""
+        """Take no more depth images, and end the thread, unless it is stuck."""
         self._matcher.close()
         worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.close()
+        if worker is not None and not worker.close(self._patience):
+            self._node.get_logger().error('the results in space of an image have not returned for '
+                                          f'more than {self._patience:g} s; they are given up')
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.popitem()[1])
         self._forget_problem()

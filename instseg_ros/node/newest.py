@@ -4,6 +4,8 @@ from __future__ import annotations
 import threading
 from typing import Callable, Generic, TypeVar
 
+from instseg_ros.node.worker import Worker
+
 Item = TypeVar('Item')
 
 
@@ -20,11 +22,10 @@ class NewestWorker(Generic[Item]):
 
     def __init__(self, work: Callable[[Item], object], name: str) -> None:
         self._work = work
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: list[Item] = []
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._worker = Worker(name)
 
     def submit(self, item: Item) -> int:
         """Let an item wait; returns at once.
@@ -34,28 +35,31 @@ class NewestWorker(Generic[Item]):
         int
             How many items are given up for it: 1 if one was waiting, or if this is closed; or 0.
         """
-        with self._changed:
-            given_up = len(self._waiting)
+        with self._lock:
             if self._is_closed:
                 return 1
+            given_up = len(self._waiting)
             self._waiting = [item]
-            self._changed.notify_all()
+            if not given_up:
+                self._worker.submit(self._run)
             return given_up
 
-    def close(self) -> None:
-        """Finish the item in work, give up the one that waits, and end the thread."""
-        with self._changed:
+    def close(self, timeout: float = threading.TIMEOUT_MAX) -> bool:
+        """Finish the item in work, give up the one that waits, and end the thread.
+
+        Returns
+        -------
+        bool
+            Whether the thread has ended within `timeout` seconds.
+        """
+        with self._lock:
             self._is_closed = True
             self._waiting.clear()
-            self._changed.notify_all()
-        self._thread.join()
+        return self._worker.close(timeout)
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._is_closed or self._waiting)
-                if self._is_closed:
-                    return
-                item = self._waiting.pop()
-            self._work(item)
-            del item  # else it would be kept until the next one comes
+        with self._lock:
+            if not self._waiting:  # given up
+                return
+            item = self._waiting.pop()
+        self._work(item)

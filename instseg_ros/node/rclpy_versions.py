@@ -1,6 +1,7 @@
 """What rclpy lacks, mostly that of ROS 2 Humble, and what the node does there instead."""
 from __future__ import annotations
 
+import weakref
 from typing import Any, Callable, Mapping
 
 from rcl_interfaces.msg import SetParametersResult
@@ -73,8 +74,11 @@ def call_after_set_parameters(node: Node, callback: Callable[[], None]) -> None:
 def forget_destroyed(node: Node) -> None:
     """Remove what has been destroyed from the node's callback group.
 
-    rclpy never does (https://github.com/ros2/rclpy/issues/1356): each subscription, each publisher
-    and each of their events would leave a weak reference behind.
+    rclpy does not (https://github.com/ros2/rclpy/issues/1356): each subscription, each publisher
+    and each of their events would leave a weak reference behind. A later one may keep its entities
+    in another form.
     """
-    entities = node.default_callback_group.entities
-    entities -= {reference for reference in entities.copy() if reference() is None}
+    entities = getattr(node.default_callback_group, 'entities', None)
+    if isinstance(entities, set):
+        entities -= {reference for reference in entities.copy()
+                     if isinstance(reference, weakref.ref) and reference() is None}

@@ -344,6 +344,28 @@ def test_an_exception_costs_only_the_results_in_space(graph, tiny_model, scene, 
     assert rig.wait()[0].header.stamp.sec == 2
 
 
+def test_deactivation_does_not_wait_for_ever(graph, tiny_model, scene, make_image, monkeypatch,
+                                             capfd):
+    """Results in space that never return cost their thread, and the node goes on."""
+    import threading
+
+    from instseg_ros.node import depth
+    begun, go = threading.Event(), threading.Event()
+    rig = Rig(graph, tiny_model, stage_timeout=0.1)
+    rig.calibrate()
+    with monkeypatch.context() as patch:
+        patch.setattr(depth, 'object_boxes', lambda *args: begun.set() or go.wait())
+        rig.send(make_image(1), depth_image(scene[2]))
+        graph.spin_until(begun.is_set, 'results in space')
+        assert graph.change_state('deactivate') and graph.state() == 'inactive'
+    go.set()
+    assert 'the results in space of an image have not returned' in ''.join(capfd.readouterr())
+    assert graph.change_state('activate')
+    rig.calibrate()
+    rig.send(make_image(2), depth_image(scene[2]))
+    graph.spin_until(lambda: rig.objects and rig.objects[-1].header.stamp.sec == 2, 'results')
+
+
 def test_no_thread_stays_behind(graph, tiny_model):
     import threading
 

@@ -43,3 +43,18 @@ def test_closing_gives_up_what_waits_and_what_comes_later():
     go.release(2)
     closing.join(TIMEOUT)
     assert done == [1] and worker.submit(4) == 1
+
+
+def test_closing_waits_no_longer_than_allowed_for_what_does_not_return():
+    begun, go = threading.Event(), threading.Event()
+
+    def work(item):
+        begun.set()
+        go.wait(TIMEOUT)
+
+    worker = NewestWorker(work, 'worker')
+    worker.submit(1)
+    assert begun.wait(TIMEOUT)
+    assert not worker.close(0.01)
+    go.set()
+    assert worker.close(TIMEOUT)
