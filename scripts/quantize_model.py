@@ -27,6 +27,8 @@ def main() -> None:
                         help='folder of images to measure the ranges of the activations on')
     parser.add_argument('--count', type=int, default=24,
                         help='so many of them, evenly spaced by name (default: %(default)s)')
+    parser.add_argument('--detector', action='store_true',
+                        help='quantize the detector, too, not only the semantic encoder beside it')
     parser.add_argument('--out', type=Path, required=True)
     args = parser.parse_args()
     info = ModelInfo.from_metadata(read_model_file(args.model).metadata)
@@ -34,9 +36,9 @@ def main() -> None:
     if not paths:
         parser.error(f'--images: expected JPEG files, got none in {args.images}')
     chosen = [paths[k] for k in np.linspace(0, len(paths) - 1, args.count).astype(int)]
-    quantize(args.model, args.out, [
-        scale_image(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), info.input_size,
-                    info.size_multiple, info.output_stride).pixels for path in chosen])
+    images = [scale_image(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), info.input_size,
+                          info.size_multiple, info.output_stride).pixels for path in chosen]
+    quantize(args.model, args.out, images, args.detector)
     print(f'model: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
 
 

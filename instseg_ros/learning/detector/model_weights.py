@@ -107,6 +107,8 @@ def _copy(parameter: Tensor, tensor: Tensor,
           match: tuple[Sequence[Hashable], Sequence[Hashable]] | None, new: float,
           name: str) -> None:
     """Copy a tensor, output by output where there is a match for them."""
+    if match is None:
+        tensor = _without_filling(tensor, parameter.shape)
     theirs, ours = match or (range(len(tensor)), range(len(parameter)))
     if (tensor.shape[1:] != parameter.shape[1:] or len(theirs) != len(tensor)
             or (match is None and len(tensor) != len(parameter))):
@@ -118,3 +120,9 @@ def _copy(parameter: Tensor, tensor: Tensor,
             parameter[row] = tensor[place[label]]
         else:
             parameter[row] = new
+
+
+def _without_filling(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """Leave out what is beyond a shape, if it is nothing but zeros: the exporter added them."""
+    kept = tensor[tuple(slice(count) for count in shape)]
+    return kept if kept.count_nonzero() == tensor.count_nonzero() else tensor

@@ -101,9 +101,10 @@ def seek_modes(class_ids: Tensor, logits: Tensor, peaks: Tensor, embedding: Tens
     classes = F.one_hot(class_ids, class_count).to(points.dtype).flatten(1, 2)
     modes = find_modes(classes, torch.where(peaks, logits, -FAR).flatten(1), points)
     rows, columns = covered(corners_of(modes.embeddings), size, output_stride)
-    covers = (rows.transpose(1, 2)[:, :, None] * columns.transpose(1, 2)[:, None]).flatten(1, 2)
+    rows, columns = OUTSIDE * rows.transpose(1, 2), columns.transpose(1, 2)
+    bonus = (rows[:, :, None] * columns[:, None]).flatten(1, 2)
     handicap = FAR * ~modes.kept - STRENGTH * modes.scores
-    cost = costs(points, classes, modes.embeddings, modes.classes, handicap) - OUTSIDE * covers
+    cost = costs(points, classes, modes.embeddings, modes.classes, handicap) - bonus
     winner = cost.argmin(2)[:, :, None].expand_as(points)
     has_mode = classes @ (modes.classes * modes.kept[..., None]).amax(1)[:, :, None] > 0
     drawn = torch.where(has_mode, modes.embeddings.gather(1, winner), points)

@@ -90,11 +90,14 @@ class ShuffleNetV2(nn.Module):
             inputs = width
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
-        maps = {2: activate(self.conv1(image))}
-        maps[4] = F.max_pool2d(maps[2], 3, 2, 1)
-        maps[8] = self.stage2(maps[4])
-        maps[16] = self.stage3(maps[8])
-        maps[32] = self.stage4(maps[16])
+        first = self.conv1(image)
+        maps = {2: activate(first)}
+        # Pooled before it is activated, which is the same: otherwise ONNX Runtime quantizes what
+        # is pooled, and its pooling of 8-bit integers is slow.
+        maps[4] = activate(F.max_pool2d(first, 3, 2, 1))
+        maps[8] = shuffle(self.stage2(maps[4]))
+        maps[16] = shuffle(self.stage3(maps[8]))
+        maps[32] = shuffle(self.stage4(maps[16]))
         return maps
 
 
@@ -108,7 +111,8 @@ class BgrConv2d(nn.Conv2d):
 class ShuffleBlock(nn.Module):
     """One half of the channels passes by (strided: is filtered depthwise), the other is filtered.
 
-    No activation follows the depthwise convolutions.
+    No activation follows the depthwise convolutions. The channels that leave a block are shuffled
+    where the next one takes its halves, or behind the last one of a stage.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -127,16 +131,24 @@ class ShuffleBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.branch1 is None:
-            passing, filtered = x.chunk(2, 1)
+            passing, filtered = (x.index_select(1, half) for half in shuffled(x).chunk(2))
         else:
             passing, filtered = self.branch1(x), x
-        return shuffle(torch.cat([passing, self.branch2(filtered)], 1))
+        return torch.cat([passing, self.branch2(filtered)], 1)
 
 
 def shuffle(x: Tensor) -> Tensor:
     """Interleave the two halves of the channels."""
-    n, c, height, width = x.shape
-    return x.view(n, 2, c // 2, height, width).transpose(1, 2).reshape(n, c, height, width)
+    return x.index_select(1, shuffled(x))
+
+
+def shuffled(x: Tensor) -> Tensor:
+    """Return the indices of the channels in the order that interleaves their two halves.
+
+    Taking channels by their indices, where a block needs them, moves less data than transposing
+    all of them, and leaves every layout of memory as it is.
+    """
+    return torch.arange(x.shape[1], device=x.device).view(2, -1).T.reshape(-1)
 
 
 def leaky() -> nn.Module:

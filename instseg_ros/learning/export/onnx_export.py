@@ -9,8 +9,6 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 import onnx
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from instseg_ros.core.network.model_file import read_model_file, seal
 from instseg_ros.core.network.network import INPUT, OUTPUTS
@@ -19,6 +17,7 @@ from instseg_ros.core.types import BACKGROUND, ModelInfo
 from instseg_ros.datasets.scenes import make_scene
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
+from instseg_ros.learning.export.layout import fill_up_channels, fold_batch_norms
 from instseg_ros.learning.export.parity import (
     Predict,
     agreement,
@@ -36,9 +35,9 @@ OPSET = 18
 IR_VERSION = 8
 """Old enough for the ONNX Runtime releases of the oldest supported distribution."""
 
-PROBE_SCENE = 23
-"""Seed of the made-up street: of some, the one whose objects the street model found most alike in
-16-bit floats and 8-bit integers."""
+PROBE_SCENES = 32
+"""So many made-up streets are tried for the probe. Centers of low confidence come and go with the
+precision, so it takes the one with the most confidence."""
 
 
 def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, info: ModelInfo,
@@ -93,7 +92,8 @@ def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, 
         return compare(module, exported, smooth_images(info.size_multiple), precision)
 
 
-def quantize(source: str | Path, target: str | Path, images: Sequence[np.ndarray]) -> None:
+def quantize(source: str | Path, target: str | Path, images: Sequence[np.ndarray],
+             detector: bool = False) -> None:
     """Write the int8 version of a file that `export_onnx` wrote in fp32.
 
     Parameters
@@ -101,6 +101,8 @@ def quantize(source: str | Path, target: str | Path, images: Sequence[np.ndarray
     source, target : path
     images : sequence of (H, W, 3) uint8
         As for `export_onnx`.
+    detector : bool
+        See `to_int8`.
 
     Raises
     ------
@@ -117,8 +119,8 @@ def quantize(source: str | Path, target: str | Path, images: Sequence[np.ndarray
                          + ('without a probe' if probe is None else f'in {probe.precision}'))
     info = dataclasses.replace(info, training={**info.training, 'precision': 'int8'})
     with replacing(target) as temporary:
-        to_int8(Path(source), temporary, images)
-        finish(onnx.load(temporary), info, dataclasses.replace(probe, precision='int8'),
+        to_int8(Path(source), temporary, images, detector=detector)
+        finish(onnx.load(temporary), info, make_probe(info, 'int8', open_model(source)),
                temporary)
         check_batch(temporary, smooth_images(info.size_multiple)[0])
 
@@ -145,14 +147,18 @@ def make_probe(info: ModelInfo, precision: str, predict: Predict) -> Probe:
         Runs the model in 32-bit floats.
     """
     side = probe_side(info)
-    image = make_scene(np.random.default_rng(PROBE_SCENE), side, side).image
-    return Probe(precision, image, predict(image))
+    images = [make_scene(np.random.default_rng(seed), side, side).image
+              for seed in range(PROBE_SCENES)]
+    outputs = [predict(image) for image in images]
+    surest = int(np.argmax([output.center_heatmap.sum() for output in outputs]))
+    return Probe(precision, images[surest], outputs[surest])
 
 
 def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
     """Return the graph in float32, without metadata."""
     module = copy.deepcopy(module)
     fold_batch_norms(module)
+    fill_up_channels(module)
     # Two images: the exporter takes a length of 1 for a constant.
     example = torch.zeros(2, 4 * multiple, 5 * multiple, 3, dtype=torch.uint8)
     images = torch.export.Dim('images', max=256)
@@ -168,20 +174,6 @@ def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:
                  *graph.output):
         del item.metadata_props[:]
     return model
-
-
-def fold_batch_norms(module: nn.Module) -> None:
-    """Fold every batch normalisation, in place, into the convolution that is defined before it.
-
-    The exporter folds most, but not all; the others cost time, most of all in integers.
-    """
-    before, convolution = '', None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d):
-            setattr(module, before, fuse_conv_bn_eval(convolution, child))
-            setattr(module, name, nn.Identity())
-        fold_batch_norms(child)
-        before, convolution = name, child
 
 
 def model_info(network: InstanceSegmentationNetwork, class_names: tuple[str, ...],

@@ -6,6 +6,7 @@ they take little time, and with coarse values equal neighbours would turn one ce
 """
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Iterable
 
@@ -24,14 +25,28 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from tqdm import tqdm
 
 from instseg_ros.core.network.network import INPUT
+from instseg_ros.learning.export.equalization import channel_ranges, equalize
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
 
-QUANTIZED = ('Conv', 'Clip', 'Relu', 'Add', 'Concat', 'Resize', 'MaxPool')
-"""Operators for which ONNX Runtime has 8-bit kernels, among those between convolutions."""
+QUANTIZED = ('Conv', 'Clip', 'Relu', 'LeakyRelu', 'Add', 'Concat', 'Gather', 'Split', 'Resize')
+"""Operators for which ONNX Runtime has fast 8-bit kernels, among those between convolutions."""
+
+ACTIVATIONS = ('Clip', 'Relu', 'LeakyRelu')
 
 SEMANTIC_ENCODER = 'network.semantic_encoder.'
-"""Beginning of the names of the weights that alone are quantized where a file has them."""
+"""Beginning of the names of the weights of a semantic encoder beside a detector."""
+
+FIRST_BLOCK = 'network.semantic_encoder.blocks.0.'
+"""Beginning of the names of the weights of its first block, at half the size of the image. It
+stays in float32: its output has half as many channels as its input, and is quantized faster."""
+
+DETECTOR = re.compile(r'network\.(encoder|heads)\.(?!.*\.output\.)')
+"""Names of the weights of the detector beside it, without those of its outputs."""
+
+NEGATIVE = 5.0
+"""Before a leaky ReLU, values below minus this many times the largest one are clipped: afterwards
+they are a tenth. Ours."""
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -46,7 +61,8 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return half.model
 
 
-def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
+def to_int8(source: Path, target: Path, images: Iterable[np.ndarray], *, detector: bool = False
+            ) -> None:
     """Write the model with weights and arithmetic in 8-bit integers (QDQ format).
 
     Parameters
@@ -55,6 +71,9 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
         ONNX files.
     images : iterable of (H, W, 3) uint8
         On which the range of every activation is measured. Not images that quality is measured on.
+    detector : bool
+        Of a network with a semantic encoder beside a detector, only that encoder is quantized,
+        or, if true, the detector, too. Of all other networks, everything is.
 
     Notes
     -----
@@ -64,21 +83,43 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
     overflow on x86 CPUs without VNNI; that cost nothing measurable. The first convolution stays in
     float32: with three input channels it is faster so than in integers. So do the last ones:
     in integers, centers and embeddings lost more than their speed was worth
-    (docs/measurements/precision.md). Of a network with a semantic encoder beside a detector, only
-    that encoder is quantized.
+    (docs/measurements/precision.md).
+
+    A detector has leaky ReLUs, and depthwise convolutions with nothing behind them, whose channels
+    have very different ranges. So the ranges of its channels are made equal first
+    (`equalization`), and before a leaky ReLU most of the 8 bits are for positive values.
     """
+    images = list(images)
     prepared = target.with_name('prepared.onnx')
     # Infers shapes. Its optimization would tie the file to this version of ONNX Runtime.
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
     model = onnx.load(prepared)
-    sensitive = _sensitive_convolutions(model)
-    names = _between(model, _convolutions(model) - sensitive) - sensitive
+    options = {}
+    if detector:
+        equalize(model, images)
+        onnx.save(model, prepared)
+        options['TensorQuantOverrides'] = _clipped_ranges(model, images)
+    names = _quantized(model, detector)
     quantize_static(
         prepared, target, _Images(tqdm(images, desc='measuring ranges', unit='img')),
         quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         op_types_to_quantize=list(QUANTIZED), nodes_to_quantize=sorted(names),
-        calibrate_method=CalibrationMethod.MinMax)
+        calibrate_method=CalibrationMethod.MinMax, extra_options=options)
+
+
+def _clipped_ranges(model: onnx.ModelProto, images: Iterable[np.ndarray]
+                    ) -> dict[str, list[dict[str, np.float32]]]:
+    """Return the ranges of what enters leaky ReLUs, as ONNX Runtime's overrides of its own."""
+    convolved = {node.output[0] for node in model.graph.node if node.op_type == 'Conv'}
+    names = [node.input[0] for node in model.graph.node
+             if node.op_type == 'LeakyRelu' and node.input[0] in convolved]
+    overrides = {}
+    for name, (low, high) in channel_ranges(model, names, images).items():
+        largest = max(high.max(), 0.0)
+        smallest = min(max(low.min(), -NEGATIVE * largest), 0.0)
+        overrides[name] = [{'rmin': np.float32(smallest), 'rmax': np.float32(largest)}]
+    return overrides
 
 
 class _Images(CalibrationDataReader):
@@ -102,11 +143,25 @@ def _convolutions(model: onnx.ModelProto) -> set[str]:
     return {node.name for node in model.graph.node if node.op_type == 'Conv'}
 
 
-def _sensitive_convolutions(model: onnx.ModelProto) -> set[str]:
-    """Return the names of those that stay in float32: beside a semantic encoder, all others."""
-    own = {node.name for node in model.graph.node
-           if node.op_type == 'Conv' and node.input[1].startswith(SEMANTIC_ENCODER)}
-    return _convolutions(model) - own if own else set()
+def _quantized(model: onnx.ModelProto, detector: bool) -> set[str]:
+    """Return the names of the nodes that are quantized.
+
+    Convolutions of the parts that are to be, but for the first ones of a part, the activations
+    behind them, and what stands between them.
+    """
+    nodes = list(model.graph.node)
+    weights = {node.name: node.input[1] for node in nodes if node.op_type == 'Conv'}
+    parts = {name for name, weight in weights.items()
+             if weight.startswith(SEMANTIC_ENCODER) and not weight.startswith(FIRST_BLOCK)}
+    if detector:
+        parts |= {name for name, weight in weights.items() if DETECTOR.match(weight)}
+    if not parts:  # neither a detector nor a second encoder: all but the last ones
+        parts = set(weights) & _reached(nodes, set(weights), forward=False)
+    chosen = parts & _reached(nodes, parts, forward=True)
+    convolved = {node.output[0] for node in nodes if node.name in chosen}
+    activations = {node.name for node in nodes
+                   if node.op_type in ACTIVATIONS and node.input[0] in convolved}
+    return chosen | activations | _between(model, parts) - set(weights)
 
 
 def _between(model: onnx.ModelProto, names: set[str]) -> set[str]:

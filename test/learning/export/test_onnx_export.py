@@ -14,12 +14,13 @@ from torch import nn
 from instseg_ros import NetworkConfig, Segmenter
 from instseg_ros.core.network import Network
 from instseg_ros.core.network.probe import Probe
-from instseg_ros.core.types import ModelInfo
+from instseg_ros.core.types import ModelInfo, NetworkOutput
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.config import OUTPUT_STRIDES, ModelConfig
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.encoders.encoder import Encoder, EncoderConv2d
-from instseg_ros.learning.export.onnx_export import export_onnx, fold_batch_norms, model_info
+from instseg_ros.learning.export.layout import BLOCK, fill_up_channels, fold_batch_norms
+from instseg_ros.learning.export.onnx_export import export_onnx, make_probe, model_info
 from instseg_ros.learning.export.parity import agreement, compare, smooth_images
 from instseg_ros.learning.export.wrapper import PEAK_REACH, ExportedNetwork, peak_window
 from instseg_ros.learning.model import InstanceSegmentationNetwork
@@ -118,6 +119,25 @@ def test_folding_leaves_no_batch_normalisation_and_the_same_result(encoder):
         torch.testing.assert_close(getattr(got, name), getattr(want, name), rtol=1e-3, atol=1e-3)
 
 
+def test_filled_up_channels_leave_the_same_result():
+    network = small_network()
+    fold_batch_norms(network)
+    detector = build_encoder('nanodet_plus_m').eval()
+    image = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        want = [*network(image)[:3], *detector(image).values()]
+        fill_up_channels(network)
+        fill_up_channels(detector)
+        got = [*network(image)[:3], *detector(image).values()]
+    assert detector.backbone.conv1[0].out_channels % BLOCK == 0
+    skips = [skip.out_channels for skip in network.semantic.residual.skips.values()]
+    assert skips and not any(count % BLOCK for count in skips)
+    for first, second in zip(want, got):
+        if first.shape != second.shape:  # a map of the encoder: zeros are added
+            assert not second[:, first.shape[1]:].any()
+        torch.testing.assert_close(second[:, :first.shape[1]], first, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('encoder, stride, precision', [
     ('resnet18', 8, 'int8'), ('tiny', 2, 'fp16'), ('tiny', 1, 'fp32')])
 def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, stride, precision,
@@ -149,6 +169,24 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
     assert wanted[precision] in kinds
     # Files say nothing of the folders of the machine that they were made on.
     assert b'site-packages' not in path.read_bytes()
+
+
+def test_the_probe_is_the_scene_in_which_the_model_is_surest():
+    info = model_info(small_network(), CLASSES, (1, 2), 64, {}, duplicate_distance=2.0)
+    seen = []
+
+    def predict(image):
+        seen.append(image)
+        height, width = image.shape[0] // 4, image.shape[1] // 4
+        sure = np.full((height, width), 0.5 if len(seen) == 5 else 0.1, np.float32)
+        return NetworkOutput(np.zeros((height, width), np.uint8), sure,
+                             np.zeros((height, width, 8), np.float32))
+
+    probe = make_probe(info, 'int8', predict)
+
+    assert len(seen) > 5
+    assert np.array_equal(probe.image, seen[4])
+    assert probe.output.center_heatmap.max() == 0.5
 
 
 def test_integers_need_images(tmp_path):

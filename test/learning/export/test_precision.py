@@ -43,12 +43,14 @@ def write_two_branches(path):
                                 ir_version=8), path)
 
 
-def test_a_detector_beside_a_semantic_encoder_stays_in_floating_point(tmp_path):
+@pytest.mark.parametrize('detector, parts', [(False, ['semantic_encoder']),
+                                             (True, ['semantic_encoder', 'encoder'])])
+def test_beside_a_semantic_encoder_the_detector_is_quantized_if_wanted(detector, parts, tmp_path):
     source, target = tmp_path / 'fp32.onnx', tmp_path / 'int8.onnx'
     write_two_branches(source)
     images = [np.random.default_rng(k).integers(0, 256, (32, 32, 3), np.uint8) for k in range(2)]
 
-    to_int8(source, target, images)
+    to_int8(source, target, images, detector=detector)
 
     graph = onnx.load(target).graph
     types = {item.name: item.data_type for item in graph.initializer}
@@ -57,7 +59,9 @@ def test_a_detector_beside_a_semantic_encoder_stays_in_floating_point(tmp_path):
         node.name for node in graph.node if node.op_type == 'Conv'
         if made_by.get(node.input[1]) is not None
         and types[made_by[node.input[1]].input[0]] == TensorProto.INT8}
-    assert in_integers == {'network.semantic_encoder.1.conv', 'network.semantic_encoder.2.conv'}
+    # All but the first one of each part, which has three inputs.
+    assert in_integers == {f'network.{part}.{number}.conv' for part in parts
+                           for number in (1, 2, 3)}
 
 
 def test_only_a_file_in_fp32_is_quantized(tmp_path):
