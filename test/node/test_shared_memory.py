@@ -59,8 +59,8 @@ def test_what_this_process_holds_is_removed_at_its_end(tmp_path, segment):
     segment('fastdds_fedcba9876543210')
     with open(lock, 'rb'):
         remove_own_segments(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {'fastdds_fedcba9876543210',
-                                                         'fastdds_fedcba9876543210_el'}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {'fastdds_fedcba9876543210', 'fastdds_fedcba9876543210_el'}
 
 
 def test_without_the_folder_there_is_nothing_to_do(tmp_path):
