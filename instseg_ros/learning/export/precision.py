@@ -38,8 +38,10 @@ SEMANTIC_ENCODER = 'network.semantic_encoder.'
 """Beginning of the names of the weights of a semantic encoder beside a detector."""
 
 FIRST_BLOCK = 'network.semantic_encoder.blocks.0.'
-"""Beginning of the names of the weights of its first block, at half the size of the image. It
-stays in float32: its output has half as many channels as its input, and is quantized faster."""
+"""Beginning of the names of the weights of its first block, at half the size of the image. If the
+detector is quantized, it stays in float32: its output has half as many channels as its input, and
+is quantized faster. Beside a detector in float32 the street model had a better AP50 with it in
+integers, by 0.006."""
 
 DETECTOR = re.compile(r'network\.(encoder|heads)\.(?!.*\.output\.)')
 """Names of the weights of the detector beside it, without those of its outputs."""
@@ -151,10 +153,10 @@ def _quantized(model: onnx.ModelProto, detector: bool) -> set[str]:
     """
     nodes = list(model.graph.node)
     weights = {node.name: node.input[1] for node in nodes if node.op_type == 'Conv'}
-    parts = {name for name, weight in weights.items()
-             if weight.startswith(SEMANTIC_ENCODER) and not weight.startswith(FIRST_BLOCK)}
+    parts = {name for name, weight in weights.items() if weight.startswith(SEMANTIC_ENCODER)}
     if detector:
-        parts |= {name for name, weight in weights.items() if DETECTOR.match(weight)}
+        parts = {name for name, weight in weights.items() if DETECTOR.match(weight)
+                 or name in parts and not weight.startswith(FIRST_BLOCK)}
     if not parts:  # neither a detector nor a second encoder: all but the last ones
         parts = set(weights) & _reached(nodes, set(weights), forward=False)
     chosen = parts & _reached(nodes, parts, forward=True)
