@@ -48,7 +48,8 @@ def strongest_boxes(detections: Mapping[int, Detections], count: int = BOXES) ->
     Nothing is suppressed: several of them may be one object's.
     """
     scores = torch.cat([found.classes.flatten(2) for found in detections.values()], 2)
-    corners = torch.cat([boxes_of(found.distances, stride).flatten(2)
+    # In float32, whatever the network computes in: bfloat16 has no odd numbers beyond 256.
+    corners = torch.cat([boxes_of(found.distances.float(), stride).flatten(2)
                          for stride, found in detections.items()], 2)
     # Small images have fewer cells: the cells that are added have no score and no extent.
     scores, corners = F.pad(scores.float().sigmoid(), (0, count)), F.pad(corners, (0, count))

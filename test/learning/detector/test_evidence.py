@@ -88,6 +88,17 @@ def test_the_strongest_boxes_of_all_strides_come_first():
     assert left <= stride * index[2] <= right and top <= stride * index[1] <= bottom
 
 
+def test_boxes_far_from_the_corner_are_exact_in_bfloat16_too():
+    torch.manual_seed(0)
+    level = Detections(torch.randn(1, 2, 2, 90).bfloat16(),
+                       torch.randn(1, SIDES * BINS, 2, 90).bfloat16())
+    got = strongest_boxes({8: level})
+    want = strongest_boxes({8: Detections(*(part.float() for part in level))})
+    assert want.corners.max() > 512
+    for mine, exact in zip(got, want):
+        torch.testing.assert_close(mine, exact)
+
+
 def test_a_tiny_image_has_fewer_boxes_than_are_taken():
     found = {64: Detections(torch.zeros(1, 2, 1, 1), torch.zeros(1, SIDES * BINS, 1, 1))}
     boxes = strongest_boxes(found)
