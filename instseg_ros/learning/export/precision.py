@@ -156,7 +156,7 @@ def _quantized(model: onnx.ModelProto, detector: bool) -> set[str]:
     parts = {name for name, weight in weights.items() if weight.startswith(SEMANTIC_ENCODER)}
     if detector:
         parts = {name for name, weight in weights.items() if DETECTOR.match(weight)
-                 or name in parts and not weight.startswith(FIRST_BLOCK)}
+                 or (name in parts and not weight.startswith(FIRST_BLOCK))}
     if not parts:  # neither a detector nor a second encoder: all but the last ones
         parts = set(weights) & _reached(nodes, set(weights), forward=False)
     chosen = parts & _reached(nodes, parts, forward=True)
