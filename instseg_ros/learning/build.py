@@ -20,6 +20,7 @@ def build_network(config: TrainingConfig) -> InstanceSegmentationNetwork | Detec
             semantic_encoder=build_encoder(own) if own else None,
             semantic_classes=config.model.semantic_classes,
             background_width=config.model.background_width,
+            assignment_width=config.model.assignment_width,
             evidence=(config.model.evidence_gain, config.model.evidence_loss),
             dropout=config.model.dropout)
     return InstanceSegmentationNetwork(

@@ -23,7 +23,7 @@ PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with', 'teacher')}
 
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
                  'center': ('center',), 'embedding': ('embedding',),
-                 'background': ('background',),
+                 'background': ('background',), 'assignment': ('assignment',),
                  'decoders': ('semantic', 'center', 'embedding', 'background',
                               *(f'heads.{stride}.output' for stride in STRIDES))}
 """Parts of the network that can be trained without the rest; a network has all or some of them."""
@@ -66,6 +66,9 @@ class ModelConfig:
                                    minimum=8, maximum=1024)
     residual_width: int = option(64, 'Channels of the decoders that add to the centers and boxes '
                                  'of a detector; 0: none', minimum=0, maximum=1024)
+    assignment_width: int = option(0, 'Channels of the decoder that learns which center of a '
+                                   'detector a pixel belongs to; 0: none', minimum=0,
+                                   maximum=1024)
     evidence_gain: float = option(1.0, 'What a box of score 1 adds to the logit of its class, '
                                   'before training', minimum=0.0, maximum=100.0)
     evidence_loss: float = option(2.0, 'What no box takes away from the logit of a class, before '
@@ -82,6 +85,9 @@ class ModelConfig:
                              f'blend with, got {self.weights!r}')
         if self.semantic_encoder and self.encoder not in DETECTORS:
             raise ValueError('model.semantic_encoder: only for the encoders of a detector '
+                             f'({", ".join(DETECTORS)}), got {self.encoder}')
+        if self.assignment_width and self.encoder not in DETECTORS:
+            raise ValueError('model.assignment_width: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.encoder}')
         if self.semantic_classes and not self.semantic_encoder:
             raise ValueError('model.semantic_classes: only beside model.semantic_encoder, '
@@ -153,6 +159,9 @@ class TrainingConfig:
         if self.loss.score_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.score_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')
+        if self.loss.assignment_weight and not self.model.assignment_width:
+            raise ValueError('model.assignment_width: expected channels, as '
+                             'loss.assignment_weight is not 0, got 0')
         if self.loss.consistency_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.consistency_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')

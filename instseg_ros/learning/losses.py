@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.core.types import UNLABELLED, ModelInfo
+from instseg_ros.learning.detector.assignment_loss import assignment_loss
 from instseg_ros.learning.detector.grids import to_output_grid
 from instseg_ros.learning.detector.heads import Detections
 from instseg_ros.learning.detector.modes import relative_distances
@@ -35,6 +36,8 @@ class LossConfig:
     score_weight: float = option(0.0, "Weight of the center loss of a detector's scores, of every "
                                  'class and wherever it is: what teaches it new classes',
                                  minimum=0.0)
+    assignment_weight: float = option(0.0, 'Weight of the loss of the choice between the centers '
+                                      'of a detector', minimum=0.0)
     embedding_loss: str = option('hinges', "Loss of the embeddings: the method's hinges of "
                                  'attraction and repulsion, or the Lovász hinge on the assignment '
                                  'of pixels, for which delta_a and regularization mean nothing',
@@ -293,6 +296,9 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
         losses['score'] = score_loss(prediction.detections, semantic_ids, center_mask, config,
                                      candidates, thing_ids)
         losses['total'] = losses['total'] + config.score_weight * losses['score']
+    if config.assignment_weight and prediction.corrected is not None:
+        losses['assignment'] = assignment_loss(prediction, semantic_ids, instance_ids, thing_ids)
+        losses['total'] = losses['total'] + config.assignment_weight * losses['assignment']
     return losses
 
 

@@ -22,12 +22,15 @@ class Prediction(NamedTuple):
     embedding : (N, E, H, W)
     detections : dict of int to Detections, optional
         Of a network that starts from a detector: its outputs, by stride.
+    corrected : (N, E, H, W), optional
+        Of such a network: the embedding by which pixels are assigned to centers, if it is another.
     """
 
     semantic: Tensor
     center: Tensor
     embedding: Tensor
     detections: Mapping[int, Detections] | None = None
+    corrected: Tensor | None = None
 
 
 class InstanceSegmentationNetwork(nn.Module):

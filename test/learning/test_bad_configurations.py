@@ -30,6 +30,8 @@ def config_with(folder, text):
     ('model: []', r'model: expected a section with keys, got \[\]'),
     ('model: {encoder: []}', 'model.encoder: expected one of'),
     ('model: {teacher: {}}', 'model.teacher: expected a'),
+    ('loss: {assignment_weight: 1.0}', 'model.assignment_width: expected channels'),
+    ('model: {assignment_width: 48}', 'model.assignment_width: only for the encoders'),
     ('5: 6', 'expected text as a key'),
     ('loss: !unknown {}', 'not valid YAML'),
 ])

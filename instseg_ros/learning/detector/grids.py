@@ -29,6 +29,15 @@ def to_output_grid(x: Tensor, stride: int, output_stride: int, size: tuple[int, 
     return x[:, :, half:half + size[0], half:half + size[1]]
 
 
+def to_finer_grid(x: Tensor) -> Tensor:
+    """Interpolate a map (N, C, h, w) of the detector bilinearly at the cells of half its stride.
+
+    Cell i is centered where cell 2 i of the finer grid is.
+    """
+    x = F.interpolate(x, scale_factor=2.0, mode='nearest')
+    return F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode='replicate'), 2, 1)
+
+
 def output_pixels(count: int, output_stride: int, like: Tensor) -> Tensor:
     """Return the input coordinates (count,) of the output pixels along one side."""
     pixels = torch.arange(count, device=like.device, dtype=like.dtype)

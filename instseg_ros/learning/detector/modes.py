@@ -71,16 +71,19 @@ class Modes(NamedTuple):
     scores : (N, K) in [0, 1]
     kept : (N, K) bool
         False: too weak, or a duplicate of a stronger one.
+    pixels : (N, K) int64
+        Index of the peak among the pixels.
     """
 
     embeddings: Tensor
     classes: Tensor
     scores: Tensor
     kept: Tensor
+    pixels: Tensor
 
 
 def seek_modes(class_ids: Tensor, logits: Tensor, peaks: Tensor, embedding: Tensor,
-               class_count: int, output_stride: int) -> Tensor:
+               class_count: int, output_stride: int, corrected: Tensor | None = None) -> Tensor:
     """Return the embeddings with each pixel's replaced by that of the mode it is drawn to.
 
     A pixel in whose class there is no mode keeps its own.
@@ -95,20 +98,29 @@ def seek_modes(class_ids: Tensor, logits: Tensor, peaks: Tensor, embedding: Tens
     embedding : (N, E, H, W)
     class_count : int
     output_stride : int
+    corrected : (N, E, H, W), optional
+        What pixels are compared by with the modes; default: their embedding.
     """
-    size = embedding.shape[2:]
     points = embedding.flatten(2).transpose(1, 2)
     classes = F.one_hot(class_ids, class_count).to(points.dtype).flatten(1, 2)
     modes = find_modes(classes, torch.where(peaks, logits, -FAR).flatten(1), points)
+    cost = costs_of_modes(embedding if corrected is None else corrected, classes, modes,
+                          output_stride)
+    winner = cost.argmin(2)[:, :, None].expand_as(points)
+    has_mode = classes @ (modes.classes * modes.kept[..., None]).amax(1)[:, :, None] > 0
+    drawn = torch.where(has_mode, modes.embeddings.gather(1, winner), points)
+    return APART * drawn.transpose(1, 2).unflatten(2, embedding.shape[2:])
+
+
+def costs_of_modes(embedding: Tensor, classes: Tensor, modes: Modes, output_stride: int) -> Tensor:
+    """Return the cost (N, P, K) of each mode for each pixel; a pixel is drawn to the cheapest."""
+    size = embedding.shape[2:]
+    points = embedding.flatten(2).transpose(1, 2)
     rows, columns = covered(corners_of(modes.embeddings), size, output_stride)
     rows, columns = OUTSIDE * rows.transpose(1, 2), columns.transpose(1, 2)
     bonus = (rows[:, :, None] * columns[:, None]).flatten(1, 2)
     handicap = FAR * ~modes.kept - STRENGTH * modes.scores
-    cost = costs(points, classes, modes.embeddings, modes.classes, handicap) - bonus
-    winner = cost.argmin(2)[:, :, None].expand_as(points)
-    has_mode = classes @ (modes.classes * modes.kept[..., None]).amax(1)[:, :, None] > 0
-    drawn = torch.where(has_mode, modes.embeddings.gather(1, winner), points)
-    return APART * drawn.transpose(1, 2).unflatten(2, size)
+    return costs(points, classes, modes.embeddings, modes.classes, handicap) - bonus
 
 
 def find_modes(classes: Tensor, strengths: Tensor, points: Tensor) -> Modes:
@@ -128,7 +140,7 @@ def find_modes(classes: Tensor, strengths: Tensor, points: Tensor) -> Modes:
     mode_classes = classes.gather(1, index[:, :, None].expand(-1, -1, classes.shape[2]))
     distances = costs(embeddings, mode_classes, embeddings, mode_classes, torch.zeros_like(best))
     return Modes(embeddings, mode_classes, best.sigmoid(),
-                 strongest_of_duplicates(distances, best >= FLOOR))
+                 strongest_of_duplicates(distances, best >= FLOOR), index)
 
 
 def costs(points: Tensor, classes: Tensor, modes: Tensor, mode_classes: Tensor,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from instseg_ros.learning.decoders import SemanticDecoder
+from instseg_ros.learning.detector.assignment import ASSIGNMENT_STRIDE, AssignmentDecoder
 from instseg_ros.learning.detector.decoders import ResidualDecoder, at_pixels
 from instseg_ros.learning.detector.evidence import BoxEvidence, strongest_boxes
 from instseg_ros.learning.detector.heads import (
@@ -38,7 +39,7 @@ from instseg_ros.learning.model import Prediction
 BOX = 4
 """Length of the part of an embedding that is the predicted box."""
 
-RESIDUALS = {'center', 'embedding'}
+RESIDUALS = {'center', 'embedding', 'assignment'}
 """Parts that add to the detector's outputs, and may start from nothing."""
 
 
@@ -68,6 +69,8 @@ class DetectorNetwork(nn.Module):
         parts of its background, which a `BackgroundDecoder` divides. 0: all.
     background_width : int
         Channels of that decoder.
+    assignment_width : int
+        Channels of the decoder that corrects which center a pixel belongs to; 0: there is none.
     widths : dict of int to int
         Stride and channels of the semantic decoder's levels, down to stride 4.
     evidence : (float, float)
@@ -79,11 +82,16 @@ class DetectorNetwork(nn.Module):
                  embedding_size: int, output_stride: int, residual_width: int,
                  semantic_encoder: Encoder | None, widths: Mapping[int, int],
                  evidence: tuple[float, float], semantic_classes: int = 0,
-                 background_width: int = 96, dropout: float = 0.0) -> None:
+                 background_width: int = 96, assignment_width: int = 0,
+                 dropout: float = 0.0) -> None:
         super().__init__()
         if embedding_size < BOX or (embedding_size > BOX and not residual_width):
             raise ValueError(f'model.embedding_size: expected {BOX} for the predicted box, or '
                              f'more with model.residual_width, got {embedding_size}')
+        if assignment_width and (embedding_size > BOX or output_stride != ASSIGNMENT_STRIDE):
+            raise ValueError('model.assignment_width: only with model.embedding_size '
+                             f'{BOX} and model.output_stride {ASSIGNMENT_STRIDE}, got '
+                             f'{embedding_size} and {output_stride}')
         self.encoder = encoder
         self.output_stride = output_stride
         self.size_multiple = 32
@@ -116,6 +124,8 @@ class DetectorNetwork(nn.Module):
         if residual_width:
             self.center = ResidualDecoder(inputs, residual_width, 1, output_stride)
             self.embedding = ResidualDecoder(inputs, residual_width, embedding_size, output_stride)
+        self.assignment = (AssignmentDecoder(channels, classes, assignment_width, dropout)
+                           if assignment_width else None)
         self.register_buffer('mean', _color(encoder.mean))
         self.register_buffer('std', _color(encoder.std))
 
@@ -140,14 +150,17 @@ class DetectorNetwork(nn.Module):
             # A len() would fix the number of images in the exported graph.
             free = embedding.new_zeros(embedding.shape[0], self.embedding_size - BOX, *size)
             embedding = torch.cat([embedding, free], 1) + self.embedding(finest, size)
-        return Prediction(semantic, logits, embedding, detections)
+        corrected = (None if self.assignment is None else
+                     self.assignment(features, semantic, logits, embedding))
+        return Prediction(semantic, logits, embedding, detections, corrected)
 
     def finish_embedding(self, prediction: Prediction, peaks: Tensor) -> Tensor:
         """Return the embedding as it is exported, given where centers may be (N, H, W)."""
         class_ids = prediction.semantic.argmax(1)
         is_thing = self.evidence.class_of.sum(0)[class_ids] > 0
         return seek_modes(class_ids, prediction.center, peaks & is_thing, prediction.embedding,
-                          prediction.semantic.shape[1], self.output_stride)
+                          prediction.semantic.shape[1], self.output_stride,
+                          prediction.corrected)
 
     def load_initial_weights(self, path: str | Path, class_names: Sequence[str]) -> list[str]:
         """Load encoder and heads of a detector, or all that a model file has (.onnx).

@@ -13,7 +13,8 @@ from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.network.network import INPUT, OUTPUTS
 from instseg_ros.core.parallel import thread_count
 from instseg_ros.core.types import NetworkOutput
-from instseg_ros.learning.export.wrapper import ExportedNetwork, peak_window
+from instseg_ros.learning.export.wrapper import ExportedNetwork
+from instseg_ros.learning.peaks import peak_window
 
 Predict = Callable[[np.ndarray], NetworkOutput]
 """From an image (H, W, 3) uint8 to the network's output."""

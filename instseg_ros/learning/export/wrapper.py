@@ -4,19 +4,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from instseg_ros.core.types import NetworkOutput
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.model import InstanceSegmentationNetwork, Prediction
-
-PEAK_REACH = 8
-"""A center is the strongest as far as this in each direction, in pixels of the input. Ours."""
-
-
-def peak_window(stride: int) -> int:
-    """Return the side of the window of which a center is the strongest pixel, in output pixels."""
-    return 2 * (PEAK_REACH // stride) + 1
+from instseg_ros.learning.peaks import find_peaks
 
 
 class ExportedNetwork(nn.Module):
@@ -41,11 +33,7 @@ class ExportedNetwork(nn.Module):
         # The largest softmax, without ONNX Runtime's, which is slow over so few classes.
         probability = 1 / (prediction.semantic - highest).exp().sum(1)
         logits = prediction.center[:, None]
-        window = peak_window(self.network.output_stride)
-        # First the rows, then the columns: at stride 1 the window is large.
-        around = F.max_pool2d(logits, (1, window), 1, (0, window // 2))
-        around = F.max_pool2d(around, (window, 1), 1, (window // 2, 0))
-        peaks = logits >= around
+        peaks = find_peaks(logits, self.network.output_stride)
         heatmap = self.center_confidence(logits)
         heatmap = torch.where(peaks, heatmap, torch.zeros_like(heatmap))[:, 0]
         embedding = self.network.finish_embedding(prediction, peaks[:, 0])

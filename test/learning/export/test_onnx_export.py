@@ -22,8 +22,9 @@ from instseg_ros.learning.encoders.encoder import Encoder, EncoderConv2d
 from instseg_ros.learning.export.layout import BLOCK, fill_up_channels, fold_batch_norms
 from instseg_ros.learning.export.onnx_export import export_onnx, make_probe, model_info
 from instseg_ros.learning.export.parity import agreement, compare, smooth_images
-from instseg_ros.learning.export.wrapper import PEAK_REACH, ExportedNetwork, peak_window
+from instseg_ros.learning.export.wrapper import ExportedNetwork
 from instseg_ros.learning.model import InstanceSegmentationNetwork
+from instseg_ros.learning.peaks import PEAK_REACH, peak_window
 
 CLASSES = ('background', 'box', 'post')
 
