@@ -34,7 +34,7 @@ RESERVE = 0.45
 """Share of the time that is kept for what follows the training."""
 
 THREADS = 4
-"""Of the CPU beside the accelerator. All the cores of a shared machine can be slower than few."""
+"""Of the CPU, also beside an accelerator: the same number on every machine."""
 
 
 class Run:
@@ -196,7 +196,7 @@ def all_steps(run: Run, args: argparse.Namespace, work: Path) -> None:
 
 def time_models(run: Run, models: dict[str, Path], args: argparse.Namespace, work: Path, *,
                 on_cpu: list[str] | None = None) -> None:
-    """Time models with every provider that the machine has.
+    """Time models with every provider that the machine has, on inputs of the full size.
 
     The first run of a size on a GPU takes seconds, so each step has its own limit.
     """

@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from instseg_ros.core.model_info import ModelInfo
 from instseg_ros.core.network.model_file import read_model_file
 from instseg_ros.core.scaling import scale_image
 from instseg_ros.learning.export.onnx_export import quantize
+from instseg_ros.media.images import is_image, read_image
 
 
 def main() -> None:
@@ -32,12 +32,12 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True)
     args = parser.parse_args()
     info = ModelInfo.from_metadata(read_model_file(args.model).metadata)
-    paths = sorted(args.images.glob('*.jpg'))
+    paths = sorted(filter(is_image, args.images.glob('*')))
     if not paths:
-        parser.error(f'--images: expected JPEG files, got none in {args.images}')
+        parser.error(f'--images: expected a folder with images, got none in {args.images}')
     chosen = [paths[k] for k in np.linspace(0, len(paths) - 1, args.count).astype(int)]
-    images = [scale_image(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), info.input_size,
-                          info.size_multiple, info.output_stride).pixels for path in chosen]
+    images = [scale_image(read_image(path), info.input_size, info.size_multiple,
+                          info.output_stride).pixels for path in chosen]
     quantize(args.model, args.out, images, args.detector)
     print(f'model: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
 

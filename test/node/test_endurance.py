@@ -298,6 +298,7 @@ def test_a_signal_ends_it_while_a_stage_does_not_return(graph, start, tiny_model
 def test_what_does_not_end_after_a_signal_is_ended(graph, start, tiny_model, patch_process):
     patch_process('import threading\nimport instseg_ros.node.pipeline as module\n'
                   'module.Pipeline.close = lambda *args: threading.Event().wait()\n')
+    from instseg_ros.node.signals import END_LIMIT
     watched = Watched(graph, lambda: start(f'model:={tiny_model}', 'autostart:=true'))
     graph.spin_until(lambda: graph.state() == 'active', 'activation')
-    watched.end(signal.SIGINT, 'did not end within 1.8 s')
+    watched.end(signal.SIGINT, f'did not end within {END_LIMIT:g} s')

@@ -88,8 +88,8 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray], *, detecto
     (docs/measurements/precision.md).
 
     A detector has leaky ReLUs, and depthwise convolutions with nothing behind them, whose channels
-    have very different ranges. So the ranges of its channels are made equal first
-    (`equalization`), and before a leaky ReLU most of the 8 bits are for positive values.
+    have very different ranges. So the ranges of its channels are made more alike
+    first (`equalization`), and before a leaky ReLU most of the 8 bits are for positive values.
     """
     images = list(images)
     prepared = target.with_name('prepared.onnx')
