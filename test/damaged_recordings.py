@@ -3,6 +3,7 @@ from mcap.reader import make_reader
 from recordings import frames
 
 from instseg_ros.bags.reader import BagReader
+from instseg_ros.bags.types import BagError
 from instseg_ros.limits import Limits
 
 COUNT = 12
@@ -14,6 +15,15 @@ def read(path, limits=Limits()):
     with BagReader(path, limits) as bag:
         messages = [(message.time, message.data) for message in bag.read(bag.topics)]
         return messages, list(bag.damage), bag.missing
+
+
+def read_unless_refused(path):
+    """Return what `read` returns, or None after an error that names the file."""
+    try:
+        return read(path)
+    except BagError as error:
+        assert str(path) in str(error)  # noqa: PT017 - it may also be read
+        return None
 
 
 def damaged(path, first, last, value=0):

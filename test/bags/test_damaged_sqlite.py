@@ -2,12 +2,10 @@
 import sqlite3
 
 import pytest
-from damaged_recordings import ALL, damaged, read
+from damaged_recordings import ALL, damaged, read, read_unless_refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import CAMERA, SECOND, frame, write_db3, write_metadata
-
-from instseg_ros.bags.types import BagError
 
 
 def write_big_db3(path):
@@ -67,13 +65,11 @@ def test_any_wrong_byte_is_survived(data, sound_db3):
     bad = bytearray(whole)
     bad[position] = data.draw(st.integers(0, 255))
     path.write_bytes(bad)
-    try:
-        messages, damage, _ = read(path)
-    except BagError as error:
-        assert str(path) in str(error)  # noqa: PT017 - it may also be read
-        return
-    assert len(messages) <= 30
-    assert all(isinstance(text, str) for text in damage)
+    found = read_unless_refused(path)
+    if found:
+        messages, damage, _ = found
+        assert len(messages) <= 30
+        assert all(isinstance(text, str) for text in damage)
 
 
 def test_rows_of_zeros_are_named(tmp_path):
