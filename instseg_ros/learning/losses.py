@@ -56,6 +56,9 @@ class LossConfig:
                                         'probabilities of model.teacher', minimum=0.0)
     consistency_weight: float = option(0.0, 'Weight of the difference from the detections that '
                                        "a detector's network starts with", minimum=0.0)
+    distillation_period: int = option(1, 'Steps from one comparison with the teacher and the '
+                                      'initial detector to the next; each counts so many times',
+                                      unit='steps', minimum=1)
 
     def __post_init__(self) -> None:
         check_options(self, 'loss')

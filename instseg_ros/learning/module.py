@@ -105,7 +105,7 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         prediction = self._predict(batch)
         losses = self._losses(prediction, batch)
-        kept = self.distillation.losses(batch['image'].float(), prediction)
+        kept = self.distillation.losses(batch['image'].float(), prediction, self.global_step)
         losses = {**losses, **kept, 'total': sum(kept.values(), losses['total'])}
         self.log_dict({f'train/{key}': value.detach() for key, value in losses.items()},
                       on_step=False, on_epoch=True, batch_size=len(batch['image']),

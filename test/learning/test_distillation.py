@@ -3,9 +3,24 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from instseg_ros.learning.detector.heads import BINS, SIDES, Detections
-from instseg_ros.learning.distillation import class_groups, consistency_loss, distillation_loss
+from instseg_ros.learning.build import build_network
+from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.detector.heads import (
+    BINS,
+    COCO_CLASSES,
+    SIDES,
+    Detections,
+    DetectorHeads,
+)
+from instseg_ros.learning.distillation import (
+    Distillation,
+    class_groups,
+    consistency_loss,
+    distillation_loss,
+)
+from instseg_ros.learning.encoders import build_encoder
 
 OURS, THEIRS = ('background', 'car', 'person', 'road'), ('background', 'person', 'car')
 
@@ -59,3 +74,41 @@ def test_boxes_matter_only_where_the_initial_detector_sees_an_object():
     assert consistency_loss(changed, initial) == pytest.approx(0, abs=1e-5)
     initial[8].classes[:, 0] = 0.0
     assert consistency_loss(changed, initial) > 0.1
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """Return the path of random weights of a small detector."""
+    torch.manual_seed(0)
+    encoder = build_encoder('nanodet_plus_m')
+    heads = DetectorHeads(encoder.channels[8], len(COCO_CLASSES))
+    path = tmp_path_factory.mktemp('weights') / 'detector.safetensors'
+    save_file({**encoder.state_dict(),
+               **{f'head.{name}': tensor for name, tensor in heads.state_dict().items()}}, path)
+    return path
+
+
+@pytest.mark.parametrize('period', [1, 3])
+def test_every_so_many_steps_compare_and_count_so_many_times(weights, period):
+    config = TrainingConfig.from_dict({
+        'data': {'images': 'images', 'annotations': 'annotations.json',
+                 'classes': ['background', 'person', 'car']},
+        'model': {'encoder': 'nanodet_plus_m', 'weights': str(weights), 'embedding_size': 4,
+                  'residual_width': 0},
+        'loss': {'center_weight': 0.0, 'embedding_weight': 0.0, 'consistency_weight': 0.5,
+                 'distillation_period': period}})
+    torch.manual_seed(1)
+    image = 255 * torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        prediction = build_network(config).eval()(image)  # not the weights of the file
+    distillation = Distillation(config, torch.device('cpu'))
+    compared = {step: losses for step in range(7)
+                if (losses := distillation.losses(image, prediction, step))}
+    assert list(compared) == list(range(0, 7, period))
+    with torch.no_grad():
+        initial = distillation.heads(distillation.encoder(
+            (image - distillation.mean) / distillation.std))
+    expected = 0.5 * period * consistency_loss(prediction.detections, initial)
+    assert expected > 0
+    for losses in compared.values():
+        torch.testing.assert_close(losses, {'consistency': expected})
