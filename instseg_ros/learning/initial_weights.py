@@ -9,6 +9,7 @@ import torch
 
 from instseg_ros.learning.checkpoints import differences, load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.detector.network import RESIDUALS
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
 
 
@@ -38,6 +39,9 @@ def start_from(network: InstanceSegmentationNetwork, path: str | Path,
                config: TrainingConfig) -> None:
     """Load the whole network of a checkpoint into that of a new training.
 
+    Decoders that add to a detector's outputs may be missing in the checkpoint; they add nothing at
+    first.
+
     Raises
     ------
     ValueError
@@ -47,8 +51,11 @@ def start_from(network: InstanceSegmentationNetwork, path: str | Path,
     if theirs.data.classes != config.data.classes:
         raise ValueError(f'{path}: trained for the classes {", ".join(theirs.data.classes)}, the '
                          f'configuration has {", ".join(config.data.classes)}')
+    added = RESIDUALS - dict(source.named_children()).keys()
+    initial = {name: tensor for name, tensor in network.state_dict().items()
+               if name.partition('.')[0] in added}
     try:
-        network.load_state_dict(source.state_dict())
+        network.load_state_dict({**source.state_dict(), **initial})
     except RuntimeError as error:
         found = differences({'model': theirs.to_dict()['model']},
                             {'model': config.to_dict()['model']})

@@ -3,13 +3,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.encoders import build_encoder
-from instseg_ros.learning.initial_weights import blend_with_initial
+from instseg_ros.learning.initial_weights import blend_with_initial, start_from
 from instseg_ros.learning.model import (
     VOC_CLASSES,
     InstanceSegmentationNetwork,
     load_initial_weights,
 )
+from instseg_ros.learning.module import TrainingModule
 
 NAMES = ('background', 'person', 'crate')
 
@@ -67,3 +69,35 @@ def test_in_between_weights_are_in_between_and_the_other_decoders_stay(weights):
     for name in a:
         if name.startswith(('center.', 'embedding.')):
             assert torch.equal(a[name], c[name]), name
+
+
+def detector(tmp_path, seed, assignment_width):
+    """Return the configuration and the network of a small detector, and its checkpoint's path."""
+    config = TrainingConfig.from_dict({
+        'data': {'images': 'images', 'annotations': 'annotations.json',
+                 'classes': ['background', 'person', 'car']},
+        'model': {'encoder': 'nanodet_plus_m', 'embedding_size': 4, 'residual_width': 0,
+                  'assignment_width': assignment_width}})
+    torch.manual_seed(seed)
+    module, path = TrainingModule(config), tmp_path / f'{seed}.ckpt'
+    torch.save({'state_dict': module.state_dict(), 'epoch': -1, 'global_step': 0,
+                'hyper_parameters': {'config': config.to_dict()}}, path)
+    return config, module.network.eval(), path
+
+
+def test_a_decoder_that_a_checkpoint_lacks_adds_nothing_at_first(tmp_path):
+    _, source, path = detector(tmp_path, 0, assignment_width=0)
+    config, network, _ = detector(tmp_path, 1, assignment_width=16)
+    start_from(network, path, config)
+    image = 255 * torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, found = source(image), network(image)
+    torch.testing.assert_close(found[:3], expected[:3])
+    torch.testing.assert_close(found.corrected, expected.embedding)
+
+
+def test_a_decoder_of_a_checkpoint_is_not_dropped(tmp_path):
+    _, _, path = detector(tmp_path, 0, assignment_width=16)
+    config, network, _ = detector(tmp_path, 1, assignment_width=0)
+    with pytest.raises(ValueError, match='another network: model.assignment_width: 16'):
+        start_from(network, path, config)
