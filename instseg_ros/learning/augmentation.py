@@ -42,6 +42,10 @@ class AugmentationConfig:
                                       'are pasted', minimum=0.0, maximum=1.0)
     paste_max: int = option(4, 'At most this many pasted instances in a crop', minimum=0,
                             maximum=100)
+    beside_probability: float = option(0.0, 'Share of crops into which further instances, each of '
+                                       'another image, are pasted beside or behind one of their '
+                                       'class, and about as large', minimum=0.0, maximum=1.0)
+    beside_max: int = option(8, 'At most this many of these in a crop', minimum=1, maximum=100)
     color: float = option(0.4, 'Strength of the colour changes', minimum=0.0, maximum=1.0)
 
     def __post_init__(self) -> None:

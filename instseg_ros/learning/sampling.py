@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from instseg_ros.datasets.config import DataConfig
 from instseg_ros.learning.augmentation import AugmentationConfig, augment, random_color_map
+from instseg_ros.learning.crowds import paste_beside
 from instseg_ros.learning.samples import CachedSamples, to_tensors
 
 
@@ -196,6 +197,11 @@ class TrainingCrops(Dataset):
         pasted, drawn = self.plan.draw_source(rng), self.plan.draw(number, rng)
         crop = augment(samples[drawn.sample], samples[pasted.sample] if pasted else None,
                        self.config, rng, drawn.class_id, pasted.class_id if pasted else None)
+        if self.config.beside_probability and rng.random() < self.config.beside_probability:
+            for _ in range(rng.integers(1, self.config.beside_max + 1)):
+                beside = self.plan.draw_source(rng)
+                if beside:
+                    crop = paste_beside(crop, samples[beside.sample], rng, beside.class_id)
         color_map = random_color_map(crop.image, self.config.color, rng)
         return {**to_tensors(crop, samples.dataset, self.stride),
                 'color_map': torch.from_numpy(color_map)}

@@ -136,6 +136,32 @@ def test_crops_drawn_for_a_class_mostly_show_it():
     assert np.mean(shown) > 0.9
 
 
+def test_crops_become_crowded_where_instances_are_set_beside_others():
+    class Large(Painted):
+        def load_image(self, index):
+            return np.full((128, 160, 3), 99, np.uint8)
+
+        def load_label_maps(self, index):
+            maps = np.zeros((128, 160), np.uint8)
+            maps[30:90, 40:80] = 1
+            return maps, maps.astype(np.uint16)
+
+    samples, config = mixture(Large([[1]] * 3))
+
+    def instances(**changes):
+        crops = TrainingCrops(plan_of(samples, config), AugmentationConfig(
+            crop_size=128, long_side_min=150, long_side_max=160, paste_probability=0, **changes),
+            4, seed=1)
+        return [len(crops[k]['instance_ids'].unique()) - 1 for k in range(30)]
+
+    assert max(instances()) == 1
+    crowded = instances(beside_probability=1.0, beside_max=6)
+    assert max(crowded) > 3 and np.mean(crowded) > 2
+    assert instances(beside_probability=1.0, beside_max=6) == crowded
+    some = instances(beside_probability=0.5, beside_max=6)
+    assert 5 < np.count_nonzero(np.array(some) == 1) < 25
+
+
 def fresh_rng(plan, number):
     """Return the generator of a crop as it is when its sample is drawn."""
     rng = np.random.default_rng((1, number))
