@@ -32,7 +32,7 @@ class AssignmentDecoder(nn.Module):
         The encoder's strides and channels.
     classes : int
     width : int
-        Channels at stride 8; three quarters of them at stride 4.
+        Channels at stride 8; two thirds of them at stride 4, and a third in between.
     dropout : float
         Share of channels that training switches off before the last layer.
     """
@@ -40,16 +40,17 @@ class AssignmentDecoder(nn.Module):
     def __init__(self, channels: Mapping[int, int], classes: int, width: int, dropout: float
                  ) -> None:
         super().__init__()
-        fine = 3 * width // 4
+        # Multiples of 16 for a width of 48: other numbers of channels are slower in ONNX Runtime.
+        narrow, fine = width // 3, 2 * width // 3
         self.enter = nn.ModuleDict({str(stride): PointBlock(channels[stride], width)
                                     for stride in (8, 16)})
         self.coarse = SeparableBlock(width, width)
-        self.narrow = nn.Conv2d(width, fine, 1)
+        self.narrow = nn.Conv2d(width, narrow, 1)
+        self.from_pixels = nn.Conv2d(narrow + PLACE + classes, fine, 1)
         # Centered between the pixels 4 i + 1 and 4 i + 3 of the input.
-        self.from_4 = nn.Conv2d(channels[4], channels[4], 2, bias=False)
-        self.joins = nn.Sequential(
-            SeparableBlock(fine + channels[4] + PLACE + classes, fine),
-            SeparableBlock(fine, fine), nn.Dropout2d(dropout))
+        self.from_4 = nn.Conv2d(channels[4], fine, 2, bias=False)
+        self.joins = nn.Sequential(SeparableBlock(fine, fine), SeparableBlock(fine, fine),
+                                   nn.Dropout2d(dropout))
         self.last = nn.Conv2d(fine, 4, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
@@ -70,12 +71,12 @@ class AssignmentDecoder(nn.Module):
             Of the boxes that the detector predicts, see `modes.embed_boxes`.
         """
         x = self.enter['8'](features[8]) + to_finer_grid(self.enter['16'](features[16]))
-        size = tuple(center.shape[1:])
-        x = to_output_grid(self.narrow(self.coarse(x)), 8, ASSIGNMENT_STRIDE, size)
-        fine = self.from_4(F.pad(features[4], (0, 1, 0, 1)))
+        x = to_output_grid(self.narrow(self.coarse(x)), 8, ASSIGNMENT_STRIDE,
+                           tuple(center.shape[1:]))
         classes = (semantic - semantic.amax(1, keepdim=True)).clamp(min=-8.0) / 4
-        x = torch.cat([x, fine, place_in_box(center, embedding), classes], 1)
-        moved, grown = self.last(self.joins(x)).split(2, 1)
+        x = (self.from_pixels(torch.cat([x, place_in_box(center, embedding), classes], 1))
+             + self.from_4(F.pad(features[4], (0, 1, 0, 1))))
+        moved, grown = self.last(self.joins(x.relu())).split(2, 1)
         extent = (embedding[:, 2:] / SIZE).exp()
         return embedding + torch.cat([POSITION * extent * moved, SIZE * grown], 1)
 

@@ -42,6 +42,9 @@ BOX = 4
 RESIDUALS = {'center', 'embedding', 'assignment'}
 """Parts that add to the detector's outputs, and may start from nothing."""
 
+OPTIONAL = {'assignment'}
+"""Parts of a model file that a network may do without: all others work as before."""
+
 
 class DetectorNetwork(nn.Module):
     """Network whose center and embedding decoders start from a detector's class scores and boxes.
@@ -186,7 +189,7 @@ class DetectorNetwork(nn.Module):
         held = {name.split('.')[1] for name in tensors
                 if name.startswith(PREFIX) and name.count('.') > 1}
         takes_scores = (self.semantic_encoder is None or self.background is not None
-                        or RESIDUALS & held)
+                        or RESIDUALS & held & set(parts))
         if takes_scores and tuple(class_names) != info.class_names:
             raise ValueError(f'{path}: expected the classes {", ".join(class_names)}, as '
                              'decoders of this network take class scores as inputs, got '
@@ -199,9 +202,10 @@ class DetectorNetwork(nn.Module):
             rows['semantic'] = dict.fromkeys(self.semantic.class_layers,
                                              (info.class_names, class_names))
         try:
-            if held - set(parts):
+            unknown = held - set(parts) - OPTIONAL
+            if unknown:
                 raise ValueError('expected a model of the same network, got one with the part '
-                                 f'"{min(held - set(parts))}", too')
+                                 f'"{min(unknown)}", too')
             for part, module in parts.items():
                 if part in held or part not in RESIDUALS:
                     load_folded(module, tensors, f'{PREFIX}{part}.', rows.get(part, {}),
