@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from instseg_ros.learning.decoders import Decoder
+from instseg_ros.learning.detector.assignment import AssignmentDecoder
 from instseg_ros.learning.detector.semantics import DetectorSemanticDecoder
 from instseg_ros.learning.encoders.nanodet_plus import ShuffleNetV2
 
@@ -47,6 +48,8 @@ def fill_up_channels(module: nn.Module) -> None:
         for part in parts:
             if isinstance(part, ShuffleNetV2):
                 _fill_up_first(part)
+            elif isinstance(part, AssignmentDecoder):
+                _widen(part.from_4, inputs=-part.from_4.in_channels % BLOCK)
 
 
 def _fill_up_first(backbone: ShuffleNetV2) -> None:

@@ -12,6 +12,7 @@ from instseg_ros.learning.detector.grids import to_finer_grid
 from instseg_ros.learning.detector.modes import APART, embed_boxes, seek_modes
 from instseg_ros.learning.detector.network import DetectorNetwork
 from instseg_ros.learning.encoders.nanodet_plus import NanoDetPlus
+from instseg_ros.learning.export.layout import BLOCK, fill_up_channels, fold_batch_norms
 from instseg_ros.learning.model import Prediction
 
 CLASSES, HEIGHT, WIDTH = 3, 16, 24
@@ -123,6 +124,22 @@ def test_it_starts_from_the_boxes_of_the_detector():
     with torch.no_grad():
         prediction = small_network()(torch.rand(1, 3, 64, 96) * 255)
     assert torch.equal(prediction.corrected, prediction.embedding)
+
+
+def test_channels_that_the_export_adds_change_nothing():
+    network, image = small_network(), torch.rand(1, 3, 64, 96) * 255
+    with torch.no_grad():
+        network.assignment.last.weight.normal_(0, 0.1)
+        fold_batch_norms(network)
+        network.semantic = None  # on the detector's features, which are left as they are
+        features = network.encoder(image)
+        inputs = (torch.rand(1, 3, 16, 24), torch.rand(1, 16, 24), two_people()[0].embedding)
+        want = network.assignment(features, *inputs)
+        fill_up_channels(network)
+        assert network.assignment.from_4.in_channels % BLOCK == 0
+        features = network.encoder(image)
+        torch.testing.assert_close(network.assignment(features, *inputs), want, rtol=1e-4,
+                                   atol=1e-4)
 
 
 def test_a_correction_is_relative_to_the_box():
