@@ -51,8 +51,9 @@ def predict(network, picture):
         return network(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
 
 
-def test_it_predicts_what_the_file_predicts(picture):
-    network, known = started()
+@pytest.mark.parametrize('width', [48, 0])
+def test_it_predicts_what_the_file_predicts(picture, width):
+    network, known = started(assignment_width=width)
     assert known == list(INFO.class_names)
     calibration = Calibration(*(INFO.training['calibration'][key] for key in ('scale', 'shift')))
     got = ExportedNetwork(network, calibration).predict(picture)
@@ -60,8 +61,9 @@ def test_it_predicts_what_the_file_predicts(picture):
     assert (got.semantic_ids == want.semantic_ids).mean() > 0.999
     assert len(np.unique(want.semantic_ids)) > 1
     np.testing.assert_allclose(got.center_heatmap, want.center_heatmap, atol=1e-3)
+    # Without the decoder that corrects the boxes of pixels, some go to other centers.
     apart = np.abs(got.embedding - want.embedding).max(-1)
-    assert (apart < 0.1).mean() > 0.999
+    assert (apart < 0.1).mean() > (0.999 if width else 0.9)
 
 
 def test_classes_are_matched_by_name_and_new_ones_start_from_nothing(picture):
@@ -94,6 +96,8 @@ def test_files_of_another_network_are_refused(model, message):
 def test_networks_that_take_class_scores_as_inputs_need_the_same_classes():
     with pytest.raises(ValueError, match='expected the classes background, tram, as decoders'):
         started(('background', 'tram'), semantic_encoder='')
+    with pytest.raises(ValueError, match='expected the classes background, tram, as decoders'):
+        started(('background', 'tram'), assignment_width=48)
 
 
 def test_files_without_these_weights_are_refused(tmp_path):
