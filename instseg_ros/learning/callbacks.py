@@ -1,10 +1,39 @@
-"""Lightning's checkpoints, early stopping and progress bar, as `instseg train` uses them."""
+"""Lightning's checkpoints, early stopping and progress bar, as `instseg train` uses them.
+
+Reading a checkpoint takes no Lightning, see `checkpoints.py`.
+"""
 from __future__ import annotations
 
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+
+from instseg_ros.learning.checkpoints import ENTRY, FORMAT
+from instseg_ros.learning.data_record import DataRecord
+from instseg_ros.learning.integrity import CHECKSUM, checksum
+
+
+class MetadataWriter(Callback):
+    """Writes the entries of `CheckpointMetadata` into every checkpoint.
+
+    Parameters
+    ----------
+    data : DataRecord
+    """
+
+    def __init__(self, data: DataRecord) -> None:
+        self.data = data
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule,
+                           checkpoint: dict[str, Any]) -> None:
+        checkpoint[ENTRY] = {'format': FORMAT, 'processes': trainer.world_size,
+                             'data': self.data.to_dict(), CHECKSUM: checksum(checkpoint)}
 
 
 class BestCheckpoint(ModelCheckpoint):

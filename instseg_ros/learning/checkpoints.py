@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from instseg_ros.datasets.config import PATHS
 from instseg_ros.learning.build import build_network
@@ -84,23 +82,6 @@ class CheckpointMetadata:
                 'initial_weights': Path(config.model.weights).name,
                 'annotations': config.data.source, 'trained': config.model.trained,
                 'epochs': self.epochs, 'steps': self.steps, 'seed': config.optimization.seed}
-
-
-class MetadataWriter(Callback):
-    """Writes the entries of `CheckpointMetadata` into every checkpoint.
-
-    Parameters
-    ----------
-    data : DataRecord
-    """
-
-    def __init__(self, data: DataRecord) -> None:
-        self.data = data
-
-    def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule,
-                           checkpoint: dict[str, Any]) -> None:
-        checkpoint[ENTRY] = {'format': FORMAT, 'processes': trainer.world_size,
-                             'data': self.data.to_dict(), CHECKSUM: checksum(checkpoint)}
 
 
 def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, TrainingConfig,

@@ -18,8 +18,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from instseg_ros.learning.callbacks import BestCheckpoint, Patience, Progress
-from instseg_ros.learning.checkpoints import MetadataWriter, check_resumable
+from instseg_ros.learning.callbacks import BestCheckpoint, MetadataWriter, Patience, Progress
+from instseg_ros.learning.checkpoints import check_resumable
 from instseg_ros.learning.config import PRECISIONS, OptimizationConfig, TrainingConfig
 from instseg_ros.learning.data_module import TrainingData
 from instseg_ros.learning.export.onnx_export import model_info

@@ -14,7 +14,7 @@ from instseg_ros.cli import main
 from instseg_ros.core.types import ModelInfo
 from instseg_ros.learning import calibration
 from instseg_ros.learning.calibration import Calibration, CalibrationReport
-from instseg_ros.learning.checkpoints import MetadataWriter
+from instseg_ros.learning.callbacks import MetadataWriter
 from instseg_ros.learning.config import DataConfig, ModelConfig, TrainingConfig
 from instseg_ros.learning.data_module import TrainingData
 from instseg_ros.learning.export import onnx_export as export
