@@ -31,7 +31,7 @@ def load(name):
 @pytest.fixture
 def config(tmp_path):
     """Return a configuration of two data sets, with a third one for validation."""
-    path = write_config(tmp_path, 6, epochs=1)
+    path = write_config(tmp_path, 6, epochs=1, model={'encoder': 'resnet18'})  # exports quickly
     values = yaml.safe_load(path.read_text())
     (tmp_path / 'stuff').mkdir()
     photographs, labels, index = write_label_images(tmp_path / 'stuff')

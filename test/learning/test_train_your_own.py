@@ -22,7 +22,8 @@ COMMANDS = [shlex.split(line) for language, text in BLOCKS if language == 'sh'
             for line in text.replace('\\\n', ' ').splitlines()]
 
 FEWER = {'60': '8', '20': '2'}
-TINY = {'model': {'width_16': 8, 'width_8': 8, 'width_4': 8, 'input_size': 128},
+TINY = {'model': {'encoder': 'resnet18', 'width_16': 8, 'width_8': 8, 'width_4': 8,
+                  'input_size': 128},
         'augmentation': {'crop_size': 64, 'long_side_min': 96, 'long_side_max': 160},
         'optimization': {'epochs': 1, 'workers': 0, 'precision': 'fp32'}}
 
