@@ -69,7 +69,7 @@ demo: setup $(VIDEO)
 	    $(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 .PHONY: test
-test: setup $(DONE)/test
+test: setup $(DONE)/test $(DONE)/kernels
 	@$(ENV); python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: fuzz
@@ -164,6 +164,14 @@ $(DONE)/test: requirements/cityscapes.txt requirements/trackeval.txt $(DONE)/tor
 	@echo 'set-up: packages for training and the tests'
 	@$(call INSTALL_PACKAGE,test)
 	@$(INSTALL) --no-deps -r requirements/cityscapes.txt -r requirements/trackeval.txt
+	@touch $@
+
+# Compiled once here, not in each process that runs tests.
+KERNELS := $(wildcard instseg_ros/core/*.py instseg_ros/core/*/*.py)
+
+$(DONE)/kernels: $(KERNELS) $(DONE)/data
+	@echo 'set-up: compiling kernels (half a minute)'
+	@$(ENV); instseg warm-up > /dev/null
 	@touch $@
 
 $(DONE)/lint $(DONE)/docs $(DONE)/audit: $(DONE)/package
