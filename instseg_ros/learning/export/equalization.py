@@ -155,9 +155,13 @@ class Channels:
         elif node.op_type == 'Gather' and node.input[1] in tensors:
             order = numpy_helper.to_array(tensors[node.input[1]])
             self.of[node.output[0]] = self.of[node.input[0]][order]
-        elif node.op_type == 'Split' and node.input[1] in tensors:
-            ends = np.cumsum(numpy_helper.to_array(tensors[node.input[1]]))
-            self.of.update(zip(node.output, np.split(self.of[node.input[0]], ends[:-1])))
+        elif node.op_type == 'Split' and all(name in tensors for name in node.input[1:]):
+            split, parts = self.of[node.input[0]], len(node.output)
+            if len(node.input) > 1:
+                ends = np.cumsum(numpy_helper.to_array(tensors[node.input[1]]))[:-1]
+            else:  # equal parts, but for the last
+                ends = -(-len(split) // parts) * np.arange(1, parts)
+            self.of.update(zip(node.output, np.split(split, ends)))
         else:
             return False
         return True

@@ -75,7 +75,10 @@ def shuffled_blocks():
     right = graph.conv('right', 'right_conv', 5, 6)
     graph.add('Add', [left, right], 'sum')
     graph.add('Concat', ['sum', 'right'], 'both', axis=1)
-    return graph, graph.conv('both', 'last', 11, 4)
+    # Without sizes, the parts are equal but for the last.
+    graph.add('Split', ['both'], 'half', 'rest', axis=1, num_outputs=2)
+    return graph, graph.add('Add', [graph.conv('half', 'of_half', 6, 4),
+                                    graph.conv('rest', 'of_rest', 5, 4)], 'last')
 
 
 def test_outputs_stay_the_same():
