@@ -138,6 +138,7 @@ def test_crops_drawn_for_a_class_mostly_show_it():
 
 def test_crops_become_crowded_where_instances_are_set_beside_others():
     class Large(Painted):
+
         def load_image(self, index):
             return np.full((128, 160, 3), 99, np.uint8)
 
