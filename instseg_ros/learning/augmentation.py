@@ -175,14 +175,23 @@ def paste_instances(onto: Sample, source: Sample, config: AugmentationConfig,
         return onto
     count = rng.integers(1, min(config.paste_max, len(ids)) + 1)
     mask = np.isin(source.instance_ids, rng.choice(ids, count, replace=False))
-    offset = int(onto.instance_ids.max())
-    # A soft edge one pixel wide, so that the network doesn't learn the cut.
-    alpha = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
-    image = source.image * alpha + onto.image * (1 - alpha)
-    instance_ids = np.where(mask, source.instance_ids + offset, onto.instance_ids)
-    return Sample(np.rint(image).astype(np.uint8),
-                  np.where(mask, source.semantic_ids, onto.semantic_ids),
-                  instance_ids.astype(np.uint16), onto.candidates)
+    return blend(onto, source.image, soften(mask.astype(np.float32)), mask, source.semantic_ids,
+                 source.instance_ids + int(onto.instance_ids.max()))
+
+
+def soften(alpha: np.ndarray) -> np.ndarray:
+    """Return a mask (H, W) float32 with soft edges, so that the network doesn't learn the cut."""
+    return cv2.GaussianBlur(alpha, (3, 3), 0)
+
+
+def blend(onto: Sample, image: np.ndarray, alpha: np.ndarray, mask: np.ndarray,
+          semantic_ids: np.ndarray | int, instance_ids: np.ndarray | int) -> Sample:
+    """Return `onto` with the share `alpha` (H, W) of an image, and with its labels in the mask."""
+    alpha = alpha[..., None]
+    return Sample(np.rint(image * alpha + onto.image * (1 - alpha)).astype(np.uint8),
+                  np.where(mask, semantic_ids, onto.semantic_ids).astype(np.uint8),
+                  np.where(mask, instance_ids, onto.instance_ids).astype(np.uint16),
+                  onto.candidates)
 
 
 def random_color_map(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from instseg_ros.learning.augmentation import Sample
+from instseg_ros.learning.augmentation import Sample, blend, soften
 
 LEAST_PIXELS = 1600
 """Smaller instances of a source are not pasted: their outlines are coarse."""
@@ -84,12 +84,8 @@ def paste_beside(onto: Sample, source: Sample, rng: np.random.Generator,
                            onto.semantic_ids.shape)
     if rng.random() < BEHIND:
         alpha = np.where(onto.instance_ids > 0, 0, alpha)
-    mask = alpha > 0.5
-    alpha = alpha[..., None]
-    image = np.rint(image * alpha + onto.image * (1 - alpha)).astype(np.uint8)
-    return Sample(image, np.where(mask, cutout.class_id, onto.semantic_ids).astype(np.uint8),
-                  np.where(mask, onto.instance_ids.max() + 1, onto.instance_ids
-                           ).astype(np.uint16), onto.candidates)
+    return blend(onto, image, alpha, alpha > 0.5, cutout.class_id,
+                 int(onto.instance_ids.max()) + 1)
 
 
 def _cut_out(source: Sample, rng: np.random.Generator, class_id: int | None) -> Cutout | None:
@@ -140,5 +136,4 @@ def _placed(cutout: Cutout, scale: float, left: float, top: float, size: tuple[i
     options = {'dsize': size[::-1], 'flags': cv2.INTER_LINEAR}
     image = cv2.warpAffine(image, matrix, borderMode=cv2.BORDER_REPLICATE, **options)
     alpha = cv2.warpAffine(alpha, matrix, **options)
-    # A soft edge one pixel wide, so that the network doesn't learn the cut.
-    return image, cv2.GaussianBlur(alpha, (3, 3), 0)
+    return image, soften(alpha)

@@ -1,6 +1,7 @@
 """The network that starts from a detector: one encoder, its heads, three decoders."""
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -35,6 +36,8 @@ from instseg_ros.learning.detector.semantics import (
 )
 from instseg_ros.learning.encoders import Encoder
 from instseg_ros.learning.model import Prediction
+
+logger = logging.getLogger(__name__)
 
 BOX = 4
 """Length of the part of an embedding that is the predicted box."""
@@ -206,6 +209,9 @@ class DetectorNetwork(nn.Module):
             if unknown:
                 raise ValueError('expected a model of the same network, got one with the part '
                                  f'"{min(unknown)}", too')
+            for part in sorted(held - set(parts)):
+                logger.warning('%s: its part "%s" is left out, as model.%s_width is 0',
+                               path, part, part)
             for part, module in parts.items():
                 if part in held or part not in RESIDUALS:
                     load_folded(module, tensors, f'{PREFIX}{part}.', rows.get(part, {}),

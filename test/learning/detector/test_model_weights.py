@@ -52,8 +52,9 @@ def predict(network, picture):
 
 
 @pytest.mark.parametrize('width', [48, 0])
-def test_it_predicts_what_the_file_predicts(picture, width):
+def test_it_predicts_what_the_file_predicts(picture, width, caplog):
     network, known = started(assignment_width=width)
+    assert ('its part "assignment" is left out' in caplog.text) == (not width)
     assert known == list(INFO.class_names)
     calibration = Calibration(*(INFO.training['calibration'][key] for key in ('scale', 'shift')))
     got = ExportedNetwork(network, calibration).predict(picture)
