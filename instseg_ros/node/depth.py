@@ -5,6 +5,7 @@ nor other cameras wait.
 """
 from __future__ import annotations
 
+import threading
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -87,6 +88,7 @@ class Depth:
     def __init__(self, node: LifecycleNode, prefix: str, conditions: Conditions,
                  config: DepthConfig, on_place: Callable[[Frame, Place | None], object]) -> None:
         self.config, self.frames_missed = config, 0
+        self._counting = threading.Lock()
         self._on_place = on_place
         self._worker: NewestWorker[Frame] | None = None
         self._node, self._prefix, self._conditions = node, prefix, conditions
@@ -166,7 +168,7 @@ class Depth:
         """
         worker = self._worker
         if worker is not None and (wanted or self.is_wanted):
-            self.frames_missed += worker.submit(frame)
+            self._count_missed(worker.submit(frame))
         else:
             self._forget_problem()
 
@@ -174,7 +176,7 @@ class Depth:
         try:
             self._on_place(frame, self._publish(frame))
         except Exception as error:  # costs the results in space of this frame
-            self.frames_missed += 1
+            self._count_missed(1)
             if self._node.context.ok():  # else publishing failed since the process is ending
                 self._conditions.begin('depth', ERROR, f'results in space lost, '
                                                        f'{type(error).__name__}: {error}')
@@ -188,7 +190,7 @@ class Depth:
             self._conditions.warn_while('depth', f'no results in space: {error}')
             measurement = None
         if measurement is None:
-            self.frames_missed += 1
+            self._count_missed(1)
             return None
         depth, rays = measurement
         boxes = object_boxes(depth, segmentation.instance_ids, rays)
@@ -228,6 +230,10 @@ class Depth:
         self._last_success = time.monotonic()
         self._forget_problem()
         return Measurement(depth, self._rays(camera))
+
+    def _count_missed(self, frames: int) -> None:
+        with self._counting:  # frames are submitted in one thread and processed in another
+            self.frames_missed += frames
 
     def _forget_problem(self) -> None:
         self._missing = ''

@@ -48,6 +48,24 @@ def test_without_depth_there_are_results_in_the_image_and_a_warning_that_ends(
     assert len(rig.flat) == 7 == graph.statistics.frames_out
 
 
+def test_no_image_is_lost_from_the_count_when_its_results_fail_at_once(graph, tiny_model,
+                                                                       make_image, monkeypatch):
+    from instseg_ros.node import depth
+
+    class PromptWorker(depth.NewestWorker):
+        """Finishes an item before `submit` returns, as may happen between two threads."""
+
+        def submit(self, item):
+            self._work(item)
+            return 0
+
+    monkeypatch.setattr(depth, 'NewestWorker', PromptWorker)
+    rig, reports = Rig(graph, tiny_model), graph.diagnostics()
+    rig.send(make_image(1), None)
+    graph.spin_until(lambda: reports and values_of(reports[-1])['frames_without_depth'] == '1',
+                     'the image in the count')
+
+
 @pytest.mark.parametrize('kind, topic, reliability, reason', [
     ('CompressedImage', 'depth', 'RELIABLE', '/stranger publishes sensor_msgs/msg/CompressedImage,'
      ' expected sensor_msgs/msg/Image'),
