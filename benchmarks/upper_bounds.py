@@ -3,6 +3,7 @@
 For a checkpoint whose network starts from a detector. The truth is that of the output grid:
 
   semantic    each pixel's class
+  evidence    the boxes that raise and lower class logits: those of all objects, of a score of 1
   centers     one peak for each object, at the pixel of its mask that is nearest to the centroid
   embeddings  at the pixels of an object, the box of its mask
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 import torch
@@ -34,6 +36,7 @@ from instseg_ros.evaluation.instances import detections_of
 from instseg_ros.evaluation.predictions import Prediction
 from instseg_ros.learning.calibration import Calibration
 from instseg_ros.learning.checkpoints import load_checkpoint
+from instseg_ros.learning.detector.evidence import Boxes
 from instseg_ros.learning.detector.modes import embed_boxes
 from instseg_ros.learning.detector.network import BOX, DetectorNetwork
 from instseg_ros.learning.export.onnx_export import model_info
@@ -75,19 +78,23 @@ class PartlyTrue:
         truth, info = self.truths[index], self.postprocessor.info
         scaled = scale_image(self.dataset.load_image(index), info.input_size,
                              info.size_multiple, info.output_stride)
-        original = self.network.class_logits
+        class_logits, evidence = self.network.class_logits, self.network.evidence.forward
         if 'semantic' in self.parts:
             self.network.class_logits = lambda *inputs: true_logits(
-                original(*inputs), truth['semantic_ids'][None])
+                class_logits(*inputs), truth['semantic_ids'][None])
+        if 'evidence' in self.parts:
+            boxes = true_evidence(truth['semantic_ids'], truth['instance_ids'],
+                                  self.network.thing_ids, info.output_stride)
+            self.network.evidence.forward = lambda logits, _: evidence(logits, boxes)
         with torch.no_grad():
             prediction = self.network(truth['image'][None].float())
             if 'centers' in self.parts:
                 prediction = prediction._replace(center=true_centers(truth['instance_ids'])[None])
             if 'embeddings' in self.parts:
-                prediction = prediction._replace(embedding=true_boxes(
+                prediction = prediction._replace(corrected=None, embedding=true_boxes(
                     prediction.embedding, truth['instance_ids'], info.output_stride))
             output = self.exported.output_of(prediction)
-        self.network.class_logits = original
+        self.network.class_logits, self.network.evidence.forward = class_logits, evidence
         segmentation = self.postprocessor.run(scaled.crop(output),
                                               self.dataset.load_image(index), scaled.scale)
         return Prediction(segmentation, list(detections_of(segmentation)))
@@ -115,13 +122,31 @@ def true_centers(instance_ids: Tensor) -> Tensor:
 def true_boxes(embedding: Tensor, instance_ids: Tensor, stride: int) -> Tensor:
     """Return the embedding (1, E, H, W) with the box of its object at each pixel of one."""
     result = embedding.clone()
+    for mask, box in objects_of(instance_ids, stride):
+        result[0, :BOX, mask] = embed_boxes(box.view(1, 4, 1, 1)).view(4, 1)
+    return result
+
+
+def true_evidence(semantic_ids: Tensor, instance_ids: Tensor, thing_ids: Sequence[int],
+                  stride: int) -> Boxes:
+    """Return the boxes of all objects, of a score of 1."""
+    objects = objects_of(instance_ids, stride)
+    classes = [thing_ids.index(int(semantic_ids[mask][0])) for mask, _ in objects]
+    corners = torch.stack([box for _, box in objects]) if objects else torch.zeros(0, 4)
+    return Boxes(torch.ones(1, len(objects)), torch.tensor([classes], dtype=torch.int64),
+                 corners[None])
+
+
+def objects_of(instance_ids: Tensor, stride: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the mask (H, W) of each object, and its box (4,) in pixels of the input."""
+    found = []
     for instance_id in instance_ids.unique():
         if instance_id:
             mask = instance_ids == instance_id
             rows, columns = mask.nonzero().unbind(1)
             box = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-            result[0, :BOX, mask] = embed_boxes((box * stride).float().view(1, 4, 1, 1)).view(4, 1)
-    return result
+            found.append((mask, (box * stride).float()))
+    return found
 
 
 def row(report: dict) -> list[float]:
