@@ -5,7 +5,8 @@ Boxes of one class that overlap a stronger one by more than an IoU of 0.6 are dr
   python benchmarks/detector_boxes.py build/street_start.ckpt --out build/boxes.json \
       --images $INSTSEG_DATA/coco_street_clean/images \
       --annotations $INSTSEG_DATA/coco_street_clean/annotations/instances.json
-  instseg evaluate --predictions build/boxes.json --images ... --annotations ...
+  instseg evaluate --predictions build/boxes.json --images ... --annotations ... \
+      --classes background person bicycle car motorcycle
 """
 from __future__ import annotations
 

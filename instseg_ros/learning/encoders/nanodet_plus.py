@@ -34,9 +34,9 @@ class NanoDetPlus(Encoder):
     Notes
     -----
     Symmetric padding centers cell i of stride s on the image's pixel s i. The levels of the neck
-    learned to work together at these phases, so they stay as they are; `decoders_detector.spread`
-    aligns them with the output grid. A map of stride 64 has the size of the image / 64, rounded
-    up.
+    learned to work together at these phases, so they stay as they are;
+    `instseg_ros.learning.detector.grids.to_output_grid` aligns them with the output grid. A map
+    of stride 64 has the size of the image / 64, rounded up.
     """
 
     # Of ImageNet; the detector takes the same numbers in BGR.
