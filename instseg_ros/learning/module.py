@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from instseg_ros.learning.augmentation import change_colors
 from instseg_ros.learning.build import build_network
 from instseg_ros.learning.config import TRAINED_PARTS, TrainingConfig
+from instseg_ros.learning.detector.model_weights import is_folded
 from instseg_ros.learning.distillation import Distillation
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import Prediction
@@ -49,17 +50,19 @@ class TrainingModule(lightning.LightningModule):
         self.save_hyperparameters({'config': config.to_dict()})
 
     def train(self, mode: bool = True) -> TrainingModule:
-        """Set the mode; parts that are not trained keep their normalisation statistics, too."""
+        """Set the mode; parts that are not trained keep that of inference.
+
+        So do normalisations that are folded into the weights of a model file: statistics of a
+        batch would undo that. Parts that the file lacks learn theirs.
+        """
         super().train(mode)
         if self.config.model.trained != 'all':
             self.network.eval()
             for part in self._trained_parts():
                 part.train(mode)
-        if self.config.model.weights.endswith('.onnx'):
-            # Normalisation is folded into these weights: statistics of a batch would undo that.
-            for layer in self.network.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
+        for layer in self.network.modules():
+            if is_folded(layer):
+                layer.eval()
         return self
 
     def _trained_parts(self) -> list[nn.Module]:

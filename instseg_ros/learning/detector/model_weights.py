@@ -59,8 +59,8 @@ def load_folded(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str,
                 rows: Rows = MappingProxyType({}), new_bias: float = 0.0) -> None:
     """Load convolutions into which batch normalisation was folded.
 
-    A normalisation becomes the identity, with the bias of the convolution before it. In training
-    it has to keep its statistics: those of a batch would undo that.
+    A normalisation becomes the identity, with the bias of the convolution before it. Training must
+    keep its statistics (`is_folded`): those of a batch would undo that.
 
     Parameters
     ----------
@@ -94,7 +94,22 @@ def load_folded(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str,
                 child.weight.fill_(1.0)
                 _copy(child.bias, _taken(tensors, f'{before}.bias'), None, 0.0, f'{before}.bias')
                 child.running_mean.zero_()
-                child.running_var.fill_(1.0 - child.eps)
+                child.running_var.fill_(_identity_variance(child))
+
+
+def is_folded(layer: nn.Module) -> bool:
+    """Return whether a layer is a normalisation that `load_folded` has made the identity.
+
+    The statistics themselves are the mark, as they are in every checkpoint. Those of a new layer
+    differ: its variance is 1.
+    """
+    return (isinstance(layer, (nn.BatchNorm2d, nn.SyncBatchNorm))
+            and not bool(layer.running_mean.any())
+            and bool((layer.running_var == _identity_variance(layer)).all()))
+
+
+def _identity_variance(layer: nn.BatchNorm2d | nn.SyncBatchNorm) -> float:
+    return 1.0 - layer.eps
 
 
 def _taken(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -18,6 +18,7 @@ from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.export.parity import open_model
 from instseg_ros.learning.export.precision import to_half
 from instseg_ros.learning.export.wrapper import ExportedNetwork
+from instseg_ros.learning.initial_weights import load_weights
 from instseg_ros.learning.module import TrainingModule
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,11 +112,30 @@ def test_files_without_these_weights_are_refused(tmp_path):
         started(path=tmp_path / 'renamed.onnx')
 
 
-def test_training_keeps_the_statistics_that_are_folded_into_the_weights():
-    module = TrainingModule(configuration()).train()
-    layers = [layer for layer in module.network.modules()
-              if isinstance(layer, torch.nn.BatchNorm2d)]
-    assert layers and not any(layer.training for layer in layers)
+def normalisations(module):
+    """Return the names of the normalisations of a network: those in training, and the others."""
+    found = {True: set(), False: set()}
+    for name, layer in module.network.named_modules():
+        if isinstance(layer, (torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm)):
+            found[layer.training].add(name)
+    return found[True], found[False]
+
+
+def module_that_starts(config):
+    module = TrainingModule(config)
+    if config.model.weights:
+        load_weights(module.network, config)
+    return module.train()
+
+
+def test_training_keeps_the_statistics_that_are_folded_into_the_weights(picture):
+    module = module_that_starts(configuration())
+    trained, kept = normalisations(module)
+    assert kept and not trained
+    before = predict(module.eval().network, picture).semantic
+    predict(module.train().network, picture)
+    torch.testing.assert_close(predict(module.eval().network, picture).semantic, before)
+    module.train()
     assert any(layer.training for layer in module.network.semantic.modules()
                if isinstance(layer, torch.nn.Dropout2d))
     trained = {name.split('.')[0] for name, parameter in module.network.named_parameters()
@@ -123,3 +143,33 @@ def test_training_keeps_the_statistics_that_are_folded_into_the_weights():
     assert trained == {'heads', 'semantic'}
     with pytest.raises(ValueError, match="no part for 'background', only encoder, heads"):
         TrainingModule(configuration(trained='background'))
+
+
+def test_parts_that_the_file_lacks_learn_their_statistics(picture):
+    module = module_that_starts(configuration(trained='all', residual_width=8))
+    trained, kept = normalisations(module)
+    assert {name.split('.')[0] for name in trained} == {'center', 'embedding'}
+    assert {name.split('.')[0] for name in kept} == {'semantic'}
+    # Several devices train with another kind of layer.
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    assert normalisations(module.train()) == (trained, kept)
+
+
+def test_a_resumed_training_and_one_from_its_checkpoint_keep_the_same_statistics(
+        tmp_path, picture):
+    config = configuration(trained='all', residual_width=8)
+    module = module_that_starts(config)
+    predict(module.network, picture)  # the statistics of new parts move
+    resumed = TrainingModule(config)
+    resumed.load_state_dict(module.state_dict())
+    assert normalisations(resumed.train()) == normalisations(module)
+    path = tmp_path / 'last.ckpt'
+    torch.save({'state_dict': module.state_dict(), 'epoch': 0, 'global_step': 1,
+                'hyper_parameters': {'config': config.to_dict()}}, path)
+    further = module_that_starts(configuration(trained='all', residual_width=8, weights=str(path)))
+    assert normalisations(further) == normalisations(module)
+
+
+def test_without_a_model_file_all_parts_learn_their_statistics():
+    trained, kept = normalisations(module_that_starts(configuration(trained='all', weights='')))
+    assert trained and not kept
