@@ -4,16 +4,22 @@ Reading a checkpoint takes no Lightning, see `checkpoints.py`.
 """
 from __future__ import annotations
 
+import io
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     ModelCheckpoint,
     TQDMProgressBar,
 )
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from instseg_ros.files import replacing
 from instseg_ros.learning.checkpoints import ENTRY, FORMAT
 from instseg_ros.learning.data_record import DataRecord
 from instseg_ros.learning.integrity import CHECKSUM, checksum
@@ -34,6 +40,31 @@ class MetadataWriter(Callback):
                            checkpoint: dict[str, Any]) -> None:
         checkpoint[ENTRY] = {'format': FORMAT, 'processes': trainer.world_size,
                              'data': self.data.to_dict(), CHECKSUM: checksum(checkpoint)}
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside the one that it replaces, which stays if writing fails.
+
+    Lightning writes to the system's temporary folder first. If that is on another disk, the file
+    is then copied over the old checkpoint, and a full disk would cost both.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path,
+                        storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        OSError
+            There is no room or no permission; naming the file.
+        """
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(content.getbuffer())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -70,7 +101,8 @@ class Progress(TQDMProgressBar):
         self.train_progress_bar.update()
 
     def on_exception(self, *_: Any) -> None:
-        self.train_progress_bar.close()
+        with suppress(TypeError):  # before the training starts there is no bar
+            self.train_progress_bar.close()
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule
                     ) -> dict[str, Any]:

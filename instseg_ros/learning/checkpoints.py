@@ -10,6 +10,7 @@ from typing import Any, Iterator, Mapping
 import torch
 
 from instseg_ros.datasets.config import PATHS
+from instseg_ros.files import replacing
 from instseg_ros.learning.build import build_network
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.data_record import DataRecord
@@ -128,7 +129,8 @@ def write_weights(source: str | Path, target: str | Path, half: bool = False) ->
     kept = {name: value for name, value in checkpoint.items() if name in LASTING}
     if CHECKSUM in kept.get(ENTRY, {}):
         kept[ENTRY] = {**kept[ENTRY], CHECKSUM: checksum(kept)}
-    torch.save(kept, target)
+    with replacing(target) as temporary:
+        torch.save(kept, temporary)
 
 
 def check_resumable(path: str | Path, config: TrainingConfig, data: DataRecord,

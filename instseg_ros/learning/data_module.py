@@ -62,20 +62,28 @@ class TrainingData(lightning.LightningDataModule):
         self.record = DataRecord(len(self.samples), tuple(self.frequencies.tolist()),
                                  label_fingerprints(validation_set, validation))
 
-    def train_dataloader(self) -> DataLoader:
-        """Return the loader of this process's crops.
+    def check_shares(self, processes: int) -> None:
+        """Check that every process gets crops, and validation images if there are any.
 
         Raises
         ------
         ValueError
-            There are more processes than crops.
+            There are too few of them.
         """
+        if self.plan.crops < processes:
+            raise ValueError(f'an epoch has {self.plan.crops} crops, expected at least one for '
+                             f'each of the {processes} processes')
+        if 0 < len(self.validation) < processes:
+            raise ValueError(f'there are {len(self.validation)} validation images, expected at '
+                             f'least one for each of the {processes} processes, or none; '
+                             'data.validation_images is their number, at most a quarter of the '
+                             'images with objects')
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the loader of this process's crops."""
         options = self.config.optimization
         sampler = EpochSampler(self.plan, options.seed)
         share = Share(sampler, self.trainer.global_rank, self.trainer.world_size)
-        if len(share) == 0:
-            raise ValueError(f'an epoch has {len(sampler)} crops, fewer than the '
-                             f'{self.trainer.world_size} processes that are to share them')
         crops = TrainingCrops(self.plan, self.config.augmentation, self._stride, options.seed)
         return DataLoader(crops, options.batch_size, sampler=share, num_workers=options.workers,
                           drop_last=len(share) > options.batch_size,

@@ -18,7 +18,14 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from instseg_ros.learning.callbacks import BestCheckpoint, MetadataWriter, Patience, Progress
+from instseg_ros.datasets.types import DatasetError
+from instseg_ros.learning.callbacks import (
+    BestCheckpoint,
+    CheckpointFiles,
+    MetadataWriter,
+    Patience,
+    Progress,
+)
 from instseg_ros.learning.checkpoints import check_resumable
 from instseg_ros.learning.config import PRECISIONS, OptimizationConfig, TrainingConfig
 from instseg_ros.learning.data_module import TrainingData
@@ -61,6 +68,8 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     """
     output, options = Path(output), config.optimization
     last = output / f'{LAST}.ckpt'
+    if output.exists() and not output.is_dir():
+        raise ValueError(f'{output}: expected a folder for the results, got a file')
     if resume and not last.is_file():
         raise ValueError(f'{last}: no checkpoint to resume from')
     if not resume and last.exists():
@@ -77,6 +86,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     callbacks = validation_callbacks(module.network, config, data, output)
     trainer = build_trainer(options, output, machine, [MetadataWriter(data.record), *callbacks],
                             validate=len(data.validation) > 0)
+    data.check_shares(trainer.world_size)
     if resume:
         steps = check_resumable(last, config, data.record, trainer.world_size)
         if trainer.is_global_zero:
@@ -91,6 +101,9 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False,
     except SystemExit as error:  # this is what Lightning makes of Ctrl-C, which it then ignores
         signal.signal(signal.SIGINT, on_interrupt)
         raise KeyboardInterrupt from error
+    except DatasetError as error:  # from a process that prepares crops, within its traceback
+        raise DatasetError(str(error).rstrip().rpartition(f'{DatasetError.__name__}: ')[2]
+                           ) from error
     print_result(trainer, options, last)
     return last
 
@@ -147,6 +160,7 @@ def build_trainer(options: OptimizationConfig, output: Path, machine: MachineCon
             limit_val_batches=1.0 if validate else 0, num_sanity_val_steps=0,
             logger=[CSVLogger(output, name='', version=''),
                     TensorBoardLogger(output, name='', version='')],
+            plugins=[CheckpointFiles()],
             callbacks=[WeightAveraging(avg_fn=moving_average(options.ema_decay)), *callbacks,
                        ModelCheckpoint(output, filename=LAST, save_on_train_epoch_end=True,
                                        enable_version_counter=False),
@@ -158,6 +172,8 @@ def build_trainer(options: OptimizationConfig, output: Path, machine: MachineCon
 
 def continue_curves(trainer: lightning.Trainer, steps: int) -> None:
     """Keep the rows of metrics.csv up to the checkpoint; Lightning would start with an empty file.
+
+    Half a row, as an interrupted training may leave, is left out.
 
     Parameters
     ----------
@@ -171,7 +187,8 @@ def continue_curves(trainer: lightning.Trainer, steps: int) -> None:
         return
     with open(path, newline='') as file:
         rows = [{name: value for name, value in row.items() if value}
-                for row in csv.DictReader(file) if int(row['step']) < steps]
+                for row in csv.DictReader(file)
+                if (row.get('step') or '').isdigit() and int(row['step']) < steps]
     logger.experiment.metrics.extend(rows)
     logger.save()
 

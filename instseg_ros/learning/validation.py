@@ -26,7 +26,6 @@ from instseg_ros.core.config import GroupingConfig
 from instseg_ros.core.postprocessing import Postprocessor
 from instseg_ros.core.types import ModelInfo, NetworkOutput, Segmentation
 from instseg_ros.evaluation.semantic import SemanticScore
-from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import (
     CANDIDATE_THRESHOLDS,
     Calibration,
@@ -37,6 +36,7 @@ from instseg_ros.learning.data_module import targets_of
 from instseg_ros.learning.export.wrapper import ExportedNetwork
 from instseg_ros.learning.module import TrainingModule, Validated
 from instseg_ros.learning.targets import Targets
+from instseg_ros.media.images import write_image
 from instseg_ros.visualization import contact_sheet, overlay
 
 THRESHOLDS = CANDIDATE_THRESHOLDS[::4]
@@ -145,8 +145,7 @@ class ValidationPictures(Callback):
                  for tile in picture_row(*shown, self.info, threshold)]
         sheet = contact_sheet(tiles, columns=len(tiles) // len(self.shown))
         self.shown = []
-        with replacing(self.folder / f'epoch-{trainer.current_epoch + 1:04d}.png') as path:
-            cv2.imwrite(str(path), sheet[..., ::-1])
+        write_image(self.folder / f'epoch-{trainer.current_epoch + 1:04d}.png', sheet)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image('validation', sheet, trainer.global_step,

@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shutil
+import tempfile
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from short_trainings import train, write_config
 
 from instseg_ros.cli import main
 from instseg_ros.datasets.config import DataSetConfig
-from instseg_ros.learning.callbacks import BestCheckpoint, Patience
+from instseg_ros.learning.callbacks import BestCheckpoint, CheckpointFiles, Patience
 from instseg_ros.learning.checkpoints import (
     ENTRY,
     FREE_TO_CHANGE,
@@ -140,6 +143,57 @@ def test_initial_weights_of_another_network_are_refused_in_words(folder, capsys)
                                                'weights': str(folder / 'run' / 'last.ckpt')})
     assert train(config, folder / 'second') == 1
     assert 'another network: model.embedding_size: 8 in the checkpoint' in capsys.readouterr().err
+
+
+@contextmanager
+def files_of_at_most(size):
+    """Let the system refuse to write more into a file, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    # The system's temporary folder may be on a smaller disk than the checkpoints.
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'missing'))
+    path = tmp_path / 'run' / 'last.ckpt'
+    CheckpointFiles().save_checkpoint({'epoch': 0, 'x': torch.ones(3)}, path)
+    with files_of_at_most(10_000), pytest.raises(OSError, match='last.ckpt'):
+        CheckpointFiles().save_checkpoint({'epoch': 1, 'x': torch.ones(10_000)}, path)
+    assert torch.load(path, weights_only=True)['epoch'] == 0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_weights_that_cannot_be_written_leave_their_source(folder):
+    path = folder / 'run' / 'last.ckpt'
+    before = path.read_bytes()
+    with files_of_at_most(10_000), pytest.raises((OSError, RuntimeError)):
+        write_weights(path, path)
+    assert path.read_bytes() == before
+
+
+def test_a_training_resumes_beside_half_a_row_of_its_curves(folder):
+    path = folder / 'run' / 'metrics.csv'
+    before = path.read_text()
+    path.write_text(before + '0,')
+    assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 0
+    assert path.read_text() == before
+    path.write_text(before.replace('epoch,step,', 'epo\n'))
+    assert train(write_config(folder, 5, 1), folder / 'run', '--resume') == 0
+
+
+def test_an_error_before_the_first_step_is_the_message(folder, capsys):
+    teacher = folder / 'run' / 'last.ckpt'
+    edit(teacher, lambda c: c['hyper_parameters']['config']['data'].update(
+        classes=['background', 'sheep', 'goat']))
+    config = write_config(folder, 5, 1, model={'teacher': str(teacher)},
+                          loss={'distillation_weight': 1.0})
+    assert train(config, folder / 'second') == 1
+    assert 'model.teacher: expected some of the classes background, box, post' in \
+        capsys.readouterr().err
 
 
 def test_every_option_that_may_change_exists():

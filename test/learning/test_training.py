@@ -19,6 +19,7 @@ from instseg_ros.cli import main
 from instseg_ros.datasets.coco import CocoDataset
 from instseg_ros.learning.checkpoints import load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
+from instseg_ros.learning.data_module import TrainingData
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.samples import CachedSamples
 from instseg_ros.learning.sampling import EpochSampler, EveryImage, TrainingCrops
@@ -200,6 +201,32 @@ def test_an_existing_run_is_not_overwritten(tmp_path, capsys):
     assert train(config, tmp_path / 'run') == 1
     assert 'go on with it (--resume)' in capsys.readouterr().err
     assert (tmp_path / 'run' / 'last.ckpt').read_bytes() == b'precious'
+
+
+def test_a_file_in_the_place_of_the_output_folder_is_an_error(tmp_path, capsys):
+    (tmp_path / 'run').write_text('precious')
+    assert train(write_config(tmp_path, images=3), tmp_path / 'run') == 1
+    assert 'run: expected a folder for the results, got a file' in capsys.readouterr().err
+
+
+def test_a_damaged_image_is_one_clear_sentence_also_from_a_worker(tmp_path, capsys):
+    config = write_config(tmp_path, 3, data={'cache_gb': 0.0}, optimization={'workers': 1})
+    image = min((tmp_path / 'images').iterdir())
+    image.write_bytes(image.read_bytes()[:100])
+    assert train(config, tmp_path / 'run') == 1
+    assert re.search(rf'^instseg train: error: {re.escape(str(image))}: expected an image',
+                     capsys.readouterr().err, re.MULTILINE)
+
+
+@pytest.mark.parametrize('images, held_out, message', [
+    (3, 0, 'an epoch has 3 crops, expected at least one for each of the 4 processes'),
+    (16, 3, 'there are 3 validation images, expected at least one for each of the 4 processes')])
+def test_every_process_needs_its_share(tmp_path, images, held_out, message):
+    path = write_config(tmp_path, images, data={'validation_images': held_out})
+    data = TrainingData(TrainingConfig.from_yaml(path))
+    data.check_shares(processes=held_out or images)
+    with pytest.raises(ValueError, match=message):
+        data.check_shares(processes=4)
 
 
 def test_resuming_nothing_is_an_error(tmp_path, capsys):
