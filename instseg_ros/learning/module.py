@@ -15,6 +15,9 @@ from instseg_ros.learning.distillation import Distillation
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import Prediction
 
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises to its peak."""
+
 
 class Validated(NamedTuple):
     """Prediction and losses of a batch of validation images."""
@@ -141,9 +144,11 @@ class TrainingModule(lightning.LightningModule):
             if parameters:
                 groups.append({'params': parameters, 'lr': rate})
         optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=[group['lr'] for group in groups], pct_start=0.1,
-            total_steps=int(self.trainer.estimated_stepping_batches))
+            optimizer, max_lr=[group['lr'] for group in groups], total_steps=steps,
+            # PyTorch divides by 0 where the warm-up is a single step.
+            pct_start=WARM_UP if WARM_UP * steps > 1 else 0.0)
         return {'optimizer': optimizer,
                 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
 

@@ -60,6 +60,12 @@ def test_another_encoder_and_stride_train_and_export_in_integers(tmp_path, capsy
     assert segmenter.segment(np.zeros((50, 70, 3), np.uint8)).semantic_ids.shape == (50, 70)
 
 
+def test_ten_steps_are_enough_for_a_schedule(tmp_path):
+    # A tenth of them is one step, and PyTorch's schedule takes no warm-up of a single step.
+    assert train(write_config(tmp_path, images=4, epochs=5), tmp_path / 'run') == 0
+    assert load_checkpoint(tmp_path / 'run' / 'last.ckpt')[2].steps == 10
+
+
 class Interruption:
     """Ctrl-C at the n-th crop."""
 
