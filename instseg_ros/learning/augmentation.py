@@ -115,7 +115,8 @@ def random_crop(sample: Sample, config: AugmentationConfig, rng: np.random.Gener
     image = sample.image
     if scale < 0.75:
         # warpAffine does not smooth: shrink by averaging first, or the crop would be aliased.
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, None, fx=max(scale, 1 / width), fy=max(scale, 1 / height),
+                           interpolation=cv2.INTER_AREA)
         ratio_x, ratio_y = image.shape[1] / width, image.shape[0] / height
         to_small = np.array([[ratio_x, 0, 0.5 * ratio_x - 0.5],
                              [0, ratio_y, 0.5 * ratio_y - 0.5], [0, 0, 1]], np.float64)

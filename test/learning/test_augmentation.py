@@ -64,6 +64,12 @@ def test_what_lies_outside_is_grey_and_ignored(seed):
     assert (crop.image[inner] == PADDING).all()
 
 
+@pytest.mark.parametrize('size', [(1, 4000), (4000, 1), (1, 1)])
+def test_images_of_a_single_row_column_or_pixel_can_be_cropped(size):
+    crop = random_crop(painted(*size), CONFIG, np.random.default_rng(0))
+    assert crop.image.shape == (96, 96, 3) and crop.semantic_ids.shape == (96, 96)
+
+
 def test_a_crop_depends_on_its_seed_alone():
     crops = [augment(painted(), painted(), AugmentationConfig(crop_size=64),
                      np.random.default_rng(seed)) for seed in (3, 3, 4)]
