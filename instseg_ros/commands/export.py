@@ -78,13 +78,15 @@ def run(args: argparse.Namespace) -> int:
     from instseg_ros.learning.checkpoints import load_checkpoint
     from instseg_ros.learning.export.onnx_export import export_onnx, model_info
 
+    if args.raw_threshold is not None and args.no_calibration:
+        raise ValueError('--raw-threshold: only with a calibration, got --no-calibration')
     if args.raw_threshold is not None and args.raw_threshold not in CANDIDATE_THRESHOLDS:
         raise ValueError('--raw-threshold: expected one of '
                          f'{", ".join(map(str, CANDIDATE_THRESHOLDS))}; got {args.raw_threshold}')
     network, config, metadata = load_checkpoint(args.checkpoint)
     summary = {**metadata.training_summary(config), 'precision': args.precision}
-    info = model_info(network, config.data.classes, config.data.thing_ids,
-                      args.input_size or config.model.input_size, summary,
+    input_size = config.model.input_size if args.input_size is None else args.input_size
+    info = model_info(network, config.data.classes, config.data.thing_ids, input_size, summary,
                       duplicate_distance=config.loss.duplicate_distance)
     calibration = Calibration()
     images: list = []
@@ -144,8 +146,10 @@ def moved(config: TrainingConfig, path: Path | None) -> TrainingConfig:
 
     if path is None:
         return config
-    # Initial weights don't matter any more; they needn't be there.
-    other = TrainingConfig.from_yaml(path, {'model.weights': '', 'model.blend_with': ''})
+    # What the training started from and kept to doesn't matter any more; it needn't be there.
+    other = TrainingConfig.from_yaml(path, {
+        'model.weights': '', 'model.blend_with': '', 'model.teacher': '',
+        'loss.distillation_weight': 0.0, 'loss.consistency_weight': 0.0})
     return dataclasses.replace(config, data=dataclasses.replace(
         other.data, classes=config.data.classes, stuff=config.data.stuff))
 

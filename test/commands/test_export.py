@@ -129,7 +129,9 @@ def test_data_that_has_moved_is_found_by_a_configuration(checkpoint, calibrated_
     assert 'with the paths of that data (--config)' in capsys.readouterr().err
     config = new / 'training.yaml'
     config.write_text('data: {images: images, annotations: instances.json}\n'
-                      'model: {weights: "${NOT_NEEDED}/weights"}\n')
+                      'model: {encoder: nanodet_plus_m, weights: "${NOT_NEEDED}/weights.pth",\n'
+                      '        teacher: "${NOT_NEEDED}/teacher.ckpt"}\n'
+                      'loss: {distillation_weight: 1.0, consistency_weight: 1.0}\n')
     calibrated_on.clear()
     assert run_export(checkpoint, '--config', config) == 0
     assert calibrated_on == before
@@ -148,6 +150,13 @@ def test_a_raw_threshold_that_is_not_tried_is_refused(checkpoint, capsys):
     arguments = '--out', str(checkpoint.with_suffix('.onnx')), '--raw-threshold', '0.31'
     assert main(['export', str(checkpoint), *arguments]) == 1
     assert '--raw-threshold: expected one of 0.06, 0.09' in capsys.readouterr().err
+
+
+def test_options_that_would_do_nothing_are_refused(checkpoint, capsys):
+    assert run_export(checkpoint, '--no-calibration', '--raw-threshold', 0.3) == 1
+    assert '--raw-threshold: only with a calibration' in capsys.readouterr().err
+    assert run_export(checkpoint, '--no-calibration', '--input-size', 0) == 1
+    assert 'input_size' in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_does_not_record_its_images_says_what_to_do(checkpoint, capsys):
