@@ -13,6 +13,7 @@ from instseg_ros.datasets.config import DataConfig, refuse_unknown, resolve_path
 from instseg_ros.learning.augmentation import AugmentationConfig
 from instseg_ros.learning.detector.heads import STRIDES
 from instseg_ros.learning.encoders import DETECTORS, ENCODERS
+from instseg_ros.learning.encoders.encoder import TENSOR_FILES
 from instseg_ros.learning.losses import LossConfig
 from instseg_ros.yaml_files import read_yaml
 
@@ -83,6 +84,9 @@ class ModelConfig:
         if self.blend_with and not self.weights.endswith('.ckpt'):
             raise ValueError('model.blend_with: expected a checkpoint (.ckpt) in model.weights to '
                              f'blend with, got {self.weights!r}')
+        if self.blend_with and self.encoder in DETECTORS:
+            raise ValueError('model.blend_with: only for other encoders than those of a detector '
+                             f'({", ".join(DETECTORS)}), got {self.encoder}')
         if self.semantic_encoder and self.encoder not in DETECTORS:
             raise ValueError('model.semantic_encoder: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.encoder}')
@@ -131,7 +135,7 @@ class OptimizationConfig:
                           choices=('pq_things', 'miou', 'total'))
     patience: int = option(0, 'Training stops early if that metric has not improved for so many '
                            'epochs; 0: never', unit='epochs', minimum=0)
-    seed: int = option(1, 'Seed of everything random', minimum=0)
+    seed: int = option(1, 'Seed of everything random', minimum=0, maximum=2 ** 32 - 1)
     workers: int = option(1, 'Processes that prepare crops', minimum=0, maximum=256)
 
     def __post_init__(self) -> None:
@@ -165,6 +169,10 @@ class TrainingConfig:
         if self.loss.consistency_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.consistency_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')
+        if self.loss.consistency_weight and not self.model.weights.endswith(TENSOR_FILES):
+            raise ValueError("model.weights: expected a detector's weights "
+                             f'({", ".join(TENSOR_FILES)}), as loss.consistency_weight is not 0, '
+                             f'got {self.model.weights or "nothing"}')
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:

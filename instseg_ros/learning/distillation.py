@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from instseg_ros.learning.config import TrainingConfig
-from instseg_ros.learning.detector.heads import BINS, SIDES, Detections, DetectorHeads
+from instseg_ros.learning.detector.heads import (
+    BINS,
+    SIDES,
+    Detections,
+    DetectorHeads,
+    load_detector,
+)
 from instseg_ros.learning.encoders import build_encoder
 from instseg_ros.learning.model import Prediction
 
@@ -31,7 +37,7 @@ class Distillation:
     Raises
     ------
     ValueError
-        A file can't be read, or the teacher has none of the classes.
+        A file can't be read, or the teacher has none of the classes or another output stride.
     """
 
     def __init__(self, config: TrainingConfig, device: torch.device) -> None:
@@ -41,13 +47,17 @@ class Distillation:
         self.teacher = self.encoder = None
         if self.config.distillation_weight:
             teacher, theirs, _ = load_checkpoint(config.model.teacher)
+            if teacher.output_stride != config.model.output_stride:
+                raise ValueError('model.teacher: expected a network of output stride '
+                                 f'{config.model.output_stride}, got one of '
+                                 f'{teacher.output_stride}')
             self.teacher = _frozen(teacher, device)
             self.groups = class_groups(config.data.classes, theirs.data.classes).to(device)
         if self.config.consistency_weight:
             encoder = build_encoder(config.model.encoder)
             names = [config.data.classes[k] for k in config.data.thing_ids]
             heads = DetectorHeads(encoder.channels[8], len(names))
-            heads.load_weights(encoder.load_weights(config.model.weights), names)
+            load_detector(encoder, heads, config.model.weights, names)
             self.encoder, self.heads = _frozen(encoder, device), _frozen(heads, device)
             self.mean, self.std = (torch.tensor(values, device=device).view(1, 3, 1, 1)
                                    for values in (encoder.mean, encoder.std))

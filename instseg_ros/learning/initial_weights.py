@@ -10,6 +10,7 @@ import torch
 from instseg_ros.learning.checkpoints import differences, load_checkpoint
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.detector.network import RESIDUALS
+from instseg_ros.learning.encoders import DETECTORS
 from instseg_ros.learning.model import InstanceSegmentationNetwork, load_initial_weights
 
 
@@ -51,6 +52,10 @@ def start_from(network: InstanceSegmentationNetwork, path: str | Path,
     if theirs.data.classes != config.data.classes:
         raise ValueError(f'{path}: trained for the classes {", ".join(theirs.data.classes)}, the '
                          f'configuration has {", ".join(config.data.classes)}')
+    if config.model.encoder in DETECTORS and theirs.data.thing_ids != config.data.thing_ids:
+        raise ValueError(f'{path}: a detector trained with data.stuff '
+                         f'{", ".join(theirs.data.stuff)}, the configuration has '
+                         f'{", ".join(config.data.stuff)}')
     added = RESIDUALS - dict(source.named_children()).keys()
     initial = {name: tensor for name, tensor in network.state_dict().items()
                if name.partition('.')[0] in added}

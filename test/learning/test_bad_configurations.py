@@ -32,6 +32,13 @@ def config_with(folder, text):
     ('model: {teacher: {}}', 'model.teacher: expected a'),
     ('loss: {assignment_weight: 1.0}', 'model.assignment_width: expected channels'),
     ('model: {assignment_width: 48}', 'model.assignment_width: only for the encoders'),
+    ('model: {encoder: nanodet_plus_m, weights: a.ckpt, blend_with: b.pth}',
+     'model.blend_with: only for other encoders than those of a detector .* got nanodet_plus_m'),
+    ('model: {encoder: nanodet_plus_m}\nloss: {consistency_weight: 1.0}',
+     "model.weights: expected a detector's weights .* got nothing"),
+    ('model: {encoder: nanodet_plus_m, weights: a.ckpt}\nloss: {consistency_weight: 1.0}',
+     "model.weights: expected a detector's weights .*, got .*a.ckpt"),
+    ('optimization: {seed: 4294967296}', 'optimization.seed: expected .*, got 4294967296'),
     ('5: 6', 'expected text as a key'),
     ('loss: !unknown {}', 'not valid YAML'),
 ])

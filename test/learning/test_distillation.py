@@ -21,6 +21,7 @@ from instseg_ros.learning.distillation import (
     distillation_loss,
 )
 from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.module import TrainingModule
 
 OURS, THEIRS = ('background', 'car', 'person', 'road'), ('background', 'person', 'car')
 
@@ -86,6 +87,20 @@ def weights(tmp_path_factory):
     save_file({**encoder.state_dict(),
                **{f'head.{name}': tensor for name, tensor in heads.state_dict().items()}}, path)
     return path
+
+
+def test_a_teacher_of_another_output_stride_is_refused(tmp_path):
+    def config(**model):
+        return TrainingConfig.from_dict({
+            'data': {'images': 'images', 'annotations': 'a.json', 'classes': list(OURS)},
+            'model': {'width_16': 8, 'width_8': 8, 'width_4': 8, **model},
+            'loss': {'distillation_weight': float('teacher' in model)}})
+
+    theirs, path = config(output_stride=8), tmp_path / 'teacher.ckpt'
+    torch.save({'state_dict': TrainingModule(theirs).state_dict(), 'epoch': 0, 'global_step': 1,
+                'hyper_parameters': {'config': theirs.to_dict()}}, path)
+    with pytest.raises(ValueError, match='model.teacher: expected .* stride 4, got one of 8'):
+        Distillation(config(teacher=str(path)), torch.device('cpu'))
 
 
 @pytest.mark.parametrize('period', [1, 3])

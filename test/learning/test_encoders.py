@@ -175,7 +175,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     for name, message in (('x.safetensors', 'not a safetensors file'),
                           ('missing.safetensors', 'no such file'),
                           ('list.pt', 'expected a state dict.*got list'),
-                          ('x.h5', 'expected weights as .safetensors, .pth or .pt')):
+                          ('x.h5', 'expected weights as .safetensors, .pth, .pt')):
         with pytest.raises(ValueError, match=message):
             encoder.load_weights(tmp_path / name)
 

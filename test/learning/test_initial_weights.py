@@ -71,11 +71,11 @@ def test_in_between_weights_are_in_between_and_the_other_decoders_stay(weights):
             assert torch.equal(a[name], c[name]), name
 
 
-def detector(tmp_path, seed, assignment_width):
+def detector(tmp_path, seed, assignment_width, stuff=()):
     """Return the configuration and the network of a small detector, and its checkpoint's path."""
     config = TrainingConfig.from_dict({
         'data': {'images': 'images', 'annotations': 'annotations.json',
-                 'classes': ['background', 'person', 'car']},
+                 'classes': ['background', 'person', 'car', 'road'], 'stuff': list(stuff)},
         'model': {'encoder': 'nanodet_plus_m', 'embedding_size': 4, 'residual_width': 0,
                   'assignment_width': assignment_width}})
     torch.manual_seed(seed)
@@ -100,4 +100,11 @@ def test_a_decoder_of_a_checkpoint_is_not_dropped(tmp_path):
     _, _, path = detector(tmp_path, 0, assignment_width=16)
     config, network, _ = detector(tmp_path, 1, assignment_width=0)
     with pytest.raises(ValueError, match='another network: model.assignment_width: 16'):
+        start_from(network, path, config)
+
+
+def test_a_detector_of_other_things_is_refused_though_there_are_as_many(tmp_path):
+    _, _, path = detector(tmp_path, 0, assignment_width=0, stuff=['car'])
+    config, network, _ = detector(tmp_path, 1, assignment_width=0, stuff=['road'])
+    with pytest.raises(ValueError, match='trained with data.stuff background, car, .* road'):
         start_from(network, path, config)

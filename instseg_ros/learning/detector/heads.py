@@ -1,11 +1,13 @@
 """Heads of the detector NanoDet-Plus: class and box of an object at each cell of four strides."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Mapping, NamedTuple, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from instseg_ros.learning.encoders.encoder import Encoder
 from instseg_ros.learning.encoders.nanodet_plus import SeparableConv
 
 STRIDES = (8, 16, 32, 64)
@@ -76,7 +78,7 @@ class DetectorHeads(nn.ModuleDict):
         Raises
         ------
         ValueError
-            The detector has no such class.
+            The detector has no such class, or the file other heads.
         """
         foreign = [name for name in names if name not in COCO_CLASSES]
         if foreign:
@@ -84,9 +86,29 @@ class DetectorHeads(nn.ModuleDict):
                              f'{", ".join(COCO_CLASSES)}')
         kept = [COCO_CLASSES.index(name) for name in names]
         kept += range(len(COCO_CLASSES), len(COCO_CLASSES) + SIDES * BINS)
-        mine = {name.removeprefix('head.'): tensor[kept] if '.output.' in name else tensor
-                for name, tensor in tensors.items() if name.startswith('head.')}
-        self.load_state_dict(mine)
+        try:
+            self.load_state_dict({
+                name.removeprefix('head.'): tensor[kept] if '.output.' in name else tensor
+                for name, tensor in tensors.items() if name.startswith('head.')})
+        except (IndexError, RuntimeError) as error:
+            raise ValueError(f"expected the heads of this detector for COCO's classes, got "
+                             f'others ({error})') from error
+
+
+def load_detector(encoder: Encoder, heads: DetectorHeads, path: str | Path,
+                  names: Sequence[str]) -> None:
+    """Load encoder and heads of a weights file, of all its classes only those named.
+
+    Raises
+    ------
+    ValueError
+        It holds another network, or the detector has no such class; naming the file.
+    """
+    tensors = encoder.load_weights(path)
+    try:
+        heads.load_weights(tensors, names)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def boxes_of(distances: Tensor, stride: int) -> Tensor:

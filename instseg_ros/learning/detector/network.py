@@ -18,6 +18,7 @@ from instseg_ros.learning.detector.heads import (
     STRIDES,
     Detections,
     DetectorHeads,
+    load_detector,
 )
 from instseg_ros.learning.detector.model_weights import (
     NEW_SCORE_LOGIT,
@@ -98,6 +99,12 @@ class DetectorNetwork(nn.Module):
             raise ValueError('model.assignment_width: only with model.embedding_size '
                              f'{BOX} and model.output_stride {ASSIGNMENT_STRIDE}, got '
                              f'{embedding_size} and {output_stride}')
+        if not thing_ids:
+            raise ValueError('data.stuff: expected at least one other class, as the network '
+                             f'starts from a detector, got all: {", ".join(class_names)}')
+        if semantic_classes > len(class_names):
+            raise ValueError('model.semantic_classes: expected at most the number of classes, '
+                             f'{len(class_names)}, got {semantic_classes}')
         self.encoder = encoder
         self.output_stride = output_stride
         self.size_multiple = 32
@@ -183,7 +190,7 @@ class DetectorNetwork(nn.Module):
         """
         if Path(path).suffix == '.onnx':
             return self._load_model_file(path, class_names)
-        self.heads.load_weights(self.encoder.load_weights(path), self.thing_names)
+        load_detector(self.encoder, self.heads, path, self.thing_names)
         return self.thing_names
 
     def _load_model_file(self, path: str | Path, class_names: Sequence[str]) -> list[str]:

@@ -9,6 +9,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+TENSOR_FILES = ('.safetensors', '.pth', '.pt')
+"""Suffixes of files of named tensors."""
+
 
 class Encoder(nn.Module):
     """Interface of all encoders. A subclass defines the attributes, `forward` and `stages`.
@@ -55,8 +58,8 @@ class Encoder(nn.Module):
         """
         stages = self.stages()
         if not 0 <= count <= len(stages):
-            raise ValueError(f'frozen_stages: expected 0 to {len(stages)}, the stages of this '
-                             f'encoder, got {count}')
+            raise ValueError(f'model.frozen_stages: expected 0 to {len(stages)}, the stages of '
+                             f'this encoder, got {count}')
         self._frozen = [part for stage in stages[:count] for part in stage]
         for part in self._frozen:
             part.requires_grad_(False)
@@ -163,13 +166,13 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such file of initial weights')
+    if path.suffix not in TENSOR_FILES:
+        raise ValueError(f'{path}: expected weights as {", ".join(TENSOR_FILES)}')
     if path.suffix == '.safetensors':
         try:
             return load_file(str(path))
         except Exception as error:  # safetensors raises its own exception, no public class
             raise ValueError(f'{path}: not a safetensors file ({error})') from error
-    if path.suffix not in ('.pth', '.pt'):
-        raise ValueError(f'{path}: expected weights as .safetensors, .pth or .pt')
     try:
         tensors = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # whatever torch finds in a file that is none of its own

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from instseg_ros.learning.detector.grids import to_output_grid
 from instseg_ros.learning.detector.heads import (
@@ -14,6 +14,7 @@ from instseg_ros.learning.detector.heads import (
     STRIDES,
     DetectorHeads,
     boxes_of,
+    load_detector,
 )
 from instseg_ros.learning.encoders import build_encoder
 
@@ -60,6 +61,15 @@ def test_classes_are_chosen_by_name_and_order(small_heads):
 def test_a_class_that_the_detector_lacks_is_named(small_heads):
     with pytest.raises(ValueError, match="no class 'tram'.*person, bicycle"):
         small_heads.load_weights({}, ['person', 'tram'])
+
+
+@pytest.mark.parametrize('tensors', [{}, {'head.8.output.weight': torch.zeros(3, 16, 1, 1)}])
+def test_a_file_without_these_heads_is_named(tmp_path, tensors):
+    encoder = build_encoder('nanodet_plus_m')
+    path = tmp_path / 'encoder.safetensors'
+    save_file({**encoder.state_dict(), **tensors}, path)
+    with pytest.raises(ValueError, match='encoder.safetensors: expected the heads of this'):
+        load_detector(encoder, DetectorHeads(encoder.channels[8], 1), path, ['person'])
 
 
 def test_boxes_are_decoded_around_the_first_pixel_of_a_cell():

@@ -130,6 +130,15 @@ def test_lengths_of_embeddings_that_hold_no_box_are_refused():
             small_network(embedding_size=size, residual_width=width)
 
 
+@pytest.mark.parametrize('changes, message', [
+    ({'thing_ids': ()}, 'data.stuff: expected at least one other class, .* got all: background'),
+    ({'semantic_encoder': NanoDetPlus((16, 32, 64), 16), 'semantic_classes': 5},
+     'model.semantic_classes: expected at most the number of classes, 4, got 5')])
+def test_classes_without_a_detector_or_beyond_all_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        small_network(**changes)
+
+
 def test_the_exported_file_computes_the_same(tmp_path):
     network = small_network()
     with torch.no_grad():
