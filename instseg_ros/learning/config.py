@@ -166,6 +166,9 @@ class TrainingConfig:
         if self.loss.assignment_weight and not self.model.assignment_width:
             raise ValueError('model.assignment_width: expected channels, as '
                              'loss.assignment_weight is not 0, got 0')
+        if self.model.trained == 'assignment' and not self.loss.assignment_weight:
+            raise ValueError('loss.assignment_weight: expected more than 0, as model.trained is '
+                             '"assignment", got 0')
         if self.loss.consistency_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.consistency_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')
@@ -187,7 +190,8 @@ class TrainingConfig:
                     'loss': LossConfig, 'optimization': OptimizationConfig}
         refuse_unknown('', values, sections)
         if 'data' not in values:
-            raise ValueError('section "data" is missing: it says where images and annotations are')
+            raise ValueError('section "data" is missing: expected the paths of images and '
+                             'annotations in it')
         built = {}
         for name, section in values.items():
             if not isinstance(section, Mapping):

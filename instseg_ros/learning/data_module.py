@@ -137,7 +137,8 @@ def split(dataset: LabelledImages, config: TrainingConfig
         validation = open_validation_data(config.data)
         return validation, everything, list(range(len(validation)))
     shown = [dataset.shows_object(index)
-             for index in tqdm(everything, desc='looking for objects', unit='img')]
+             for index in tqdm(everything, desc='looking for objects', unit='img',
+                               disable=rank_zero_only.rank != 0)]
     return dataset, *split_images(shown, config.data.validation_images,
                                   config.optimization.seed)
 

@@ -86,16 +86,21 @@ class EveryImage:
 class ByClass:
     """First a data set by its share, then a class, then a sample that shows it.
 
-    Rare classes are so seen more often, and no data set is seen more often than wanted, however
+    Rare classes are drawn more often this way, and no data set more often than its share, however
     many images it has. Within a data set, a class is drawn in proportion to its share times the
     square root of the number of samples that show it: without the root, rare classes would
-    hardly be seen; with equal numbers, the same few images would return again and again.
+    hardly be drawn; with equal numbers, the same few images would return again and again.
 
     Parameters
     ----------
     samples : CachedSamples
     config : DataConfig
         Shares of data sets and classes, share of samples without any class, crops in an epoch.
+
+    Raises
+    ------
+    ValueError
+        The shares leave no sample to draw.
     """
 
     def __init__(self, samples: CachedSamples, config: DataConfig) -> None:
@@ -116,6 +121,9 @@ class ByClass:
         self._empty_shares = np.where(has_class, config.empty_share * has_empty, 1.0)
         self._part_shares = _normalized(np.array([part.share for part in config.parts])
                                         * (has_class | has_empty))
+        if not self._part_shares.any():
+            raise ValueError('data.class_shares: expected a share above 0 for a class that an '
+                             'image shows, got none (in data sets whose own share is above 0)')
         self._class_shares = np.array([_normalized(row) for row in class_weights])
         # Sources of pasted instances are drawn alike, among samples with instances.
         has_instances = np.isin(np.arange(len(samples)), samples.with_instances)
@@ -165,7 +173,7 @@ class ByClass:
 
 
 def plan_of(samples: CachedSamples, config: DataConfig) -> Plan:
-    """Return the plan that a configuration asks for."""
+    """Return the plan of a configuration."""
     return ByClass(samples, config) if config.by_class else EveryImage(samples,
                                                                        config.empty_share)
 

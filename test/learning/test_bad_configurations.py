@@ -32,6 +32,8 @@ def config_with(folder, text):
     ('model: {teacher: {}}', 'model.teacher: expected a'),
     ('loss: {assignment_weight: 1.0}', 'model.assignment_width: expected channels'),
     ('model: {assignment_width: 48}', 'model.assignment_width: only for the encoders'),
+    ('model: {encoder: nanodet_plus_m, assignment_width: 48, trained: assignment}',
+     'loss.assignment_weight: expected more than 0, as model.trained is "assignment", got 0'),
     ('model: {encoder: nanodet_plus_m, weights: a.ckpt, blend_with: b.pth}',
      'model.blend_with: only for other encoders than those of a detector .* got nanodet_plus_m'),
     ('model: {encoder: nanodet_plus_m}\nloss: {consistency_weight: 1.0}',

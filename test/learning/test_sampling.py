@@ -106,6 +106,13 @@ def test_a_data_set_without_share_is_never_drawn():
     assert {plan.draw_source(rng).sample for k in range(50)} == {2}
 
 
+def test_shares_that_leave_nothing_to_draw_are_refused():
+    samples, config = mixture(Painted([[1], [1, 3]]), class_shares={
+        'car': 0, 'person': 1, 'road': 0})
+    with pytest.raises(ValueError, match='data.class_shares: expected a share above 0'):
+        ByClass(samples, config)
+
+
 def test_numbers_go_on_from_epoch_to_epoch_and_decide_a_crop_alone():
     samples, config = mixture(Painted([[1], [2], [3]], candidates=(0, 3)), crops=7)
     plan = plan_of(samples, config)
