@@ -38,7 +38,7 @@ def check_records(path: str | Path) -> None:
     ValueError
         A record is damaged.
     """
-    if not zipfile.is_zipfile(path):  # PyTorch tells
+    if not zipfile.is_zipfile(path):  # torch.load names what it is
         return
     try:
         with zipfile.ZipFile(path) as file:

@@ -1,6 +1,6 @@
 """The loss of the assignment: each pixel of an object to the center that the detector found on it.
 
-A softmax over the modes of a pixel's class in its image says how probable each is. Pixels of
+A softmax over the modes of a pixel's class in its image gives their probabilities. Pixels of
 objects on which the detector found no center have no right answer and are left out, as are those
 whose class is wrong. (Ours.)
 """

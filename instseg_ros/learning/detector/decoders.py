@@ -55,7 +55,7 @@ def at_pixels(detections: Mapping[int, Detections], class_ids: Tensor, thing_ids
 
 
 class ResidualDecoder(nn.Module):
-    """What training adds to what the detector predicts: 0 to begin with.
+    """Learned residual that is added to the detector's prediction; 0 to begin with.
 
     From the neck's map of the finest stride, with the detector's outputs beside it.
 

@@ -61,7 +61,7 @@ def strongest_boxes(detections: Mapping[int, Detections], count: int = BOXES) ->
 
 
 class BoxEvidence(nn.Module):
-    """Class logits with what the boxes say about them.
+    """Adds the evidence of the predicted boxes to the class logits.
 
     logit_c + a E_c - b (1 - min(E_c / 0.4, 1)), for every class c that has instances, where E_c is
     the highest score of the boxes of class c that cover the pixel. The maximum is a power mean,

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 def to_output_grid(x: Tensor, stride: int, output_stride: int, size: tuple[int, int]) -> Tensor:
     """Interpolate a map (N, C, h, w) of the detector bilinearly at the output pixels.
 
-    Cell i of the map is centered on the input's pixel stride * i; output pixel j looks at
-    output_stride * j + output_stride / 2, as the targets do.
+    Cell i of the map is centered on the input's pixel stride * i; output pixel j on
+    output_stride * j + output_stride / 2, as in the targets.
 
     Parameters
     ----------

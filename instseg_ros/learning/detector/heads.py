@@ -82,7 +82,7 @@ class DetectorHeads(nn.ModuleDict):
         """
         foreign = [name for name in names if name not in COCO_CLASSES]
         if foreign:
-            raise ValueError(f'the detector has no class {foreign[0]!r}; it knows '
+            raise ValueError(f'the detector has no class {foreign[0]!r}; its classes are '
                              f'{", ".join(COCO_CLASSES)}')
         kept = [COCO_CLASSES.index(name) for name in names]
         kept += range(len(COCO_CLASSES), len(COCO_CLASSES) + SIDES * BINS)

@@ -54,8 +54,8 @@ class DetectorNetwork(nn.Module):
     """Network whose center and embedding decoders start from a detector's class scores and boxes.
 
     Before any training, a pixel's center logit is the detector's logit of the pixel's class, and
-    its embedding the box that the detector predicts there (`modes.embed_boxes`). Decoders add to
-    both what training finds, 0 at first.
+    its embedding the box that the detector predicts there (`modes.embed_boxes`). Decoders add a
+    learned residual to both, 0 at first.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class DetectorNetwork(nn.Module):
         Returns
         -------
         list of str
-            Names of the classes that it knows.
+            Names of the classes that the file has.
 
         Raises
         ------
