@@ -95,15 +95,17 @@ def load_checkpoint(path: str | Path) -> tuple[InstanceSegmentationNetwork, Trai
         The file is missing, no checkpoint of `instseg train`, or one of another version.
     """
     checkpoint, config, metadata = _read(path)
-    network = build_network(config)
     prefix = 'network.'
     try:
+        network = build_network(config)
         network.load_state_dict({name[len(prefix):]: tensor
                                  for name, tensor in checkpoint['state_dict'].items()
                                  if name.startswith(prefix)})
     except RuntimeError as error:
         raise ValueError(f'{path}: holds another network than this version builds from its '
                          f'configuration ({error})') from error
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
     return network.eval(), config, metadata
 
 
@@ -222,6 +224,8 @@ def _read(path: str | Path) -> tuple[dict[str, Any], TrainingConfig, CheckpointM
             check_tensors(checkpoint, checkpoint[ENTRY][CHECKSUM])
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
+        except RuntimeError as error:  # of sparse tensors, which have no bytes to check
+            raise ValueError(f'{refused} ({error})') from error
     else:
         logger.warning('%s: names no checksum of its weights, as checkpoints of this version do',
                        path)

@@ -96,6 +96,13 @@ class TrainingModule(lightning.LightningModule):
             # The last epoch is always validated: its learning rate is the lowest.
             self.trainer.check_val_every_n_epoch = 1
 
+    def on_train_epoch_end(self) -> None:
+        # Before the checkpoints are written: the last good one stays.
+        if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
+            raise ValueError(f'after epoch {self.current_epoch + 1} some weights are infinite or '
+                             'no numbers: lower optimization.learning_rate, raise '
+                             'optimization.batch_size, or check model.weights')
+
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
         # Dropout depends on the number of the step alone, as the crops do on theirs: a resumed
         # training does what an uninterrupted one would have done.

@@ -84,6 +84,12 @@ def checkpoint(**changes):
     (checkpoint(instseg_ros={'format': 'x'}), 'its entry "instseg_ros"'),
     (checkpoint(instseg_ros={'format': FORMAT, 'data': {}}), 'its entry "instseg_ros"'),
     (checkpoint(), 'holds another network'),
+    (checkpoint(state_dict={'network.x': torch.zeros(2).to_sparse()},
+                instseg_ros={'format': FORMAT, 'processes': 1, 'sha256': 'x'}),
+     'not a checkpoint of "instseg train"'),
+    (checkpoint(hyper_parameters={'config': {**CONFIG, 'data': {**DATA, 'stuff': ['car']},
+                                             'model': {'encoder': 'nanodet_plus_m'}}}),
+     'data.stuff: expected at least one other class'),
 ])
 def test_a_checkpoint_that_lacks_something_is_named_with_what(tmp_path, content, message):
     path = tmp_path / 'last.ckpt'

@@ -137,6 +137,16 @@ def test_instances_go_on_from_between_a_checkpoint_and_its_initial_weights(tmp_p
     assert 'model.blend_with: expected a checkpoint' in capsys.readouterr().err
 
 
+def test_weights_that_are_no_numbers_end_a_training_before_its_checkpoint(tmp_path, capsys):
+    weights = tmp_path / 'initial.safetensors'
+    save_file({name: torch.full_like(tensor, torch.nan)
+               for name, tensor in build_encoder('mobilenet_v2').state_dict().items()}, weights)
+    config = write_config(tmp_path, 3, model={'weights': str(weights)})
+    assert train(config, tmp_path / 'run') == 1
+    assert 'after epoch 1 some weights are infinite or no numbers' in capsys.readouterr().err
+    assert not (tmp_path / 'run' / 'last.ckpt').exists()
+
+
 def test_training_stops_early_and_keeps_the_best(tmp_path, capsys):
     # Only the center decoder learns: the classes and so their mean IoU stay as they are.
     config = write_config(tmp_path, 8, 9, data={'validation_images': 2},
