@@ -220,7 +220,7 @@ def test_bad_frames_of_a_bag_are_counted_and_the_good_ones_come_back(tiny_model,
 
 def test_at_a_rate_that_is_too_high_frames_are_dropped_and_counted(video, tiny_model, tmp_path):
     out = tmp_path / 'out'
-    # A large input makes the node slower than the replay on any machine, however busy.
+    # The large input makes the node slower than the replay, also where both have few cores.
     code, text = run_demo('--video', video, '--model', tiny_model, '--out', out, '--rate', 1000,
                           '--input-size', 4096)
     assert code == 0, text
