@@ -96,23 +96,30 @@ def pack_data(config: DataConfig, folder: Path, limits: dict[str, int], long_sid
     return dataclasses.replace(config, sets=tuple(parts), validation=validation)
 
 
-def pack_weights(config: TrainingConfig, folder: Path, half: bool) -> dict[str, str]:
+def pack_weights(config: TrainingConfig, folder: Path, half: bool) -> dict[str, Any]:
     """Copy all weights that the model section names; return the options that name the copies."""
-    options = {}
+    options: dict[str, Any] = {}
     for key in PATHS['model']:
-        source = Path(getattr(config.model, key))
-        if not source.name:
-            continue
-        options[key] = f'{key}-{source.name}'
-        target = folder / options[key]
-        if half and source.suffix == '.safetensors':
-            save_file({name: tensor.half() if tensor.ndim > 1 else tensor
-                       for name, tensor in load_file(source).items()}, target)
-        elif half and source.suffix == '.ckpt':
-            write_weights(source, target, half=True)
+        value = getattr(config.model, key)
+        if isinstance(value, str):
+            options[key] = value and pack_file(Path(value), folder, key, half)
         else:
-            shutil.copy(source, target)
+            options[key] = tuple(pack_file(Path(path), folder, f'{key}{number}', half)
+                                 for number, path in enumerate(value))
     return options
+
+
+def pack_file(source: Path, folder: Path, prefix: str, half: bool) -> str:
+    """Copy a file of weights; return the name of the copy."""
+    name = f'{prefix}-{source.name}'
+    if half and source.suffix == '.safetensors':
+        save_file({key: tensor.half() if tensor.ndim > 1 else tensor
+                   for key, tensor in load_file(source).items()}, folder / name)
+    elif half and source.suffix == '.ckpt':
+        write_weights(source, folder / name, half=True)
+    else:
+        shutil.copy(source, folder / name)
+    return name
 
 
 def write_coco(dataset: CocoDataset, indices: Any, folder: Path, long_side: int,

@@ -39,8 +39,11 @@ class ModelConfig:
                           "torchvision's layout for ResNets), or of the whole network: a "
                           'checkpoint (.ckpt), or the model file of a network that starts from a '
                           'detector (.onnx), whose classes are matched by name; empty: random')
-    teacher: str = option('', 'Checkpoint whose class probabilities training keeps near, see '
-                          'loss.distillation_weight')
+    teacher: tuple[str, ...] = option((), 'Networks whose class probabilities training keeps '
+                                      'near, see loss.distillation_weight: a path or several, of '
+                                      'checkpoints (.ckpt) or of weights of DeepLabV3 trained on '
+                                      'PASCAL VOC, as for the encoder mobilenet_v2 '
+                                      '(.safetensors)')
     blend_with: str = option('', 'Weights that the encoder of a checkpoint in model.weights once '
                              'started from; training starts between the two')
     blend: float = option(0.3, "The checkpoint's share in that mixture", minimum=0.0, maximum=1.0)
@@ -81,6 +84,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_options(self, 'model')
+        self._freeze_teachers()
         if self.blend_with and not self.weights.endswith('.ckpt'):
             raise ValueError('model.blend_with: expected a checkpoint (.ckpt) in model.weights to '
                              f'blend with, got {self.weights!r}')
@@ -99,6 +103,15 @@ class ModelConfig:
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError('model.output_stride: expected one of '
                              f'{", ".join(map(str, OUTPUT_STRIDES))}, got {self.output_stride}')
+
+    def _freeze_teachers(self) -> None:
+        given: Any = self.teacher
+        paths = [given] if isinstance(given, str) else given
+        if not isinstance(paths, (list, tuple)) or not all(
+                isinstance(path, str) for path in paths):
+            raise ValueError('model.teacher: expected a path or a list of paths, got '
+                             f'{given!r:.200}')
+        object.__setattr__(self, 'teacher', tuple(path for path in paths if path))
 
     @property
     def widths(self) -> dict[int, int]:
@@ -158,8 +171,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.loss.distillation_weight and not self.model.teacher:
-            raise ValueError('model.teacher: expected a checkpoint, as loss.distillation_weight '
-                             'is not 0, got nothing')
+            raise ValueError('model.teacher: expected a network, as loss.distillation_weight is '
+                             'not 0, got nothing')
         if self.loss.score_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.score_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')
@@ -248,7 +261,7 @@ def _resolved(values: Mapping[str, Any], overrides: Mapping[str, Any],
         section, _, key = name.partition('.')
         items = sections.setdefault(section, {})
         if isinstance(items, dict):
-            items[key] = (resolve_path(value, Path.cwd(), name) if (section, key) in paths
+            items[key] = (_resolved_paths(value, Path.cwd(), name) if (section, key) in paths
                           else value)
     for section, keys in PATHS.items():
         if isinstance(sections.get(section), dict):
@@ -264,10 +277,18 @@ def _resolved_section(values: Mapping[str, Any], keys: Collection[str], folder: 
         name = f'{prefix}.{key}'
         if isinstance(value, Mapping):
             result[key] = _resolved_section(value, keys, folder, name)
+        elif key in keys:
+            result[key] = _resolved_paths(value, folder, name)
         elif isinstance(value, list):
             result[key] = [_resolved_section(item, keys, folder, f'{name}[{k}]')
                            if isinstance(item, Mapping) else item
                            for k, item in enumerate(value)]
         else:
-            result[key] = resolve_path(value, folder, name) if key in keys else value
+            result[key] = value
     return result
+
+
+def _resolved_paths(value: Any, folder: Path, name: str) -> str | list[str]:
+    if isinstance(value, list):
+        return [resolve_path(item, folder, f'{name}[{k}]') for k, item in enumerate(value)]
+    return resolve_path(value, folder, name)

@@ -69,6 +69,21 @@ def test_an_archive_holds_the_training_in_small(config, tmp_path):
     assert len(validation) == 6 and validation.load_image(0).shape == (96, 128, 3)
 
 
+def test_an_archive_holds_every_teacher(config, tmp_path):
+    values = yaml.safe_load(config.read_text())
+    paths = [tmp_path / name / 'last.ckpt' for name in ('first', 'second')]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(path.parent.name)
+    values['model']['teacher'] = list(map(str, paths))
+    config.write_text(yaml.safe_dump(values))
+    load('pack_training').main(['--config', str(config), '--out', str(tmp_path / 'packed.tar')])
+    shutil.unpack_archive(tmp_path / 'packed.tar', tmp_path / 'packed')
+    packed = TrainingConfig.from_yaml(tmp_path / 'packed' / 'training.yaml').model
+    assert [Path(path).read_text() for path in packed.teacher] == ['first', 'second']
+    assert packed.weights == ''
+
+
 def test_an_unknown_data_set_is_named(config, tmp_path, capsys):
     with pytest.raises(SystemExit):
         load('pack_training').main(['--config', str(config), '--out', str(tmp_path / 'x.tar'),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from short_trainings import train, write_config
+from short_trainings import curve, train, write_config
 
 from instseg_ros.cli import main
 from instseg_ros.datasets.config import DataSetConfig
@@ -192,8 +192,17 @@ def test_an_error_before_the_first_step_is_the_message(folder, capsys):
     config = write_config(folder, 5, 1, model={'teacher': str(teacher)},
                           loss={'distillation_weight': 1.0})
     assert train(config, folder / 'second') == 1
-    assert 'model.teacher: expected some of the classes background, box, post' in \
-        capsys.readouterr().err
+    assert (f'model.teacher: {teacher}: expected some of the classes background, box, post'
+            in capsys.readouterr().err)
+
+
+def test_a_training_with_two_teachers(folder):
+    teacher = str(folder / 'run' / 'last.ckpt')
+    config = write_config(folder, 5, 1, model={'teacher': [teacher, teacher]},
+                          loss={'distillation_weight': 1.0})
+    assert train(config, folder / 'second') == 0
+    assert curve(folder / 'second', 'train/distillation')[0] > 0
+    assert load_checkpoint(folder / 'second' / 'last.ckpt')[1].model.teacher == (teacher, teacher)
 
 
 def test_every_option_that_may_change_exists():

@@ -53,6 +53,27 @@ def test_overrides_are_relative_to_the_working_directory(write, monkeypatch, tmp
                                         'model.wings': 2})
 
 
+def test_one_teacher_or_several_are_paths_like_others(write, monkeypatch, tmp_path):
+    monkeypatch.setenv('STREETS', '/data/streets')
+    path = write()
+    values = yaml.safe_load(path.read_text())
+    several = ['../teacher.ckpt', '${STREETS}/voc.safetensors']
+    for given, expected in (
+            ('teacher.ckpt', (str(tmp_path / 'teacher.ckpt'),)), ('', ()),
+            (several, (str(tmp_path / '../teacher.ckpt'), '/data/streets/voc.safetensors'))):
+        values['model']['teacher'] = given
+        path.write_text(yaml.safe_dump(values))
+        config = TrainingConfig.from_yaml(path)
+        assert config.model.teacher == expected
+        assert TrainingConfig.from_dict(config.to_dict()) == config
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config = TrainingConfig.from_yaml(path, {'model.teacher': several})
+    assert config.model.teacher == (str(elsewhere / '../teacher.ckpt'),
+                                    '/data/streets/voc.safetensors')
+
+
 def test_a_path_that_is_no_text_is_refused(write):
     with pytest.raises(ValueError, match='data.segments: expected a path, got 5'):
         TrainingConfig.from_yaml(write(segments=5), {'data.images': 'a', 'model.weights': ''})

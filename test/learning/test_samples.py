@@ -295,7 +295,7 @@ def test_the_data_of_the_street_model_opens_with_what_is_labelled_in_it(shared, 
     monkeypatch.setenv('INSTSEG_WEIGHTS', str(shared / 'weights'))
     config = TrainingConfig.from_yaml(ROOT / 'config' / 'training' / 'street_detector.yaml')
     dataset, data = open_training_data(config.data)
-    assert [len(part) for part in dataset.parts] == [392, 117, 1002, 91]
+    assert [len(part) for part in dataset.parts] == [392, 117, 1002, 70]
     stuff = tuple(range(7, 13))
     found = [{dataset.candidates(k) for k in range(len(dataset))
               if dataset.part_of(k)[0] == part} for part in range(4)]

@@ -165,7 +165,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f'{path}: no such file of initial weights')
+        raise ValueError(f'{path}: no such file of weights')
     if path.suffix not in TENSOR_FILES:
         raise ValueError(f'{path}: expected weights as {", ".join(TENSOR_FILES)}')
     if path.suffix == '.safetensors':

@@ -54,7 +54,7 @@ class MobileNetV2(Encoder):
     channels = {1: 3, 2: 16, 4: 24, 8: 32, 16: 576}
     mean = (128.0, 128.0, 128.0)
     std = (128.0, 128.0, 128.0)
-    optional = ('aspp.',)
+    optional: tuple[str, ...] = ('aspp.',)
 
     # (expansion, outputs, number of blocks, stride of the first, dilation of the others)
     _stages = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 2, 1),
