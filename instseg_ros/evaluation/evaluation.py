@@ -12,7 +12,7 @@ from instseg_ros.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_s
 from instseg_ros.evaluation.confidence import operating_points, reliability
 from instseg_ros.evaluation.instances import AveragePrecision, InstanceScore
 from instseg_ros.evaluation.panoptic import SIZES, PanopticScore, panoptic_ids
-from instseg_ros.evaluation.partial_labels import restrict_to_labels
+from instseg_ros.evaluation.partial_labels import fold_unlabelled, restrict_to_labels
 from instseg_ros.evaluation.predictions import (
     ImageSegmenter,
     ModelPredictions,
@@ -79,10 +79,11 @@ class Evaluation:
         self.panoptic += panoptic
         self.instances.update(truth, prediction.detections)
         ignore = truth.semantic_ids == UNLABELLED
-        self.semantic_boundary += boundary_score(truth.semantic_ids, predicted_maps[0],
+        folded_maps = fold_unlabelled(segmentation, truth)
+        self.semantic_boundary += boundary_score(truth.semantic_ids, folded_maps[0],
                                                  ignore=ignore)
         self.panoptic_boundary += boundary_score(panoptic_ids(*true_maps),
-                                                 panoptic_ids(*predicted_maps), ignore=ignore)
+                                                 panoptic_ids(*folded_maps), ignore=ignore)
         self.per_image.append({'image': name, 'miou': semantic.miou, 'pq': panoptic.pooled_pq,
                                **self._thing_counts(panoptic)})
 

@@ -25,8 +25,25 @@ def restrict_to_labels(predicted: Segmentation, truth: GroundTruth
     """
     check_array('predicted', predicted.semantic_ids, truth.semantic_ids.shape, np.uint8)
     semantic_ids = restrict_classes(predicted.semantic_ids, truth.semantic_ids, truth.candidates)
-    return semantic_ids, np.where(semantic_ids == predicted.semantic_ids, predicted.instance_ids,
-                                  np.uint16(NO_INSTANCE))
+    return semantic_ids, _instances_of(predicted, semantic_ids)
+
+
+def fold_unlabelled(predicted: Segmentation, truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted semantic and instance ids whose borders can be compared with the labels'.
+
+    Classes of which the image has no label become background, everywhere: in what
+    `restrict_to_labels` returns, borders of the labels show, as it depends on them pixel by pixel.
+    """
+    absent = set(truth.candidates) - set(np.unique(truth.semantic_ids)) - {0}
+    semantic_ids = np.where(np.isin(predicted.semantic_ids, sorted(absent)), np.uint8(0),
+                            predicted.semantic_ids)
+    return semantic_ids, _instances_of(predicted, semantic_ids)
+
+
+def _instances_of(predicted: Segmentation, semantic_ids: np.ndarray) -> np.ndarray:
+    """Return the predicted instance ids where the class is the predicted one."""
+    return np.where(semantic_ids == predicted.semantic_ids, predicted.instance_ids,
+                    np.uint16(NO_INSTANCE))
 
 
 def restrict_classes(predicted_ids: np.ndarray, true_ids: np.ndarray,

@@ -81,3 +81,16 @@ def test_a_class_that_only_some_images_are_labelled_for_counts_where_it_is_annot
     assert found['semantic']['iou']['bus'] == 0
     # A labelled class is wrong where nothing of it is labelled.
     assert evaluated(dataset, *PERFECT, (CAR, 0, 30, 30, 50))['semantic']['iou']['car'] < 1
+
+
+def test_the_boundary_of_a_missed_object_is_missed_whatever_unlabelled_class_is_there(files):
+    dataset = CocoDataset(*files, CLASSES, labelled=('car',))
+    missed = evaluated(dataset)['boundary']
+    assert missed['semantic']['recall'] == missed['panoptic']['recall'] == 0.0
+    assert missed['semantic']['f'] == missed['panoptic']['f'] == 0.0
+
+
+def test_the_boundary_between_an_object_and_an_unlabelled_class_is_that_to_background(files):
+    dataset = CocoDataset(*files, CLASSES, labelled=('car',))
+    found = evaluated(dataset, (CAR, 0, 0, 20, 20), (BUS, 30, 0, 50, 20))['boundary']
+    assert found['semantic']['f'] == found['panoptic']['f'] == 1.0
