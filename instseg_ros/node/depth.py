@@ -173,13 +173,17 @@ class Depth:
             self._forget_problem()
 
     def _process(self, frame: Frame) -> None:
+        place = None
         try:
-            self._on_place(frame, self._publish(frame))
+            place = self._publish(frame)
+            self._on_place(frame, place)
         except Exception as error:  # costs the results in space of this frame
-            self._count_missed(1)
+            place = None
             if self._node.context.ok():  # else publishing failed since the process is ending
                 self._conditions.begin('depth', ERROR, f'results in space lost, '
                                                        f'{type(error).__name__}: {error}')
+        if place is None:
+            self._count_missed(1)
 
     def _publish(self, frame: Frame) -> Place | None:
         """Publish the results of a frame in space; return None if there is no depth for it."""
@@ -188,9 +192,8 @@ class Depth:
             measurement = self._measure(header, segmentation.semantic_ids.shape)
         except ValueError as error:  # it will not get better by itself
             self._conditions.warn_while('depth', f'no results in space: {error}')
-            measurement = None
+            return None
         if measurement is None:
-            self._count_missed(1)
             return None
         depth, rays = measurement
         boxes = object_boxes(depth, segmentation.instance_ids, rays)
