@@ -90,6 +90,8 @@ class InstanceSegmentationNetwork(nn.Module):
         rest = self.encoder.load_weights(path)
         if 'logits.weight' not in rest or len(rest['logits.weight']) != len(VOC_CLASSES):
             return []
+        if 'logits.bias' not in rest:
+            raise ValueError(f'{path}: expected logits.bias beside logits.weight, got none')
         known = [name for name in class_names if name in VOC_CLASSES]
         coarse = self.semantic.coarse
         inputs = rest['logits.weight'].shape[1]

@@ -1,7 +1,7 @@
 """What tells the classes goes straight from the initial weights to the trained ones."""
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from instseg_ros.learning.config import TrainingConfig
 from instseg_ros.learning.encoders import build_encoder
@@ -32,6 +32,14 @@ def weights(tmp_path_factory):
                'logits.bias': torch.randn(len(VOC_CLASSES))}
     save_file(tensors, str(path))
     return path
+
+
+def test_half_a_classifier_is_refused_by_name(weights, tmp_path):
+    tensors = load_file(str(weights))
+    del tensors['logits.bias']
+    save_file(tensors, str(tmp_path / 'half.safetensors'))
+    with pytest.raises(ValueError, match='half.safetensors: expected logits.bias beside'):
+        load_initial_weights(network(2), tmp_path / 'half.safetensors', NAMES)
 
 
 def trained_network():
