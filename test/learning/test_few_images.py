@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -55,3 +56,35 @@ def test_larger_selections_hold_the_smaller_ones(tool, shown, seed):
         before = images
     with pytest.raises(SystemExit, match=f'expected at most {usable}, .*got {usable + 1}'):
         tool.selected(labels, ['background', *NAMES[:3]], usable + 1, seed)
+
+
+def test_joined_data_sets_keep_their_images_and_labels_and_come_in_order(tool, tmp_path):
+    parts = []
+    for name, shown in (('street', [4, 1, 2]), ('more', [2, 3])):
+        labels = document(shown)
+        for item in labels['images']:
+            item.update(file_name=f'{item["id"]}.jpg', kind=name)
+        (tmp_path / f'{name}.json').write_text(json.dumps(labels))
+        parts.append((tmp_path / name, tmp_path / f'{name}.json', ''))
+    labels['categories'].reverse()
+    labels['images'][1].update(labels=['motorcycle', 'person'], kind='other')
+    (tmp_path / 'more.json').write_text(json.dumps(labels))
+    parts[1:] = [(*parts[1][:2], 'kind!=more'), (*parts[1][:2], 'kind=more')]
+    root, whole = tool.joined(parts, {'bicycle': 'two_wheeler', 'motorcycle': 'two_wheeler'})
+    assert root == tmp_path.resolve()
+    names = {item['id']: item['name'] for item in whole['categories']}
+    assert sorted(names.values()) == ['dog', 'person', 'two_wheeler']
+    files = {item['id']: item['file_name'] for item in whole['images']}
+    shown = {files[item['image_id']]: names[item['category_id']] for item in whole['annotations']}
+    assert shown == {'street/0.jpg': 'dog', 'street/1.jpg': 'person',
+                     'street/2.jpg': 'two_wheeler', 'more/0.jpg': 'two_wheeler',
+                     'more/1.jpg': 'two_wheeler'}
+    assert len({item['id'] for item in whole['annotations']}) == len(files) == 5
+    labelled = {item['file_name']: item['labels'] for item in whole['images']}
+    assert labelled.pop('more/1.jpg') == ['person', 'two_wheeler']
+    assert set(map(tuple, labelled.values())) == {('dog', 'person', 'two_wheeler')}
+    order = [{item['file_name'] for item in tool.selected(
+        whole, ['background', 'dog', 'person', 'two_wheeler'], count, 1)['images']}
+        for count in (3, 4)]
+    assert all(name.startswith('street') for name in order[0])
+    assert order[1] - order[0] == {'more/1.jpg'}

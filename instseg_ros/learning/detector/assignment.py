@@ -6,7 +6,7 @@ choice between centers only: centers, their scores and their boxes stay the dete
 """
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,10 @@ class AssignmentDecoder(nn.Module):
         moved, grown = self.last(self.joins(x.relu())).split(2, 1)
         extent = (embedding[:, 2:] / SIZE).exp()
         return embedding + torch.cat([POSITION * extent * moved, SIZE * grown], 1)
+
+    def pixel_inputs(self, class_names: Sequence[str]) -> list[Hashable]:
+        """Return a label for each input of `from_pixels`; those of class logits are the names."""
+        return [*range(self.narrow.out_channels + PLACE), *class_names]
 
 
 PLACE = 5

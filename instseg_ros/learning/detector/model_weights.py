@@ -56,7 +56,8 @@ def read_weights(path: str | Path) -> tuple[ModelInfo, dict[str, Tensor]]:
 
 
 def load_folded(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str,
-                rows: Rows = MappingProxyType({}), new_bias: float = 0.0) -> None:
+                rows: Rows = MappingProxyType({}), new_bias: float = 0.0,
+                columns: Rows = MappingProxyType({})) -> None:
     """Load convolutions into which batch normalisation was folded.
 
     A normalisation becomes the identity, with the bias of the convolution before it. Training must
@@ -72,6 +73,9 @@ def load_folded(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str,
         See `Rows`; convolutions without an entry have the same outputs in both.
     new_bias : float
         Bias of outputs that the file doesn't have; their kernels are 0.
+    columns : dict
+        As `rows`, what each input of a convolution is; kernels of those that the file doesn't have
+        are 0.
 
     Raises
     ------
@@ -86,6 +90,8 @@ def load_folded(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str,
                 match = rows.get(name)
                 weight = (_taken(tensors, before + KERNEL).flip(1) if isinstance(child, BgrConv2d)
                           else _taken(tensors, f'{before}.weight'))
+                if name in columns:
+                    weight = _with_columns(weight, *columns[name], f'{before}.weight')
                 _copy(child.weight, weight, match, 0.0, f'{before}.weight')
                 if child.bias is not None:
                     _copy(child.bias, _taken(tensors, f'{before}.bias'), match, new_bias,
@@ -135,6 +141,21 @@ def _copy(parameter: Tensor, tensor: Tensor,
             parameter[row] = tensor[place[label]]
         else:
             parameter[row] = new
+
+
+def _with_columns(tensor: Tensor, theirs: Sequence[Hashable], ours: Sequence[Hashable], name: str
+                  ) -> Tensor:
+    """Return a kernel for other inputs."""
+    tensor = _without_filling(tensor, (len(tensor), len(theirs), *tensor.shape[2:]))
+    if tensor.shape[1] != len(theirs):
+        raise ValueError(f'expected a model of the same network, with {name} for {len(theirs)} '
+                         f'inputs, got {tensor.shape[1]}')
+    place = {label: column for column, label in enumerate(theirs)}
+    kernel = tensor.new_zeros(len(tensor), len(ours), *tensor.shape[2:])
+    for column, label in enumerate(ours):
+        if label in place:
+            kernel[:, column] = tensor[:, place[label]]
+    return kernel
 
 
 def _without_filling(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -199,7 +199,7 @@ class DetectorNetwork(nn.Module):
         held = {name.split('.')[1] for name in tensors
                 if name.startswith(PREFIX) and name.count('.') > 1}
         takes_scores = (self.semantic_encoder is None or self.background is not None
-                        or RESIDUALS & held & set(parts))
+                        or (RESIDUALS - OPTIONAL) & held & set(parts))
         if takes_scores and tuple(class_names) != info.class_names:
             raise ValueError(f'{path}: expected the classes {", ".join(class_names)}, as '
                              'decoders of this network take class scores as inputs, got '
@@ -211,6 +211,11 @@ class DetectorNetwork(nn.Module):
         if self.background is None:
             rows['semantic'] = dict.fromkeys(self.semantic.class_layers,
                                              (info.class_names, class_names))
+        columns: dict[str, Rows] = {}
+        if self.assignment is not None:
+            columns['assignment'] = {'from_pixels': (
+                self.assignment.pixel_inputs(info.class_names),
+                self.assignment.pixel_inputs(class_names))}
         try:
             unknown = held - set(parts) - OPTIONAL
             if unknown:
@@ -222,7 +227,8 @@ class DetectorNetwork(nn.Module):
             for part, module in parts.items():
                 if part in held or part not in RESIDUALS:
                     load_folded(module, tensors, f'{PREFIX}{part}.', rows.get(part, {}),
-                                NEW_SCORE_LOGIT if part == 'heads' else 0.0)
+                                NEW_SCORE_LOGIT if part == 'heads' else 0.0,
+                                columns.get(part, {}))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
         return [name for name in class_names if name in info.class_names]

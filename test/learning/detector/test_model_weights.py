@@ -85,8 +85,23 @@ def test_classes_are_matched_by_name_and_new_ones_start_from_nothing(picture):
     assert not got.semantic[:, 2].any()
 
 
+def test_the_choice_between_centers_is_kept_for_other_classes(picture):
+    names = [INFO.class_names[k] for k in (0, 3, 1, 4, 2)]
+    (moved, _), (whole, _) = started(names), started()
+    got, want = predict(moved, picture), predict(whole, picture)
+    assert (want.corrected - want.embedding).abs().max() > 0.1
+    torch.testing.assert_close(got.corrected, want.corrected, atol=1e-3, rtol=1e-3)
+    more, _ = started(('background', 'tram', *INFO.class_names[1:]))
+    kernel, before = more.assignment.from_pixels.weight, whole.assignment.from_pixels.weight
+    first = before.shape[1] - len(INFO.class_names)
+    assert not kernel[:, first + 1].any()
+    known = [column for column in range(kernel.shape[1]) if column != first + 1]
+    torch.testing.assert_close(kernel[:, known], before)
+
+
 @pytest.mark.parametrize('model, message', [
     ({'width_16': 32}, r'network\.semantic\.\S+ of shape \(32, '),
+    ({'assignment_width': 24}, r'network\.assignment\.\S+ (of shape|for \d+ inputs)'),
     ({'semantic_encoder': ''}, r'network\.semantic\.\S+ is missing|with the part "semantic_enc'),
     ({'encoder': 'nanodet_plus_m'}, r'network\.(encoder|heads)\.\S+ of shape')])
 def test_files_of_another_network_are_refused(model, message):
@@ -98,8 +113,6 @@ def test_files_of_another_network_are_refused(model, message):
 def test_networks_that_take_class_scores_as_inputs_need_the_same_classes():
     with pytest.raises(ValueError, match='expected the classes background, tram, as decoders'):
         started(('background', 'tram'), semantic_encoder='')
-    with pytest.raises(ValueError, match='expected the classes background, tram, as decoders'):
-        started(('background', 'tram'), assignment_width=48)
 
 
 def test_files_without_these_weights_are_refused(tmp_path):
@@ -149,7 +162,7 @@ def test_parts_that_the_file_lacks_learn_their_statistics(picture):
     module = module_that_starts(configuration(trained='all', residual_width=8))
     trained, kept = normalisations(module)
     assert {name.split('.')[0] for name in trained} == {'center', 'embedding'}
-    assert {name.split('.')[0] for name in kept} == {'semantic'}
+    assert {name.split('.')[0] for name in kept} == {'semantic', 'assignment'}
     # Several devices train with another kind of layer.
     torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
     assert normalisations(module.train()) == (trained, kept)
