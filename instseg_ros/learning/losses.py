@@ -7,7 +7,7 @@ Its values of the hyper-parameters are not known to us: the defaults here are ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Mapping, Sequence
+from typing import Sequence
 
 import torch
 from torch import Tensor
@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from instseg_ros.core.config import check_options, option
 from instseg_ros.core.types import UNLABELLED, ModelInfo
+from instseg_ros.learning.center_loss import center_loss
 from instseg_ros.learning.detector.assignment_loss import assignment_loss
-from instseg_ros.learning.detector.grids import to_output_grid
-from instseg_ros.learning.detector.heads import Detections
 from instseg_ros.learning.detector.modes import relative_distances
+from instseg_ros.learning.detector.score_loss import score_loss
 from instseg_ros.learning.lovasz import lovasz_embedding_loss
 from instseg_ros.learning.model import Prediction
 
@@ -138,70 +138,6 @@ def unlabelled_share(logits: Tensor, candidates: Tensor, thing_ids: Sequence[int
     return (mass(candidates & things) - mass(candidates)).exp()
 
 
-def center_loss(logits: Tensor, target: Tensor, gamma: float, positive_weight: float,
-                unlabelled: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy modulated by an exponent, against the flood of background.
-
-    -w (1 - p_t) ** gamma ln(p_t), where p_t is the probability of the label and w is
-    `positive_weight` for centers and 1 elsewhere; summed over the pixels and divided by the number
-    of center pixels. The modulation is that of Lin et al., "Focal Loss for Dense Object
-    Detection", ICCV 2017, equation 4; weight and divisor are ours.
-
-    The label "no center" leaves open what an unlabelled thing has there, so that its probability
-    is (1 - q) (1 - c) + q for a confidence c, if the pixel shows such a thing with probability q.
-
-    Parameters
-    ----------
-    logits : (N, H, W)
-    target : (N, H, W) uint8
-        1: center, 0: none, 255: ignore.
-    unlabelled : (N, H, W), optional
-        q, which is used where the target is 0; default: 0.
-    """
-    positive = target == 1
-    signed = torch.where(positive, logits, -logits)
-    log_right = F.logsigmoid(signed)
-    if unlabelled is not None:
-        open_share = unlabelled.clamp(min=torch.finfo(logits.dtype).tiny).log()
-        either = torch.logaddexp(log_right, open_share + F.logsigmoid(logits))
-        log_right = torch.where(positive, log_right, either)
-    loss = -((1.0 - log_right.exp()) ** gamma) * log_right
-    weight = torch.where(positive, positive_weight, 1.0) * (target != UNLABELLED)
-    return (loss * weight).sum() / positive.sum().clamp(min=1)
-
-
-def score_loss(detections: Mapping[int, Detections], semantic_ids: Tensor, center_mask: Tensor,
-               config: LossConfig, candidates: Tensor | None, thing_ids: Sequence[int]) -> Tensor:
-    """Center loss of a detector's score of every class, at its strongest stride. Ours.
-
-    The center loss of a prediction reaches the scores of a class only where pixels are taken for
-    it, which is not enough to teach a detector a new class.
-
-    Parameters
-    ----------
-    detections : dict of int to Detections
-    semantic_ids : (N, H, W) int64
-    center_mask : (N, H, W) uint8
-    config : LossConfig
-    candidates : (N, C) bool, optional
-        Where a pixel has semantic id 0, the scores of these classes are free.
-    thing_ids : sequence of int
-        Class of each of the detector's classes, in their order.
-    """
-    size, finest = semantic_ids.shape[1:], min(detections)
-    output_stride = finest * detections[finest].classes.shape[3] // size[1]
-    scores = torch.stack([to_output_grid(found.classes.float(), stride, output_stride, size)
-                          for stride, found in detections.items()]).amax(0)
-    things = torch.tensor(thing_ids, device=semantic_ids.device)
-    is_class = semantic_ids[:, None] == things.view(1, -1, 1, 1)
-    mask = center_mask[:, None]
-    unknown = mask == UNLABELLED
-    if candidates is not None:
-        unknown = unknown | ((semantic_ids == 0)[:, None] & candidates[:, things][..., None, None])
-    target = torch.where(unknown, UNLABELLED, ((mask == 1) & is_class).to(mask.dtype))
-    return center_loss(scores, target, config.gamma, config.center_positive_weight)
-
-
 def embedding_loss(embedding: Tensor, instance_ids: Tensor, config: LossConfig) -> Tensor:
     """Attraction within an instance, repulsion between instances of an image, L2 regularisation.
 
@@ -296,8 +232,9 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
                        + config.center_weight * losses['center']
                        + config.embedding_weight * losses['embedding'])
     if config.score_weight and prediction.detections is not None:
-        losses['score'] = score_loss(prediction.detections, semantic_ids, center_mask, config,
-                                     candidates, thing_ids)
+        losses['score'] = score_loss(
+            prediction.detections, semantic_ids, instance_ids, center_mask, candidates, thing_ids,
+            gamma=config.gamma, positive_weight=config.center_positive_weight)
         losses['total'] = losses['total'] + config.score_weight * losses['score']
     if config.assignment_weight and prediction.corrected is not None:
         losses['assignment'] = assignment_loss(prediction, semantic_ids, instance_ids, thing_ids)

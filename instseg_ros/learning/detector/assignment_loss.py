@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from instseg_ros.learning.detector.assignment import ASSIGNMENT_STRIDE
+from instseg_ros.learning.detector.fits import boxes_of_masks, overlaps
 from instseg_ros.learning.detector.modes import (
     FAR,
     Modes,
@@ -78,7 +79,8 @@ def owned_objects(modes: Modes, image: int, instance_ids: Tensor, semantic_ids: 
     if not len(masks):
         return []
     classes = torch.where(masks, semantic_ids, torch.zeros_like(semantic_ids)).amax((1, 2))
-    fits = _overlaps(corners_of(modes.embeddings[image]), ASSIGNMENT_STRIDE * _boxes(masks))
+    fits = overlaps(corners_of(modes.embeddings[image])[:, None],
+                    ASSIGNMENT_STRIDE * boxes_of_masks(masks)[None])
     on_object = masks.flatten(1)[:, modes.pixels[image]].T
     possible = ((fits > SAME) | (on_object & (fits > SAME / 3))) & modes.kept[image][:, None]
     possible &= modes.classes[image].argmax(1)[:, None] == classes
@@ -86,22 +88,3 @@ def owned_objects(modes: Modes, image: int, instance_ids: Tensor, semantic_ids: 
     best_mode, best_object = fits.argmax(0), fits.argmax(1)
     return [(int(mode), masks[k]) for k, mode in enumerate(best_mode)
             if fits[mode, k] > 0 and best_object[mode] == k]
-
-
-def _boxes(masks: Tensor) -> Tensor:
-    """Return left, top, right and bottom (K, 4) of masks (K, H, W), in pixels of them."""
-    sides = []
-    for along in (1, 2):
-        shown = masks.any(along).to(torch.int64)
-        first, last = shown.argmax(1), shown.shape[1] - shown.flip(1).argmax(1)
-        sides.append(torch.stack([first, last], 1))
-    return torch.stack(sides, 2).flatten(1)
-
-
-def _overlaps(boxes: Tensor, others: Tensor) -> Tensor:
-    """Return the intersection over union (K, L) of boxes (K, 4) and (L, 4)."""
-    low = torch.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = (high - low).clamp(min=0.0).prod(2)
-    areas = [(sides[:, 2:] - sides[:, :2]).clamp(min=0.0).prod(1) for sides in (boxes, others)]
-    return common / (areas[0][:, None] + areas[1] - common).clamp(min=1e-6)
