@@ -43,8 +43,10 @@ detector is quantized, it stays in float32: its output has half as many channels
 is quantized faster. Beside a detector in float32 the street model had a better AP50 with it in
 integers, by 0.006."""
 
-DETECTOR = re.compile(r'network\.(encoder|heads)\.(?!.*\.output\.)')
-"""Names of the weights of the detector beside it, without those of its outputs."""
+DETECTOR = re.compile(r'network\.(encoder\.|heads\.(?!.*\.output\.)'
+                      r'|semantic\.(levels|context|narrow|from_\d|joins)\.)')
+"""Names of the weights of the detector, and of a semantic decoder on its features, without those
+of their outputs."""
 
 NEGATIVE = 5.0
 """Before a leaky ReLU, values below minus this many times the largest one are clipped: afterwards
@@ -75,7 +77,8 @@ def to_int8(source: Path, target: Path, images: Iterable[np.ndarray], *, detecto
         On which the range of every activation is measured. Not images that quality is measured on.
     detector : bool
         Of a network with a semantic encoder beside a detector, only that encoder is quantized,
-        or, if true, the detector, too. Of all other networks, everything is.
+        or, if true, the detector, too. Of a network whose classes are decoded from the detector's
+        features, that decoder is with it. Of all other networks, everything is.
 
     Notes
     -----
