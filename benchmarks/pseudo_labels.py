@@ -17,6 +17,7 @@ from typing import Any, Mapping
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from tqdm import tqdm
 
 from instseg_ros import Segmenter
 from instseg_ros.core.types import Segmentation
@@ -45,7 +46,7 @@ def main() -> int:
     images = [{**item, 'labels': sorted(categories)} for item in listed['images']
               if item['file_name'] not in omitted]
     found = []
-    for item in images:
+    for item in tqdm(images, unit='img'):
         result = segmenter.segment(read_image(args.images / item['file_name']), confidence=True)
         found += [{**label, 'image_id': item['id']}
                   for label in labels_of(result, categories, args.score, args.confidence)]
