@@ -120,13 +120,13 @@ class ShuffleBlock(nn.Module):
         half = outputs // 2
         entering = inputs if stride == 2 else half
         if stride == 2:
-            self.branch1 = nn.Sequential(depthwise(inputs, 3, 2), nn.Identity(),
+            self.branch1 = nn.Sequential(DepthwiseConv2d(inputs, 3, 2), nn.Identity(),
                                          nn.Conv2d(inputs, half, 1), nn.Identity(), leaky())
         else:
             self.branch1 = None
         # The identities stand where the weights' names count the folded normalisations.
         self.branch2 = nn.Sequential(nn.Conv2d(entering, half, 1), nn.Identity(), leaky(),
-                                     depthwise(half, 3, stride), nn.Identity(),
+                                     DepthwiseConv2d(half, 3, stride), nn.Identity(),
                                      nn.Conv2d(half, half, 1), nn.Identity(), leaky())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def leaky() -> nn.Module:
 class DepthwiseConv2d(nn.Conv2d):
     """Depthwise convolution with symmetric padding."""
 
-    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,11 +168,6 @@ class DepthwiseConv2d(nn.Conv2d):
             return super().forward(x)
         with torch.autocast('cpu', enabled=False):
             return super().forward(x.float())
-
-
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Return a depthwise convolution with symmetric padding."""
-    return DepthwiseConv2d(channels, kernel, stride)
 
 
 class GhostPAN(nn.Module):
@@ -206,7 +201,7 @@ class SeparableConv(nn.Module):
 
     def __init__(self, width: int, stride: int = 1) -> None:
         super().__init__()
-        self.depthwise = depthwise(width, 5, stride)
+        self.depthwise = DepthwiseConv2d(width, 5, stride)
         self.pointwise = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -220,7 +215,7 @@ class GhostBlock(nn.Module):
         super().__init__()
         self.ghost1 = Ghost(2 * width, width)
         self.ghost2 = Ghost(width, width)
-        self.shortcut = nn.ModuleDict({'depthwise': depthwise(2 * width, 5),
+        self.shortcut = nn.ModuleDict({'depthwise': DepthwiseConv2d(2 * width, 5),
                                        'pointwise': nn.Conv2d(2 * width, width, 1)})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -234,7 +229,7 @@ class Ghost(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.primary = nn.Conv2d(inputs, outputs // 2, 1)
-        self.cheap = depthwise(outputs // 2, 3)
+        self.cheap = DepthwiseConv2d(outputs // 2, 3)
 
     def forward(self, x: Tensor, activation=lambda x: x) -> Tensor:
         first = activation(self.primary(x))
