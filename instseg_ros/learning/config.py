@@ -185,9 +185,10 @@ class TrainingConfig:
         if self.loss.consistency_weight and self.model.encoder not in DETECTORS:
             raise ValueError('loss.consistency_weight: only for the encoders of a detector '
                              f'({", ".join(DETECTORS)}), got {self.model.encoder}')
-        if self.loss.consistency_weight and not self.model.weights.endswith(TENSOR_FILES):
-            raise ValueError("model.weights: expected a detector's weights "
-                             f'({", ".join(TENSOR_FILES)}), as loss.consistency_weight is not 0, '
+        starts = *TENSOR_FILES, '.ckpt'
+        if self.loss.consistency_weight and not self.model.weights.endswith(starts):
+            raise ValueError("model.weights: expected a detector's weights or a checkpoint "
+                             f'({", ".join(starts)}), as loss.consistency_weight is not 0, '
                              f'got {self.model.weights or "nothing"}')
 
     @classmethod

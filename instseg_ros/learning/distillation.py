@@ -22,7 +22,7 @@ from instseg_ros.learning.detector.heads import (
     DetectorHeads,
     load_detector,
 )
-from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.encoders import Encoder, build_encoder
 from instseg_ros.learning.encoders.encoder import TENSOR_FILES
 from instseg_ros.learning.model import VOC_CLASSES, Prediction
 
@@ -48,10 +48,7 @@ class Distillation:
                          if self.config.distillation_weight]
         self.encoder = None
         if self.config.consistency_weight:
-            encoder = build_encoder(config.model.encoder)
-            names = [config.data.classes[k] for k in config.data.thing_ids]
-            heads = DetectorHeads(encoder.channels[8], len(names))
-            load_detector(encoder, heads, config.model.weights, names)
+            encoder, heads = _initial_detector(config)
             for part in (encoder, heads):
                 _freeze(part, device)
             self.encoder, self.heads = encoder, heads
@@ -116,6 +113,20 @@ class Teacher:
         with torch.no_grad():
             wanted = self.logits(image).float().softmax(1)
         return distillation_loss(logits, wanted, self.groups)
+
+
+def _initial_detector(config: TrainingConfig) -> tuple[Encoder, DetectorHeads]:
+    """Return the detector that a training starts with: of a file of its own, or a checkpoint's."""
+    from instseg_ros.learning.checkpoints import load_checkpoint
+
+    if config.model.weights.endswith('.ckpt'):
+        network, _, _ = load_checkpoint(config.model.weights)
+        return network.encoder, network.heads
+    encoder = build_encoder(config.model.encoder)
+    names = [config.data.classes[k] for k in config.data.thing_ids]
+    heads = DetectorHeads(encoder.channels[8], len(names))
+    load_detector(encoder, heads, config.model.weights, names)
+    return encoder, heads
 
 
 def _class_logits(path: str, stride: int, device: torch.device,

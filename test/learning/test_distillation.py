@@ -28,6 +28,7 @@ from instseg_ros.learning.distillation import (
     distillation_loss,
 )
 from instseg_ros.learning.encoders import build_encoder
+from instseg_ros.learning.initial_weights import start_from
 from instseg_ros.learning.model import VOC_CLASSES
 from instseg_ros.learning.module import TrainingModule
 
@@ -200,6 +201,28 @@ def test_deeplab_finds_people_and_cars_in_photographs(shared):
                                             & (labels < len(VOC_CLASSES))).sum())
     for name in ('person', 'car'):
         assert overlap[name, 'both'] / overlap[name, 'either'] > 0.6, (name, overlap)
+
+
+def test_a_training_from_a_checkpoint_stays_near_its_detections(tmp_path):
+    sections = {
+        'data': {'images': 'images', 'annotations': 'annotations.json',
+                 'classes': ['background', 'person', 'car']},
+        'model': {'encoder': 'nanodet_plus_m', 'embedding_size': 4, 'residual_width': 0},
+        'loss': {'center_weight': 0.0, 'embedding_weight': 0.0}}
+    path = write_checkpoint(tmp_path / 'first.ckpt', TrainingConfig.from_dict(sections))
+    sections['model']['weights'] = path
+    sections['loss']['consistency_weight'] = 1.0
+    config = TrainingConfig.from_dict(sections)
+    distillation = Distillation(config, CPU)
+    torch.manual_seed(1)
+    image = 255 * torch.rand(1, 3, 64, 64)
+    network = build_network(config).eval()
+    with torch.no_grad():
+        other = network(image)
+        start_from(network, path, config)
+        same = network(image)
+    assert distillation.losses(image, other, 0)['consistency'] > 1e-4
+    assert distillation.losses(image, same, 0)['consistency'] == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize('period', [1, 3])
