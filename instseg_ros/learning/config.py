@@ -208,8 +208,7 @@ class TrainingConfig:
                              'annotations in it')
         built = {}
         for name, section in values.items():
-            if not isinstance(section, Mapping):
-                raise ValueError(f'{name}: expected a section with keys, got {section!r}')
+            _check_section(name, section)
             known = [item.name for item in dataclasses.fields(sections[name])]
             refuse_unknown(f'{name}.', section, known)
             built[name] = sections[name](**section)
@@ -221,7 +220,8 @@ class TrainingConfig:
         """Read a YAML file.
 
         Paths in it may contain environment variables, as in `${INSTSEG_DATA}/images`; relative
-        ones are relative to the folder of the file.
+        ones are relative to the folder of the file. With the key `base`, the path of another such
+        file, it only has what differs from that one; a list or mapping is replaced as a whole.
 
         Parameters
         ----------
@@ -235,21 +235,50 @@ class TrainingConfig:
         ValueError
             The file can't be read, or a value is wrong; naming the file and the key.
         """
-        path = Path(path)
+        sections = _read_sections(Path(path), overrides)
         try:
-            values = read_yaml(path)
-        except OSError as error:
-            raise ValueError(f'{path}: {error.strerror}') from error
-        if not isinstance(values, Mapping):
-            raise ValueError(f'{path}: expected sections such as "data" and "model"')
-        try:
-            return cls.from_dict(_resolved(values, overrides, path.resolve().parent))
+            return cls.from_dict(sections)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, as `from_dict` takes them."""
         return dataclasses.asdict(self)
+
+
+def _read_sections(path: Path, overrides: Mapping[str, Any], above: tuple[Path, ...] = ()
+                   ) -> dict[str, Any]:
+    """Return the sections of a file and of its bases, with overridden values and resolved paths.
+
+    `above` are the files whose base this one is.
+    """
+    try:
+        values = read_yaml(path)
+    except OSError as error:
+        raise ValueError(f'{path}: {error.strerror}') from error
+    if not isinstance(values, Mapping):
+        raise ValueError(f'{path}: expected sections such as "data" and "model"')
+    here = path.resolve()
+    try:
+        sections = _resolved({name: section for name, section in values.items()
+                              if name != 'base'}, overrides, here.parent)
+        if 'base' not in values:
+            return sections
+        base = Path(resolve_path(values['base'], here.parent, 'base'))
+        if base.resolve() in (*above, here):
+            raise ValueError(f'base: expected another file than those with this base, got {base}')
+        for name, section in sections.items():
+            _check_section(name, section)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+    return {**sections, **_read_sections(base, {
+        f'{name}.{key}': value for name, section in sections.items()
+        for key, value in section.items()}, (*above, here))}
+
+
+def _check_section(name: str, section: Any) -> None:
+    if not isinstance(section, Mapping):
+        raise ValueError(f'{name}: expected a section with keys, got {section!r}')
 
 
 def _resolved(values: Mapping[str, Any], overrides: Mapping[str, Any],

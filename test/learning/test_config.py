@@ -1,4 +1,4 @@
-"""Paths of a training configuration: variables, folders, and values from the command line."""
+"""Training configurations: paths, variables, bases, and values from the command line."""
 from __future__ import annotations
 
 import pytest
@@ -102,3 +102,39 @@ def test_the_command_trains_on_the_data_that_its_arguments_name(tmp_path, capsys
     with pytest.raises(SystemExit):
         train(config, out, '--set', 'epochs=3')
     assert 'expected SECTION.KEY=VALUE, got epochs=3' in capsys.readouterr().err
+
+
+def test_a_file_with_a_base_has_only_what_differs(write, monkeypatch, tmp_path):
+    monkeypatch.delenv('STREETS', raising=False)  # no path that is replaced needs it
+    base = write(crops=7, class_shares={'car': 2.0})
+    inner, outer = tmp_path / 'inner' / 'inner.yaml', tmp_path / 'outer.yaml'
+    inner.parent.mkdir()
+    inner.write_text('base: ../training.yaml\ndata: {images: mine, class_shares: {}}\n'
+                     'model: {dropout: 0.5, teacher: a.ckpt}')
+    outer.write_text('base: inner/inner.yaml\nmodel: {dropout: 0.25}\nloss: {gamma: 1.0}')
+    config = TrainingConfig.from_yaml(outer, {'model.weights': '', 'optimization.epochs': 3})
+    assert config.data.images == str(inner.parent / 'mine')
+    assert config.data.annotations == str(base.parent / 'a.json')
+    assert config.data.crops == 7
+    assert not config.data.class_shares
+    assert config.model.teacher == (str(inner.parent / 'a.ckpt'),)
+    assert (config.model.dropout, config.model.weights) == (0.25, '')
+    assert (config.loss.gamma, config.optimization.epochs) == (1.0, 3)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('base: training.yaml', 'training.yaml: base: expected another file than those with this'),
+    ('base: other.yaml', 'other.yaml: base: expected another file .*, got .*training.yaml'),
+    ('base: nothing.yaml', 'nothing.yaml: No such file'),
+    ('base: []', r'training.yaml: base: expected a path, got \[\]'),
+    ('base: [other.yaml]', r'training.yaml: base: expected a path, got \['),
+    ('base: good.yaml\nmodel: 5', 'training.yaml: model: expected a section with keys, got 5'),
+    ('base: good.yaml\nwings: {}', 'training.yaml: unknown .*wings'),
+    ('base: good.yaml\nmodel: {wings: 2}', 'training.yaml: unknown key "model.wings"'),
+])
+def test_a_base_that_cannot_be_is_refused(tmp_path, text, message):
+    (tmp_path / 'other.yaml').write_text('base: training.yaml')
+    (tmp_path / 'good.yaml').write_text('data: {images: a, annotations: b.json}')
+    (tmp_path / 'training.yaml').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig.from_yaml(tmp_path / 'training.yaml')
