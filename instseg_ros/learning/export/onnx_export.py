@@ -13,7 +13,7 @@ import torch
 from instseg_ros.core.network.model_file import read_model_file, seal
 from instseg_ros.core.network.network import INPUT, OUTPUTS
 from instseg_ros.core.network.probe import EXACT, Probe, probe_side
-from instseg_ros.core.types import BACKGROUND, ModelInfo
+from instseg_ros.core.types import BACKGROUND, ModelInfo, NetworkOutput
 from instseg_ros.datasets.scenes import make_scene
 from instseg_ros.files import replacing
 from instseg_ros.learning.calibration import Calibration
@@ -35,9 +35,9 @@ OPSET = 18
 IR_VERSION = 8
 """Old enough for the ONNX Runtime releases of the oldest supported distribution."""
 
-PROBE_SCENES = 32
-"""So many made-up streets are tried for the probe. Centers of low confidence come and go with the
-precision, so it takes the one with the most confidence."""
+PROBE_SCENES = 128
+"""So many made-up streets are tried for the probe. Centers and classes of low confidence change
+with the precision, so it takes the one with the most confidence in both."""
 
 
 def export_onnx(network: InstanceSegmentationNetwork, calibration: Calibration, info: ModelInfo,
@@ -150,8 +150,15 @@ def make_probe(info: ModelInfo, precision: str, predict: Predict) -> Probe:
     images = [make_scene(np.random.default_rng(seed), side, side).image
               for seed in range(PROBE_SCENES)]
     outputs = [predict(image) for image in images]
-    surest = int(np.argmax([output.center_heatmap.sum() for output in outputs]))
+    surest = int(np.argmax([_certainty(output) for output in outputs]))
     return Probe(precision, images[surest], outputs[surest])
+
+
+def _certainty(output: NetworkOutput) -> float:
+    """Return a measure of how certain centers and, where the model has it, classes are."""
+    classes = output.semantic_confidence
+    # Classes count also where no image has centers.
+    return (1.0 + output.center_heatmap.sum()) * (1.0 if classes is None else classes.mean())
 
 
 def _trace(module: ExportedNetwork, multiple: int) -> onnx.ModelProto:

@@ -172,22 +172,25 @@ def test_other_encoders_strides_and_precisions_run_in_the_segmenter(encoder, str
     assert b'site-packages' not in path.read_bytes()
 
 
-def test_the_probe_is_the_scene_in_which_the_model_is_surest():
+@pytest.mark.parametrize('centers, classes', [((0.1, 0.5), None), ((0.1, 0.5), (255, 230)),
+                                              ((0.5, 0.5), (128, 250)), ((0.0, 0.0), (128, 250))])
+def test_the_probe_is_the_scene_in_which_the_model_is_surest(centers, classes):
     info = model_info(small_network(), CLASSES, (1, 2), 64, {}, duplicate_distance=2.0)
     seen = []
 
     def predict(image):
         seen.append(image)
-        height, width = image.shape[0] // 4, image.shape[1] // 4
-        sure = np.full((height, width), 0.5 if len(seen) == 5 else 0.1, np.float32)
-        return NetworkOutput(np.zeros((height, width), np.uint8), sure,
-                             np.zeros((height, width, 8), np.float32))
+        shape, fifth = (image.shape[0] // 4, image.shape[1] // 4), len(seen) == 5
+        return NetworkOutput(
+            np.zeros(shape, np.uint8), np.full(shape, centers[fifth], np.float32),
+            np.zeros((*shape, 8), np.float32),
+            None if classes is None else np.full(shape, classes[fifth], np.uint8))
 
     probe = make_probe(info, 'int8', predict)
 
     assert len(seen) > 5
     assert np.array_equal(probe.image, seen[4])
-    assert probe.output.center_heatmap.max() == 0.5
+    assert probe.output.center_heatmap.max() == np.float32(centers[1])
 
 
 def test_integers_need_images(tmp_path):
