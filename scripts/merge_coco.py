@@ -32,7 +32,14 @@ def main() -> None:
     merged: dict[str, list[dict[str, Any]]] = {'images': [], 'annotations': [], 'categories': []}
     names: dict[str, int] = {}
     for images, instances in zip(args.sets[::2], args.sets[1::2]):
-        add(merged, names, str(images), json.loads((args.root / instances).read_text()))
+        try:
+            part = json.loads((args.root / instances).read_text())
+        except (OSError, ValueError) as error:
+            parser.error(f'{args.root / instances}: {error}')
+        if not isinstance(part, dict) or not set(merged) <= set(part):
+            parser.error(f'{args.root / instances}: expected COCO instances with the keys '
+                         f'{", ".join(merged)}')
+        add(merged, names, str(images), part)
     merged['categories'] = [{'id': number, 'name': name} for name, number in names.items()]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(args.out) as path:

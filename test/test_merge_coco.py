@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from instseg_ros.datasets.config import DataSetConfig
 from instseg_ros.datasets.opening import open_dataset
@@ -50,8 +52,17 @@ def test_images_and_objects_are_those_of_both_sets(tmp_path):
     assert contents(tmp_path, out) == parts[0] + parts[1]
 
 
-def test_an_odd_number_of_paths_is_refused(tmp_path):
-    run = subprocess.run([sys.executable, SCRIPT, '--root', tmp_path, '--out', tmp_path / 'x.json',
-                          'first/images'], capture_output=True, text=True)
+@pytest.mark.parametrize('paths, message', [
+    (['first/images'], 'expected a folder of images and a file of annotations for each set'),
+    (['first/images', 'none.json'], 'none.json: .*No such file'),
+    (['first/images', 'text.json'], 'text.json: .*Expecting value'),
+    (['first/images', 'list.json'], 'list.json: expected COCO instances with the keys images')])
+def test_bad_arguments_are_refused_by_name(tmp_path, paths, message):
+    (tmp_path / 'text.json').write_text('no JSON')
+    (tmp_path / 'list.json').write_text('[]')
+    out = tmp_path / 'both.json'
+    run = subprocess.run([sys.executable, SCRIPT, '--root', tmp_path, '--out', out, *paths],
+                         capture_output=True, text=True)
     assert run.returncode == 2
-    assert 'expected a folder of images and a file of annotations for each set' in run.stderr
+    assert re.search(message, run.stderr)
+    assert not out.exists()
