@@ -193,6 +193,35 @@ def test_the_probe_is_the_scene_in_which_the_model_is_surest(centers, classes):
     assert probe.output.center_heatmap.max() == np.float32(centers[1])
 
 
+@pytest.mark.parametrize('bad_scenes, expected', [(0, 4), (1, 0), (128, None)])
+def test_a_file_in_integers_proves_itself_before_it_is_written(bad_scenes, expected):
+    """It loses the centers of the surest scenes, and with all of them is refused."""
+    info = model_info(small_network(), CLASSES, (1, 2), 64, {}, duplicate_distance=2.0)
+    seen = []
+
+    def predict(image):
+        seen.append(image)
+        shape = (image.shape[0] // 4, image.shape[1] // 4)
+        heatmap = np.zeros(shape, np.float32)
+        heatmap[8, 8] = 0.9 if len(seen) == 5 else 0.8
+        return NetworkOutput(np.zeros(shape, np.uint8), heatmap,
+                             np.random.default_rng(0).random((*shape, 8), np.float32))
+
+    def finished(image):
+        output = predict(image)
+        refused = [seen[4], *seen[:4], *seen[5:]][:bad_scenes]
+        lost = any(np.array_equal(image, scene) for scene in refused)
+        return dataclasses.replace(
+            output, center_heatmap=output.center_heatmap * (not lost))
+
+    if expected is None:
+        with pytest.raises(ValueError, match='export: the file in int8 gives other results'):
+            make_probe(info, 'int8', predict, finished)
+    else:
+        probe = make_probe(info, 'int8', predict, finished)
+        assert np.array_equal(probe.image, seen[expected])
+
+
 def test_integers_need_images(tmp_path):
     network = small_network()
     info = model_info(network, CLASSES, (1, 2), 96, {}, duplicate_distance=2)
