@@ -94,3 +94,23 @@ def test_class_weights_of_other_classes_are_refused(parts):
     assert 'other.yaml: expected the classes background, person, car, got background, car' in (
         run.stderr)
     assert not (parts / 'none.ckpt').exists()
+
+
+def test_the_semantic_branch_can_be_trained_on_alone(parts):
+    composed = composed_network(parts, 'start').state_dict()
+    values = yaml.safe_load((parts / 'composed.yaml').read_text())
+    values['model'].update(weights='build/start.ckpt', trained='classes', frozen_stages=3)
+    values.update(yaml.safe_load((parts / 'training.yaml').read_text()) | values)
+    values['loss'] = {'object_size_power': 1.0}
+    (parts / 'classes.yaml').write_text(yaml.safe_dump(values))
+    assert train(parts / 'classes.yaml', parts / 'classes') == 0
+    trained = load_checkpoint(parts / 'classes' / 'last.ckpt')[0].state_dict()
+    # The moving average rounds what does not change, too.
+    changed = {name for name, tensor in trained.items()
+               if not torch.allclose(tensor.float(), composed[name].float(), rtol=1e-5, atol=1e-6)}
+    assert {name.partition('.')[0] for name in changed} == {'semantic_encoder', 'semantic'}
+    encoder = build_encoder('mobilenet_v2')
+    frozen = {id(p) for stage in encoder.stages()[:3] for part in stage for p in part.parameters()}
+    names = {f'semantic_encoder.{name}' for name, p in encoder.named_parameters()
+             if id(p) in frozen}
+    assert names and not names & changed

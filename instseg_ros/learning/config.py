@@ -23,6 +23,7 @@ PATHS = {'data': DATA_PATHS, 'model': ('weights', 'blend_with', 'teacher')}
 """Options that are paths, by section."""
 
 TRAINED_PARTS = {'instances': ('center', 'embedding'), 'semantic': ('semantic',),
+                 'classes': ('semantic_encoder', 'semantic'),
                  'center': ('center',), 'embedding': ('embedding',),
                  'background': ('background',), 'assignment': ('assignment',),
                  'decoders': ('semantic', 'center', 'embedding', 'background',
@@ -49,7 +50,7 @@ class ModelConfig:
     blend: float = option(0.3, "The checkpoint's share in that mixture", minimum=0.0, maximum=1.0)
     trained: str = option('all', 'What is trained; the rest stays as it is',
                           choices=('all', *TRAINED_PARTS))
-    frozen_stages: int = option(0, 'The first stages of the encoder that are not trained; '
+    frozen_stages: int = option(0, 'The first stages of each encoder that are not trained; '
                                 'mobilenet_v2 has 7, the others have 5', minimum=0, maximum=16)
     output_stride: int = option(4, 'Pixels of the input per pixel of the output: 8, 4, 2 or 1; '
                                 'the finer, the slower, see docs/method.md', unit='px',

@@ -21,9 +21,13 @@ from instseg_ros.learning.detector.modes import relative_distances
 from instseg_ros.learning.detector.score_loss import score_loss
 from instseg_ros.learning.lovasz import lovasz_embedding_loss
 from instseg_ros.learning.model import Prediction
+from instseg_ros.learning.size_weights import size_weights
 
 MARGIN = 1.5
 """Distance at which repulsion ends, in duplicate distances of the grouping. (Ours.)"""
+
+TINY = 1e-6
+"""Less than the weight of any pixel."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class LossConfig:
                                  choices=('hinges', 'lovasz'))
     class_weight_power: float = option(0.5, 'Class weights are 1 / ln(1.1 + frequency) to this '
                                        'power', minimum=0.0, maximum=2.0)
+    object_size_power: float = option(0.0, 'Pixels in and around an object weigh 1 / its size to '
+                                      'this power in the semantic loss; 1: an object counts as '
+                                      'much as its sides are long, 0: as its area is large',
+                                      minimum=0.0, maximum=2.0)
     gamma: float = option(2.0, 'Exponent that modulates the center loss', minimum=0.0)
     center_positive_weight: float = option(4.0, 'Weight of center pixels against the others',
                                            minimum=0.0)
@@ -80,12 +88,14 @@ def class_weights(frequencies: Tensor, power: float) -> Tensor:
 
 
 def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor,
-                  candidates: Tensor | None = None) -> Tensor:
+                  candidates: Tensor | None = None, pixel_weights: Tensor | float = 1.0
+                  ) -> Tensor:
     """Weighted cross-entropy, averaged over the weights of the pixels that are not ignored.
 
-    sum_i w[y_i] (-ln P_i) / sum_i w[y_i], where y_i is the label of pixel i, and P_i is the
-    summed probability of all classes that it may have: of y_i alone, or, where y_i is 0, of the
-    image's candidates. With p_i, the softmax of the pixel's logits, P_i = sum_c p_i[c].
+    sum_i v_i w[y_i] (-ln P_i) / sum_i v_i w[y_i], where y_i is the label of pixel i, v_i its own
+    weight, and P_i is the summed probability of all classes that it may have: of y_i alone, or,
+    where y_i is 0, of the image's candidates. With p_i, the softmax of the pixel's logits,
+    P_i = sum_c p_i[c].
 
     Weighted cross-entropy is the method's; the weighted mean is what PyTorch calls
     `reduction='mean'`, but 0 where every pixel is ignored. The summed probability for classes that
@@ -100,6 +110,8 @@ def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor,
     weights : (C,)
     candidates : (N, C) bool, optional
         Classes that a pixel of each image with label 0 may have; default: only class 0.
+    pixel_weights : (N, H, W), optional
+        Default: all alike.
     """
     valid = target != UNLABELLED
     label = target.where(valid, torch.zeros_like(target))
@@ -108,8 +120,8 @@ def semantic_loss(logits: Tensor, target: Tensor, weights: Tensor,
     if candidates is not None:
         possible = log_shares.masked_fill(~candidates[:, :, None, None], -torch.inf)
         log_right = torch.where(label == 0, possible.logsumexp(1), log_right)
-    weight = weights[label] * valid
-    return -(log_right * weight).sum() / weight.sum().clamp(min=1.0)
+    weight = weights[label] * valid * pixel_weights
+    return -(log_right * weight).sum() / weight.sum().clamp(min=TINY)
 
 
 def unlabelled_share(logits: Tensor, candidates: Tensor, thing_ids: Sequence[int]) -> Tensor:
@@ -223,8 +235,10 @@ def total_loss(prediction: Prediction, semantic_ids: Tensor, instance_ids: Tenso
         unlabelled = None
     else:
         unlabelled = unlabelled_share(semantic, candidates, thing_ids) * (semantic_ids == 0)
+    pixel_weights = (size_weights(instance_ids, config.object_size_power)
+                     if config.object_size_power else 1.0)
     losses = {
-        'semantic': semantic_loss(semantic, semantic_ids, weights, candidates),
+        'semantic': semantic_loss(semantic, semantic_ids, weights, candidates, pixel_weights),
         'center': center_loss(prediction.center.float(), center_mask, config.gamma,
                               config.center_positive_weight, unlabelled),
         'embedding': _embedding_loss(prediction, instance_ids, semantic_ids, config)}

@@ -12,6 +12,7 @@ from instseg_ros.learning.build import build_network
 from instseg_ros.learning.config import TRAINED_PARTS, TrainingConfig
 from instseg_ros.learning.detector.model_weights import is_folded
 from instseg_ros.learning.distillation import Distillation
+from instseg_ros.learning.encoders import Encoder
 from instseg_ros.learning.losses import class_weights, total_loss
 from instseg_ros.learning.model import Prediction
 
@@ -40,11 +41,13 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.network = build_network(config)
-        self.network.encoder.freeze(config.model.frozen_stages)
         if config.model.trained != 'all':
             self.network.requires_grad_(False)
             for part in self._trained_parts():
                 part.requires_grad_(True)
+        for part in self.network.pretrained:
+            if isinstance(part, Encoder):
+                part.freeze(config.model.frozen_stages)
         classes = len(config.data.classes)
         weights = torch.ones(classes) if frequencies is None else class_weights(
             frequencies, config.loss.class_weight_power)
