@@ -8,8 +8,8 @@ of two trainings:
   python scripts/average_checkpoints.py build/street_start.ckpt runs/classes_1/last.ckpt \
       runs/classes_2/last.ckpt --shares 0.5 0.25 0.25 --out build/street_classes.ckpt
 
-The result can be exported, and a training can start from it; it has the configuration of the last
-checkpoint.
+The result can be exported, and a training can start from it; it has the configuration and the
+number of steps of the last checkpoint.
 """
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main() -> None:
                      f'{" ".join(map(str, shares))}')
     states = []
     for path in args.checkpoints:
-        network, config, _ = load_checkpoint(path)
+        network, config, metadata = load_checkpoint(path)
         states.append(network.state_dict())
         shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()}
                   for state in (states[0], states[-1])]
@@ -48,7 +48,7 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': {f'network.{name}': average([state[name] for state in states],
                                                           shares) for name in states[0]},
-                'epoch': -1, 'global_step': 0,
+                'epoch': metadata.epochs - 1, 'global_step': metadata.steps,
                 'hyper_parameters': {'config': config.to_dict()}}, args.out)
     print(f'checkpoint: {args.out}')
 

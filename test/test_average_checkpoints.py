@@ -22,7 +22,8 @@ def write_checkpoint(folder, seed, **model):
     config = TrainingConfig.from_yaml(write_config(folder, 2, model={'frozen_stages': 0, **model}))
     torch.manual_seed(seed)
     path = folder / f'{seed}.ckpt'
-    torch.save({'state_dict': TrainingModule(config).state_dict(), 'epoch': -1, 'global_step': 0,
+    torch.save({'state_dict': TrainingModule(config).state_dict(),
+                'epoch': seed, 'global_step': 10 * seed,
                 'hyper_parameters': {'config': config.to_dict()}}, path)
     return path
 
@@ -45,8 +46,10 @@ def average(*arguments):
 def test_each_weight_is_the_mean_by_the_shares(checkpoints, tmp_path, more, first):
     run = average(*checkpoints, *more, '--out', tmp_path / 'new' / 'mean.ckpt')
     assert run.returncode == 0, run.stderr
-    a, b, mean = (load_checkpoint(path)[0].state_dict()
-                  for path in (*checkpoints, tmp_path / 'new' / 'mean.ckpt'))
+    (a, _), (b, _), (mean, metadata) = (
+        (network.state_dict(), metadata) for network, _, metadata in map(
+            load_checkpoint, (*checkpoints, tmp_path / 'new' / 'mean.ckpt')))
+    assert (metadata.epochs, metadata.steps) == (3, 20)
     assert any(not torch.allclose(a[name], b[name]) for name in a)
     for name, tensor in mean.items():
         if tensor.is_floating_point():
