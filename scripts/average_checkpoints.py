@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from instseg_ros.learning.checkpoints import differences, load_checkpoint
+from instseg_ros.files import replacing
+from instseg_ros.learning.checkpoints import load_checkpoint
 
 
 def main() -> None:
@@ -38,18 +39,26 @@ def main() -> None:
                      f'{" ".join(map(str, shares))}')
     states = []
     for path in args.checkpoints:
-        network, config, metadata = load_checkpoint(path)
+        try:
+            network, config, metadata = load_checkpoint(path)
+        except ValueError as error:
+            parser.error(str(error))
         states.append(network.state_dict())
-        shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()}
-                  for state in (states[0], states[-1])]
-        if shapes[0] != shapes[1]:
-            parser.error(f'{path}: another network than {args.checkpoints[0]}: '
-                         + '; '.join(differences(*shapes)))
+        ours, theirs = ({name: tuple(tensor.shape) for name, tensor in state.items()}
+                        for state in (states[0], states[-1]))
+        different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+        if different:
+            name = different[0]
+            parser.error(f'{path}: another network than {args.checkpoints[0]}: {len(different)} '
+                         f'tensors differ in shape, {name} is {theirs.get(name, "missing")} '
+                         f'instead of {ours.get(name, "missing")}')
+    mean = {f'network.{name}': average([state[name] for state in states], shares)
+            for name in states[0]}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'state_dict': {f'network.{name}': average([state[name] for state in states],
-                                                          shares) for name in states[0]},
-                'epoch': metadata.epochs - 1, 'global_step': metadata.steps,
-                'hyper_parameters': {'config': config.to_dict()}}, args.out)
+    with replacing(args.out) as temporary:
+        torch.save({'state_dict': mean, 'epoch': metadata.epochs - 1,
+                    'global_step': metadata.steps,
+                    'hyper_parameters': {'config': config.to_dict()}}, temporary)
     print(f'checkpoint: {args.out}')
 
 

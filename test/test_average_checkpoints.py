@@ -1,6 +1,7 @@
 """Averaged weights are those of a network that lies between trainings."""
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,4 +69,14 @@ def test_other_networks_are_refused_with_what_differs(checkpoints, tmp_path):
     run = average(checkpoints[0], other, '--out', tmp_path / 'mean.ckpt')
     assert run.returncode == 2 and not (tmp_path / 'mean.ckpt').exists()
     assert f'{other}: another network than {checkpoints[0]}: ' in run.stderr
-    assert 'semantic.residual.head' in run.stderr
+    assert re.search(r'\d+ tensors differ in shape, semantic\.residual\.\S+ is \(16, .* instead '
+                     r'of \(8, ', run.stderr)
+
+
+def test_what_is_no_checkpoint_is_refused_and_an_earlier_result_stays(checkpoints, tmp_path):
+    out = tmp_path / 'mean.ckpt'
+    assert average(*checkpoints, '--out', out).returncode == 0
+    before = out.read_bytes()
+    run = average(checkpoints[0], tmp_path / 'none.ckpt', '--out', out)
+    assert run.returncode == 2 and f'{tmp_path / "none.ckpt"}: no such checkpoint' in run.stderr
+    assert out.read_bytes() == before
